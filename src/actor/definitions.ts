@@ -1,0 +1,35 @@
+/** The definitions an engine was given, by entity type. Documents are always known. */
+import { type AnyEntityDefinition, type Definition, definitionOf } from '../entity/define-entity.ts'
+import { document } from '../entity/document.ts'
+import { KumaError } from '../errors.ts'
+
+export class Definitions {
+  private readonly byType = new Map<string, Definition>()
+
+  /** @throws KUMA_INVALID_CONFIG if two share a type */
+  constructor(given: readonly AnyEntityDefinition[]) {
+    this.byType.set(document.type, definitionOf(document))
+    for (const definition of new Set(given).add(document)) {
+      const found = definitionOf(definition)
+      const known = this.byType.get(found.type)
+      if (known !== undefined && known !== found) {
+        throw new KumaError('KUMA_INVALID_CONFIG', `two definitions have the type ${JSON.stringify(found.type)}`, {
+          path: null,
+        })
+      }
+      this.byType.set(found.type, found)
+    }
+  }
+
+  /** @throws KUMA_UNKNOWN_TYPE */
+  of(type: string): Definition {
+    const found = this.byType.get(type)
+    if (found !== undefined) return found
+    throw new KumaError(
+      'KUMA_UNKNOWN_TYPE',
+      `there is no definition of the entity type ${JSON.stringify(type)} here`,
+      { type },
+      { hint: `known: ${[...this.byType.keys()].join(', ')}; give others to start({ entities }) or in kuma.config.ts` },
+    )
+  }
+}

@@ -1,0 +1,116 @@
+/** What all commands share: the global flags, how the store is opened, and how an error is told. */
+import { Command } from '@oclif/core/command'
+import * as Flags from '@oclif/core/flags'
+import type { Config } from '../api.ts'
+import { loadConfig, typeForId } from '../config.ts'
+import type { Engine } from '../engine.ts'
+import { DOCUMENT } from '../entity/document.ts'
+import type { Meta } from '../entity/event.ts'
+import { parsePoint, type ResolvedPoint } from '../entity/time.ts'
+import { type EngineOptions, openEngine } from '../kuma.ts'
+import { usage } from './event-data.ts'
+import { exitCodeOf } from './exit-codes.ts'
+import { reportError } from './report-error.ts'
+import { storePath } from './store-path.ts'
+
+const GLOBAL = 'GLOBAL'
+
+export interface GlobalFlags {
+  readonly dir?: string | undefined
+  readonly config?: string | undefined
+  readonly json: boolean
+  readonly 'lock-timeout'?: number | undefined
+}
+
+export interface Located {
+  readonly config: Config
+  readonly path: string
+  readonly typeFor: (id: string) => string
+}
+
+/** Flags of commands that write. */
+export const writeFlags = {
+  as: Flags.string({
+    description: 'who does this: `by` in the meta of every event',
+    env: 'KUMA_AS',
+    helpValue: 'NAME',
+  }),
+  reason: Flags.string({ description: 'why: `reason` in the meta of every event', helpValue: 'TEXT' }),
+}
+
+export function writeMeta(
+  { as, reason }: { as?: string | undefined; reason?: string | undefined },
+  more: Meta = {},
+): Meta {
+  return { ...(as === undefined ? {} : { by: as }), ...(reason === undefined ? {} : { reason }), ...more }
+}
+
+export abstract class BaseCommand extends Command {
+  static override baseFlags = {
+    dir: Flags.string({
+      description: 'the store (default: KUMA_DIR, the config, ./kuma-data or one above)',
+      env: 'KUMA_DIR',
+      helpGroup: GLOBAL,
+      helpValue: 'DIR',
+    }),
+    config: Flags.string({
+      description: 'the config file (default: kuma.config.ts here or above)',
+      env: 'KUMA_CONFIG',
+      helpGroup: GLOBAL,
+      helpValue: 'FILE',
+    }),
+    json: Flags.boolean({ description: 'print JSON, errors too', helpGroup: GLOBAL, default: false }),
+    'lock-timeout': Flags.custom<number>({
+      description: 'how long to wait for another writer: 500ms, 5s (default), or milliseconds',
+      env: 'KUMA_LOCK_TIMEOUT',
+      helpGroup: GLOBAL,
+      helpValue: 'TIME',
+      parse: async (text) => parseDuration(text),
+    })(),
+  }
+
+  /** The config, and the store that it or a flag names. */
+  protected async locate(flags: GlobalFlags): Promise<Located> {
+    const { config } = await loadConfig({ cwd: process.cwd(), file: flags.config })
+    const path = storePath(flags.dir, config, process.cwd())
+    const lockTimeoutMs = flags['lock-timeout'] ?? config.lockTimeoutMs
+    return { config: { ...config, path, lockTimeoutMs }, path, typeFor: (id) => typeForId(config, id) ?? DOCUMENT }
+  }
+
+  /** Runs `use` on the store's engine, and closes it whatever happens. */
+  protected async withEngine<T>(
+    flags: GlobalFlags,
+    options: EngineOptions,
+    use: (engine: Engine, located: Located) => Promise<T>,
+  ): Promise<T> {
+    const located = await this.locate(flags)
+    const engine = await openEngine(located.config, options)
+    try {
+      return await use(engine, located)
+    } finally {
+      await engine.close()
+    }
+  }
+
+  /** Never rethrows: oclif would print the error in its own way and call process.exit, which cuts pipes short. */
+  protected override async catch(error: unknown): Promise<void> {
+    process.exitCode = exitCodeOf(error)
+    reportError(error, asksForJson(this.argv))
+  }
+}
+
+export function asksForJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--')
+  return (end === -1 ? argv : argv.slice(0, end)).includes('--json')
+}
+
+/** @throws KUMA_INVALID_POINT */
+export function pointOf(text: string | undefined): ResolvedPoint | undefined {
+  return text === undefined ? undefined : parsePoint(text)
+}
+
+function parseDuration(text: string): number {
+  const match = /^(\d{1,9})(ms|s|m)?$/.exec(text)
+  if (!match) throw usage(`cannot read the time ${JSON.stringify(text)}`, 'write 500ms, 5s, 1m, or milliseconds')
+  return Number(match[1]) * { ms: 1, s: 1_000, m: 60_000 }[(match[2] ?? 'ms') as 'ms' | 's' | 'm']
+}

@@ -1,0 +1,51 @@
+/** The events of `kuma append`, from its words or from stdin. */
+import { text as readAll } from 'node:stream/consumers'
+import type { UncheckedEvent } from '../engine.ts'
+import type { Meta } from '../entity/event.ts'
+import { parseTime } from '../entity/time.ts'
+import { isKumaError, KumaError } from '../errors.ts'
+import { parseData, parseObject, usage } from './event-data.ts'
+
+const STDIN = '-'
+const FIELDS = ['type', 'data', 'meta', 'at']
+
+/** @throws KUMA_USAGE, KUMA_INVALID_DATA */
+export async function eventsOf(
+  type: string,
+  words: readonly string[],
+  at: number | undefined,
+): Promise<UncheckedEvent[]> {
+  if (type === STDIN) {
+    if (words.length > 0) throw usage('with - in the place of TYPE the events come from stdin, and DATA has no place')
+    return parseLines(await readAll(process.stdin), at)
+  }
+  if (words.length === 1 && words[0] === STDIN)
+    return [{ type, data: parseObject(await readAll(process.stdin), 'the data on stdin'), at }]
+  return [{ type, data: parseData(words), at }]
+}
+
+function parseLines(text: string, at: number | undefined): UncheckedEvent[] {
+  const events: UncheckedEvent[] = []
+  for (const [i, line] of text
+    .replace(/^\ufeff/, '')
+    .split('\n')
+    .entries()) {
+    if (line.trim() === '') continue
+    try {
+      events.push(parseEvent(line, at))
+    } catch (error) {
+      if (!isKumaError(error)) throw error
+      throw new KumaError('KUMA_INVALID_DATA', `line ${i + 1}: ${error.message}; nothing was recorded`, { path: '' })
+    }
+  }
+  return events
+}
+
+function parseEvent(line: string, defaultAt: number | undefined): UncheckedEvent {
+  const { type, data, meta, at, ...unknown } = parseObject(line, 'the event')
+  const [field] = Object.keys(unknown)
+  if (field !== undefined) throw usage(`unknown field ${JSON.stringify(field)}: an event has ${FIELDS.join(', ')}`)
+  if (typeof type !== 'string') throw usage('the event has no type')
+  if (at !== undefined && typeof at !== 'number' && typeof at !== 'string') throw usage('at must be a time')
+  return { type, data, meta: meta as Meta, at: typeof at === 'string' ? parseTime(at) : (at ?? defaultAt) }
+}

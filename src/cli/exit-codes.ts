@@ -1,0 +1,43 @@
+/** What a command's exit code says to a script. */
+import { isKumaError, type KumaErrorCode } from '../errors.ts'
+
+export const EXIT = {
+  ok: 0,
+  error: 1,
+  usage: 2,
+  notFound: 3,
+  conflict: 4,
+  busy: 5,
+  corrupt: 6,
+  indeterminate: 7,
+  interrupted: 130,
+  terminated: 143,
+} as const
+
+const BY_CODE: Partial<Record<KumaErrorCode, number>> = {
+  KUMA_USAGE: EXIT.usage,
+  KUMA_INVALID_POINT: EXIT.usage,
+  KUMA_INVALID_ID: EXIT.usage,
+  KUMA_INVALID_DATA: EXIT.usage,
+  KUMA_NOT_FOUND: EXIT.notFound,
+  KUMA_NOT_A_STORE: EXIT.notFound,
+  KUMA_CONFLICT: EXIT.conflict,
+  KUMA_ALREADY_EXISTS: EXIT.conflict,
+  KUMA_STORE_EXISTS: EXIT.conflict,
+  KUMA_REQUEST_KEY_REUSED: EXIT.conflict,
+  KUMA_TYPE_MISMATCH: EXIT.conflict,
+  KUMA_LOCKED: EXIT.busy,
+  KUMA_OVERLOADED: EXIT.busy,
+  KUMA_CORRUPT: EXIT.corrupt,
+  KUMA_INDETERMINATE: EXIT.indeterminate,
+}
+
+export function exitCodeOf(error: unknown): number {
+  if (isKumaError(error)) return BY_CODE[error.code] ?? EXIT.error
+  return isUsage(error) ? EXIT.usage : EXIT.error
+}
+
+/** Errors of oclif about flags and arguments. */
+export function isUsage(error: unknown): boolean {
+  return (error as { oclif?: { exit?: number } } | null)?.oclif?.exit === EXIT.usage
+}

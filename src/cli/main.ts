@@ -1,0 +1,49 @@
+/** Where the command line begins. */
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Config } from '@oclif/core/config'
+import { run } from '@oclif/core/run'
+import { nearest } from '../nearest.ts'
+import { asksForJson } from './base-command.ts'
+import { usage } from './event-data.ts'
+import { exitCodeOf } from './exit-codes.ts'
+import { reportError } from './report-error.ts'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+
+export async function main(given: readonly string[]): Promise<void> {
+  const argv = arrange(given)
+  try {
+    const config = await Config.load({ root, enablePerf: false })
+    const [id] = argv
+    if (id !== undefined && !id.startsWith('-') && config.findCommand(id) === undefined)
+      throw unknownCommand(id, config)
+    await run(argv, config)
+  } catch (error) {
+    process.exitCode = exitCodeOf(error)
+    reportError(error, asksForJson(argv))
+  }
+}
+
+/** Flags that stand before the command go behind it, `help X` becomes `X --help`. */
+export function arrange(given: readonly string[]): string[] {
+  const at = given.findIndex((word, i) => !word.startsWith('-') && !takesValue(given[i - 1]))
+  if (at === -1) return [...given]
+  const [leading, command, rest] = [given.slice(0, at), given[at]!, given.slice(at + 1)]
+  if (command === 'help') return rest.length === 0 ? ['--help'] : [...rest, ...leading, '--help']
+  return [command, ...leading, ...rest]
+}
+
+const VALUED = ['--dir', '--config', '--lock-timeout']
+
+function takesValue(word: string | undefined): boolean {
+  return word !== undefined && VALUED.includes(word)
+}
+
+function unknownCommand(id: string, config: Config) {
+  const suggestion = nearest(id, config.commandIDs)
+  return usage(
+    `there is no command ${JSON.stringify(id)}`,
+    suggestion ? `did you mean \`kuma ${suggestion}\`?` : 'kuma --help lists them',
+  )
+}

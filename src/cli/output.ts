@@ -1,0 +1,59 @@
+/**
+ * Data goes to stdout, everything else to stderr. On a terminal data is laid out for people, in a pipe or with --json
+ * for programs. Control characters of someone's data never reach a terminal as they are: they could move the cursor or
+ * change its title.
+ */
+import { once } from 'node:events'
+import { Chalk, type ChalkInstance } from 'chalk'
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g
+
+const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+
+/** Text that a terminal shows and does not obey. */
+export function visible(text: string): string {
+  return text.replace(CONTROL, escaped)
+}
+
+/** JSON for a terminal: pretty, and with the control characters that JSON leaves alone. */
+export function prettyJson(value: unknown): string {
+  return JSON.stringify(value, null, 2).replace(/[\u007f-\u009f]/g, escaped)
+}
+
+let broken = false
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  broken = true // whoever read has heard enough (`| head -1`)
+})
+
+/** Writes a line of data. False when nobody reads any more: the command may stop. */
+export async function print(line: string): Promise<boolean> {
+  if (broken) return false
+  if (!process.stdout.write(`${line}\n`)) {
+    await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]).catch(() => {})
+  }
+  return !broken
+}
+
+/** Writes a line beside the data. */
+export function note(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+export function isTerminal(): boolean {
+  return process.stdout.isTTY === true
+}
+
+/** chalk looks at the terminal, but not at NO_COLOR. */
+export function colors(stream: NodeJS.WriteStream): ChalkInstance {
+  return new Chalk({ level: wantsColor(stream) ? 1 : 0 })
+}
+
+export function wantsColor(stream: NodeJS.WriteStream): boolean {
+  return stream.isTTY === true && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
+}
+
+export function iso(at: number): string {
+  return new Date(at).toISOString()
+}

@@ -1,0 +1,63 @@
+/** Progress of something long, on stderr: a bar on a terminal, a line now and then anywhere else, nothing in the first second. */
+import type { SingleBar } from 'cli-progress'
+import { note, wantsColor } from './output.ts'
+
+const QUIET_MS = 1_000
+const LINE_MS = 5_000
+
+export interface Progress {
+  update(done: number): void
+  stop(): void
+}
+
+/** @param of what is done, for the time left: `total` in its unit, and how much of it `measure()` says is done */
+export function progressBar({
+  unit,
+  total,
+  measure,
+}: {
+  unit: string
+  total?: number | undefined
+  measure?: () => number
+}): Progress {
+  const began = performance.now()
+  let shown = began
+  let bar: SingleBar | null = null
+  let stopped = false
+  const detail = (done: number) => {
+    const seconds = (performance.now() - began) / 1_000
+    const part = total === undefined || total === 0 ? 0 : Math.min(1, (measure?.() ?? done) / total)
+    const left = part === 0 ? '' : `, ${Math.round((seconds * (1 - part)) / part)} s left`
+    return {
+      part,
+      text: `${done.toLocaleString('en')} ${unit}, ${Math.round(done / seconds).toLocaleString('en')} a second${left}`,
+    }
+  }
+  const start = async () => {
+    const { SingleBar } = await import('cli-progress')
+    if (stopped) return
+    bar = new SingleBar({
+      format: total === undefined ? '{text}' : '{bar} {text}',
+      stream: process.stderr,
+      hideCursor: wantsColor(process.stderr),
+    })
+    bar.start(1_000, 0, { text: '' })
+  }
+  return {
+    update(done) {
+      const now = performance.now()
+      if (bar !== null) {
+        const { part, text } = detail(done)
+        bar.update(Math.round(part * 1_000), { text })
+      } else if (process.stderr.isTTY ? now - shown > QUIET_MS : now - shown > LINE_MS) {
+        shown = now
+        if (process.stderr.isTTY) void start()
+        else note(detail(done).text)
+      }
+    },
+    stop() {
+      stopped = true
+      bar?.stop()
+    },
+  }
+}

@@ -1,0 +1,20 @@
+/** Which store a command works on: --dir, then KUMA_DIR, then the config's path, then `kuma-data` looked for upwards. */
+import { existsSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import type { Config } from '../api.ts'
+
+export const STORE_NAME = 'kuma-data'
+
+/** @param dir from --dir or KUMA_DIR */
+export function storePath(dir: string | undefined, config: Config, cwd: string): string {
+  if (dir !== undefined) return resolve(cwd, dir)
+  return config.path ?? lookUpwards(cwd) ?? join(cwd, STORE_NAME)
+}
+
+function lookUpwards(cwd: string): string | undefined {
+  for (let folder = cwd; ; folder = dirname(folder)) {
+    const candidate = join(folder, STORE_NAME)
+    if (existsSync(join(candidate, 'kuma.json'))) return candidate
+    if (dirname(folder) === folder) return undefined
+  }
+}

@@ -1,0 +1,40 @@
+/** Rows as a table on a terminal, as NDJSON anywhere else. */
+import { isTerminal, print, visible, wantsColor } from './output.ts'
+
+export interface Column<T> {
+  readonly head: string
+  readonly align?: 'right' | undefined
+  /** what a person sees */
+  readonly text: (row: T) => string
+}
+
+/** A table is laid out as a whole: longer lists come as several. */
+const ROWS_MAX = 1_000
+
+export async function list<T>(rows: AsyncIterable<T>, columns: readonly Column<T>[], json: boolean): Promise<void> {
+  if (json || !isTerminal()) {
+    for await (const row of rows) if (!(await print(JSON.stringify(row)))) return
+    return
+  }
+  let page: T[] = []
+  for await (const row of rows) {
+    if (page.push(row) < ROWS_MAX) continue
+    if (!(await print(await table(page, columns)))) return
+    page = []
+  }
+  if (page.length > 0) await print(await table(page, columns))
+}
+
+/** cli-table3 colours even a pipe, unless told not to. */
+export async function table<T>(rows: readonly T[], columns: readonly Column<T>[]): Promise<string> {
+  const { default: Table } = await import('cli-table3')
+  const color = wantsColor(process.stdout)
+  const drawn = new Table({
+    head: columns.map(({ head }) => head),
+    colAligns: columns.map(({ align }) => align ?? 'left'),
+    chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
+    style: color ? { head: ['cyan'], border: ['grey'] } : { head: [], border: [] },
+  })
+  for (const row of rows) drawn.push(columns.map(({ text }) => visible(text(row))))
+  return drawn.toString()
+}

@@ -1,0 +1,64 @@
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, mkdtempSync, realpathSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { BaseCommand } from '../cli/base-command.ts'
+import { note, print } from '../cli/output.ts'
+import { KumaError } from '../errors.ts'
+
+/** As a person would type them, in a folder that has a kuma.config.ts. */
+const STEPS: readonly (readonly [why: string, ...words: string[]])[] = [
+  ['Make a store', 'init'],
+  ['Record 20,000 flights of the year 2001, each under the airport it left', 'import', 'flights.ndjson.gz'],
+  ['The airports with the most departures', 'ls', '--sort', 'version', '--limit', '5'],
+  ['What is known of one of them now', 'read', 'ISP', '--json'],
+  ['What happened there last', 'log', 'ISP', '--reverse', '--limit', '3'],
+  ['What it was on the first of February', 'replay', 'ISP', '--at', '2001-02-01', '--json'],
+  [
+    'One more departure: `ok` means that it is on disk',
+    'append',
+    'ISP',
+    'Departed',
+    'destination=BWI',
+    'delay:=4',
+    'distance:=220',
+    '--as',
+    'you',
+  ],
+  ['Is everything as it was recorded?', 'verify'],
+]
+
+export default class Demo extends BaseCommand {
+  static override summary = 'Show the main job on real flights, command by command, in a temporary folder.'
+  static override description = 'Every command shown is really run. The folder stays, to go on with.'
+  static override examples = ['<%= config.bin %> demo']
+
+  async run(): Promise<void> {
+    await this.parse(Demo)
+    const folder = mkdtempSync(join(realpathSync(tmpdir()), 'kuma-demo-'))
+    const fixtures = join(this.config.root, 'fixtures')
+    for (const name of ['kuma.config.ts', 'airport.ts'])
+      copyFileSync(join(fixtures, 'models', name), join(folder, name))
+    copyFileSync(join(fixtures, 'flights.ndjson.gz'), join(folder, 'flights.ndjson.gz'))
+    for (const [why, ...words] of STEPS) {
+      await print(`\n# ${why}\n$ kuma ${words.join(' ')}`)
+      this.runStep(folder, words)
+    }
+    await print(
+      `\nThe store and its model stay in ${folder}\nGo on there:\n\n  cd ${folder}\n  npx --prefix ${this.config.root} kuma log SFO --from 2001-03-01\n`,
+    )
+    note('airport.ts is the model: change it, and read again.')
+  }
+
+  /** On this process's own stdout, so that it prints what it would print to whoever looks. */
+  private runStep(folder: string, words: readonly string[]): void {
+    const { KUMA_DIR: _, KUMA_CONFIG: __, ...env } = process.env
+    const binary = join(this.config.root, 'bin', 'run.js')
+    const { status } = spawnSync(process.execPath, [binary, ...words], {
+      cwd: folder,
+      env,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    })
+    if (status !== 0) throw new KumaError('KUMA_INTERNAL', `kuma ${words.join(' ')} ended with exit code ${status}`, {})
+  }
+}

@@ -1,0 +1,75 @@
+import { createReadStream, statSync } from 'node:fs'
+import * as Args from '@oclif/core/args'
+import { BaseCommand } from '../cli/base-command.ts'
+import { EXIT } from '../cli/exit-codes.ts'
+import { source } from '../cli/gunzip.ts'
+import { type ImportCounts, importLines } from '../cli/importer.ts'
+import { note, print, visible } from '../cli/output.ts'
+import { progressBar } from '../cli/progress.ts'
+import { KumaError } from '../errors.ts'
+
+export default class Import extends BaseCommand {
+  static override summary = 'Record events from NDJSON or CloudEvents 1.0, plain or gzipped.'
+  static override description =
+    'Lines {"entity","type","data","at"?,"meta"?,"requestKey"?,"entityType"?}, or CloudEvents with a subject. A line that cannot be recorded is named; the others are recorded. With request keys an import can be run again and ends with every event there once.'
+  static override examples = [
+    '<%= config.bin %> import events.ndjson',
+    'zcat dump.gz | <%= config.bin %> import -',
+    '<%= config.bin %> import flights.ndjson.gz',
+  ]
+  static override args = {
+    file: Args.string({ description: 'the file, or - for stdin', required: true, ignoreStdin: true }),
+  }
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Import)
+    const input = args.file === '-' ? process.stdin : open(args.file)
+    const stop = new AbortController()
+    const onSignal = (signal: NodeJS.Signals) => {
+      process.exitCode = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated
+      stop.abort()
+    }
+    process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+    let counts: ImportCounts = { imported: 0, duplicates: 0, rejected: 0 }
+    const bar = progressBar({ unit: 'events', ...sizeOf(input) })
+    try {
+      await this.withEngine(flags, { access: 'write', committer: 'worker' }, (engine, { typeFor }) =>
+        importLines(engine, source(input), {
+          typeFor,
+          onRejected: (line, reason) => note(visible(`line ${line}: ${reason}`)),
+          onProgress: (now) => {
+            counts = now
+            bar.update(now.imported + now.duplicates + now.rejected)
+          },
+          signal: stop.signal,
+        }),
+      )
+      if (counts.rejected > 0) process.exitCode ??= EXIT.error
+    } finally {
+      bar.stop()
+      process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+      const { imported, duplicates, rejected } = counts
+      const closing = { imported, duplicates, rejected }
+      await print(
+        flags.json ? JSON.stringify(closing) : `imported ${imported}, duplicates ${duplicates}, rejected ${rejected}`,
+      )
+    }
+  }
+}
+
+/** Of a file the time left can be told: by its bytes, packed or not. */
+function sizeOf(input: ReturnType<typeof open> | typeof process.stdin) {
+  return 'bytesRead' in input && 'path' in input
+    ? { total: statSync(input.path).size, measure: () => input.bytesRead }
+    : {}
+}
+
+/** @throws KUMA_IO */
+function open(path: string) {
+  try {
+    if (!statSync(path).isDirectory()) return createReadStream(path, { highWaterMark: 256 * 1024 })
+  } catch (cause) {
+    throw new KumaError('KUMA_IO', `cannot read ${path}: ${(cause as Error).message}`, { path }, { cause })
+  }
+  throw new KumaError('KUMA_IO', `cannot read ${path}: it is a directory`, { path })
+}

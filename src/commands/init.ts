@@ -1,0 +1,59 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import * as Args from '@oclif/core/args'
+import * as Flags from '@oclif/core/flags'
+import { BaseCommand } from '../cli/base-command.ts'
+import { note, print } from '../cli/output.ts'
+import { SAMPLE_CONFIG } from '../cli/sample-config.ts'
+import { STORE_NAME } from '../cli/store-path.ts'
+import { createStore } from '../store/create.ts'
+import { SHARDS_DEFAULT } from '../store/manifest.ts'
+
+export default class Init extends BaseCommand {
+  static override summary = 'Make a new store.'
+  static override description = 'The directory must be empty or not exist yet. The number of shards is fixed for ever.'
+  static override examples = [
+    '<%= config.bin %> init',
+    '<%= config.bin %> init ./data --shards 64',
+    '<%= config.bin %> init --sample',
+  ]
+  static override args = {
+    dir: Args.string({ description: 'where (default: KUMA_DIR, the config, ./kuma-data)', ignoreStdin: true }),
+  }
+  static override flags = {
+    shards: Flags.integer({
+      description: `how many files the entities are spread over: 1 to 999 (default: ${SHARDS_DEFAULT})`,
+      min: 1,
+      max: 999,
+    }),
+    sample: Flags.boolean({ description: 'put a commented kuma.config.ts beside it' }),
+  }
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Init)
+    const { config } = await this.locate(flags)
+    const given = args.dir ?? flags.dir
+    const path = given === undefined ? await this.defaultPath(flags) : resolve(given)
+    await createStore(path, { shards: flags.shards ?? config.shards })
+    if (flags.sample) writeSample(path)
+    await print(
+      flags.json ? JSON.stringify({ path, shards: flags.shards ?? config.shards ?? SHARDS_DEFAULT }) : `ok ${path}`,
+    )
+  }
+
+  /** Not one above: a new store is made here. */
+  private async defaultPath(flags: Parameters<BaseCommand['locate']>[0]): Promise<string> {
+    const { config } = await this.locate({ ...flags, dir: join(process.cwd(), STORE_NAME) })
+    return config.path ?? join(process.cwd(), STORE_NAME)
+  }
+}
+
+function writeSample(path: string): void {
+  const file = join(dirname(path), 'kuma.config.ts')
+  if (existsSync(file)) {
+    note(`${file} is there already: left as it is`)
+    return
+  }
+  writeFileSync(file, SAMPLE_CONFIG.replace('PATH', `./${relative(dirname(path), path)}`), { flag: 'wx' })
+  note(`wrote ${file}`)
+}

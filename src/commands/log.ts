@@ -1,0 +1,73 @@
+import * as Args from '@oclif/core/args'
+import * as Flags from '@oclif/core/flags'
+import { BaseCommand, pointOf } from '../cli/base-command.ts'
+import { iso } from '../cli/output.ts'
+import { type Column, list } from '../cli/table.ts'
+import type { Engine, EngineLogQuery } from '../engine.ts'
+
+interface Line {
+  readonly entity: string
+  readonly entityType: string
+  readonly version: number
+  readonly type: string
+  readonly at: number
+  readonly position: string
+  readonly data: unknown
+  readonly meta: { readonly by?: string | undefined }
+}
+
+const COLUMNS: readonly Column<Line>[] = [
+  { head: 'time', text: ({ at }) => iso(at) },
+  { head: 'entity', text: ({ entity }) => entity },
+  { head: 'version', text: ({ version }) => `v${version}`, align: 'right' },
+  { head: 'event', text: ({ type }) => type },
+  { head: 'by', text: ({ meta }) => meta.by ?? '' },
+  { head: 'data', text: ({ data }) => JSON.stringify(data) },
+]
+
+export default class Log extends BaseCommand {
+  static override summary = 'Show the events of an entity, or of all.'
+  static override description =
+    'Of one entity in order of its versions; of all by time, then shard and position. A table on a terminal, NDJSON in a pipe.'
+  static override examples = [
+    '<%= config.bin %> log user_1',
+    '<%= config.bin %> log --from yesterday --event SignedUp',
+    '<%= config.bin %> log user_1 --reverse -n 5',
+  ]
+  static override args = { entity: Args.string({ description: 'the id (default: all entities)', ignoreStdin: true }) }
+  static override flags = {
+    from: Flags.string({ description: 'the first point shown', helpValue: 'POINT' }),
+    to: Flags.string({ description: 'the last point shown', helpValue: 'POINT' }),
+    event: Flags.string({
+      description: 'only events of this type; may be repeated',
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'TYPE',
+    }),
+    by: Flags.string({ description: 'only what this one did', helpValue: 'NAME' }),
+    limit: Flags.integer({ char: 'n', description: 'at most so many', min: 0, helpValue: 'N' }),
+    reverse: Flags.boolean({ description: 'newest first', default: false }),
+  }
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Log)
+    const { event: types, by, limit, reverse } = flags
+    const query: EngineLogQuery = {
+      id: args.entity,
+      from: pointOf(flags.from),
+      to: pointOf(flags.to),
+      types,
+      by,
+      limit,
+      reverse,
+    }
+    await this.withEngine(flags, { access: 'read' }, (engine) => list(lines(engine, query), COLUMNS, flags.json))
+  }
+}
+
+/** With the fields in one order, whatever the engine's. */
+async function* lines(engine: Engine, query: EngineLogQuery): AsyncGenerator<Line> {
+  for await (const { entity, entityType, version, type, at, position, data, meta } of engine.log(query)) {
+    yield { entity, entityType, version, type, at, position, data, meta }
+  }
+}

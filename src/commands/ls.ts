@@ -1,0 +1,39 @@
+import * as Args from '@oclif/core/args'
+import * as Flags from '@oclif/core/flags'
+import type { EntitySummary } from '../api.ts'
+import { BaseCommand } from '../cli/base-command.ts'
+import { iso } from '../cli/output.ts'
+import { type Order, sorted } from '../cli/sorted.ts'
+import { type Column, list } from '../cli/table.ts'
+
+const COLUMNS: readonly Column<EntitySummary>[] = [
+  { head: 'id', text: ({ id }) => id },
+  { head: 'type', text: ({ type }) => type },
+  { head: 'version', text: ({ version }) => `v${version}`, align: 'right' },
+  { head: 'updated', text: ({ updatedAt }) => iso(updatedAt) },
+]
+
+export default class Ls extends BaseCommand {
+  static override summary = 'List entities.'
+  static override description =
+    'By id, or with --sort by time of the last event or by version, the newest or highest first.'
+  static override examples = [
+    '<%= config.bin %> ls',
+    '<%= config.bin %> ls user_ --limit 20',
+    '<%= config.bin %> ls --type account --sort updated',
+  ]
+  static override args = { prefix: Args.string({ description: 'only ids that begin like this', ignoreStdin: true }) }
+  static override flags = {
+    type: Flags.string({ description: 'only entities of this type' }),
+    limit: Flags.integer({ char: 'n', description: 'at most so many', min: 0, helpValue: 'N' }),
+    sort: Flags.string({ description: 'the order', options: ['updated', 'version', 'id'], default: 'id' }),
+  }
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Ls)
+    const { type, limit } = flags
+    await this.withEngine(flags, { access: 'read' }, (engine) =>
+      list(sorted(engine.entities({ prefix: args.prefix, type }), flags.sort as Order, limit), COLUMNS, flags.json),
+    )
+  }
+}

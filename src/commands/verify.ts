@@ -1,0 +1,51 @@
+import { BaseCommand } from '../cli/base-command.ts'
+import { EXIT } from '../cli/exit-codes.ts'
+import { isTerminal, note, print, visible } from '../cli/output.ts'
+import { progressBar } from '../cli/progress.ts'
+import { type Column, table } from '../cli/table.ts'
+import { type ShardReport, verifyStore } from '../store/verify.ts'
+
+const COLUMNS: readonly Column<ShardReport>[] = [
+  { head: 'shard', text: ({ shard }) => String(shard).padStart(3, '0') },
+  { head: 'entities', text: ({ entities }) => entities.toLocaleString('en'), align: 'right' },
+  { head: 'events', text: ({ events }) => events.toLocaleString('en'), align: 'right' },
+  { head: 'commits', text: ({ commits }) => commits.toLocaleString('en'), align: 'right' },
+  { head: 'head', text: ({ head }) => head.slice(0, 16) },
+  { head: 'problems', text: ({ problems }) => (problems.length === 0 ? 'none' : String(problems.length)) },
+]
+
+export default class Verify extends BaseCommand {
+  static override summary = 'Check that everything is as it was recorded.'
+  static override description =
+    "SQLite's own check, every crc, versions without a gap, pointers, heads, request keys, and the seal that chains the commits. Never writes, and works beside a writer. Exit code 6 if something is wrong."
+  static override examples = ['<%= config.bin %> verify', '<%= config.bin %> verify --json']
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(Verify)
+    const { path } = await this.locate(flags)
+    const bar = progressBar({ unit: 'events' })
+    const reports: ShardReport[] = []
+    try {
+      for await (const report of verifyStore(path, { onProgress: ({ events }) => bar.update(events) })) {
+        reports.push(report)
+        if (flags.json) await print(JSON.stringify(report))
+      }
+    } finally {
+      bar.stop()
+    }
+    if (!flags.json && isTerminal()) await print(await table(reports, COLUMNS))
+    await this.conclude(reports, flags.json)
+  }
+
+  private async conclude(reports: readonly ShardReport[], json: boolean): Promise<void> {
+    for (const { shard, problems } of reports)
+      for (const problem of problems) note(visible(`shard ${shard}: ${problem}`))
+    const sum = (of: 'entities' | 'events' | 'commits') =>
+      reports.reduce((total, report) => total + report[of], 0).toLocaleString('en')
+    const wrong = reports.reduce((total, { problems }) => total + problems.length, 0)
+    if (wrong > 0) process.exitCode = EXIT.corrupt
+    if (json) return
+    const counts = `${reports.length} shards, entities ${sum('entities')}, events ${sum('events')}, commits ${sum('commits')}`
+    await print(wrong === 0 ? `verified: ${counts}` : `NOT verified: problems ${wrong}, in ${counts}`)
+  }
+}

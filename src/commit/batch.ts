@@ -1,0 +1,79 @@
+/** What goes to a committer: the events of one shard that will be one commit. It can cross a thread. */
+import type { EventColumns, KeyRow, NewEntity } from '../store/commit.ts'
+
+export interface Batch {
+  readonly shard: number
+  readonly firstSeq: number
+  readonly events: EventColumns
+  readonly created: readonly NewEntity[]
+  readonly keys: readonly KeyRow[]
+}
+
+/** An event that is ready to be recorded. */
+export interface Draft {
+  readonly type: string
+  /** JSON */
+  readonly data: string
+  readonly meta: string | null
+  readonly at: number
+}
+
+/** Events of one entity that are recorded together or not at all. */
+export interface Group {
+  /** the entity's key */
+  readonly entity: number
+  /** if this group creates the entity */
+  readonly created: NewEntity | null
+  /** of the first event */
+  readonly version: number
+  /** seq of the entity's event before, 0 if there is none */
+  readonly prev: number
+  readonly drafts: readonly Draft[]
+  readonly key: KeyRow | null
+}
+
+/** A batch that is still being filled. */
+export class OpenBatch {
+  count = 0
+  /** about, in memory and on disk */
+  bytes = 0
+  private readonly numbers: number[] = []
+  private readonly texts: string[] = []
+  private readonly created: NewEntity[] = []
+  private readonly keys: KeyRow[] = []
+
+  constructor(
+    private readonly shard: number,
+    readonly firstSeq: number,
+  ) {}
+
+  get nextSeq(): number {
+    return this.firstSeq + this.count
+  }
+
+  add(group: Group): void {
+    let { prev, version } = group
+    if (group.created !== null) this.created.push(group.created)
+    if (group.key !== null) this.keys.push(group.key)
+    for (const { type, data, meta, at } of group.drafts) {
+      this.numbers.push(group.entity, version++, prev, at, type.length, data.length, meta === null ? -1 : meta.length)
+      this.texts.push(type, data)
+      if (meta !== null) this.texts.push(meta)
+      prev = this.nextSeq
+      this.count++
+    }
+  }
+
+  close(): Batch {
+    const { shard, firstSeq, count, created, keys } = this
+    const events = { count, numbers: new Float64Array(this.numbers), text: this.texts.join('') }
+    return { shard, firstSeq, events, created, keys }
+  }
+}
+
+/** About what a group takes in memory and on disk: the bound of a queue counts it. */
+export function groupBytes(drafts: readonly Draft[]): number {
+  let bytes = 0
+  for (const { type, data, meta } of drafts) bytes += 64 + type.length + data.length + (meta === null ? 0 : meta.length)
+  return bytes
+}

@@ -1,0 +1,104 @@
+/**
+ * Who makes batches durable. There are two, behind one interface: on this thread, for a short-lived process, where
+ * starting a thread would cost more than it saves; and in a worker thread, which keeps fsync off the event loop.
+ */
+import { KumaError } from '../errors.ts'
+import type { Manifest } from '../store/manifest.ts'
+import { ShardWriter } from '../store/shard-writer.ts'
+import type { Batch } from './batch.ts'
+import { prepare } from './prepare.ts'
+
+/** Where a shard's log ends. */
+export interface ShardEnd {
+  readonly lastSeq: number
+  readonly lastKey: number
+  /** Heads and request keys are on disk up to this seq. */
+  readonly flushed: number
+  /** For how many commits request keys are kept. */
+  readonly keyCommits: number
+}
+
+export interface Committer {
+  /** Opens a shard for writing and recovers it. */
+  open(shard: number): Promise<ShardEnd>
+  /**
+   * Resolves when the batch is on disk, with the seq up to which heads are. In the order of the calls, and a batch that
+   * does not follow on the shard's last is refused.
+   * @throws KUMA_DISK_FULL, KUMA_INDETERMINATE, KUMA_POISONED, KUMA_LOCKED
+   */
+  commit(batch: Batch): Promise<number>
+  /** Writes what was put off and lets go of all files. */
+  close(): Promise<void>
+}
+
+/** The work itself, on whatever thread it is. */
+export class ShardWriters {
+  private readonly writers = new Map<number, ShardWriter>()
+
+  constructor(
+    private readonly directory: string,
+    private readonly manifest: Manifest,
+  ) {}
+
+  open(shard: number): ShardEnd {
+    let writer = this.writers.get(shard)
+    if (writer === undefined) {
+      writer = new ShardWriter(this.directory, shard, this.manifest)
+      this.writers.set(shard, writer)
+    }
+    const { tip, lastKey, flushed, keyCommits } = writer
+    return { lastSeq: tip.lastSeq, lastKey, flushed, keyCommits }
+  }
+
+  commit(batch: Batch): number {
+    const writer = this.writers.get(batch.shard)
+    if (writer === undefined) throw new KumaError('KUMA_INTERNAL', `shard ${batch.shard} is not open`, {})
+    writer.assertSound()
+    if (!writer.follows(batch.firstSeq)) {
+      // a batch before it failed, so this one must not be recorded either
+      throw new KumaError('KUMA_INTERNAL', `event ${batch.firstSeq} does not follow on shard ${batch.shard}`, {})
+    }
+    writer.apply(prepare(batch, writer))
+    return writer.flushed
+  }
+
+  /** What may take a moment, and is best done after the commit was acknowledged. */
+  checkpoint(shard: number): void {
+    this.writers.get(shard)?.checkpoint()
+  }
+
+  /** Closes all of them, also if one fails; then throws the first failure. */
+  close(): void {
+    const failures: unknown[] = []
+    for (const writer of this.writers.values()) {
+      try {
+        writer.close()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    this.writers.clear()
+    if (failures.length > 0) throw failures[0]
+  }
+}
+
+export class InlineCommitter implements Committer {
+  private readonly writers: ShardWriters
+
+  constructor(directory: string, manifest: Manifest) {
+    this.writers = new ShardWriters(directory, manifest)
+  }
+
+  async open(shard: number): Promise<ShardEnd> {
+    return this.writers.open(shard)
+  }
+
+  async commit(batch: Batch): Promise<number> {
+    this.writers.checkpoint(batch.shard) // of the commits before
+    return this.writers.commit(batch)
+  }
+
+  async close(): Promise<void> {
+    this.writers.close()
+  }
+}

@@ -1,0 +1,93 @@
+/** The committer in a worker thread, seen from the main thread. */
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { fromWire, KumaError } from '../errors.ts'
+import { loadDriver } from '../store/driver.ts'
+import type { Manifest } from '../store/manifest.ts'
+import type { Batch } from './batch.ts'
+import type { Committer, ShardEnd } from './committer.ts'
+import type { Answer, Request } from './worker.ts'
+
+interface Waiting {
+  resolve(value: never): void
+  reject(error: KumaError): void
+}
+
+export class WorkerCommitter implements Committer {
+  private readonly worker: Worker
+  /** Answers come in the order of the requests. */
+  private waiting: Waiting[] = []
+  private ended: string | null = null
+  private readonly exited: Promise<void>
+
+  constructor(directory: string, manifest: Manifest) {
+    loadDriver() // native code must be loaded by the main thread before any other
+    this.worker = new Worker(workerFile(), { workerData: { directory, manifest }, execArgv: [] })
+    this.worker.unref() // an idle store does not keep a program alive; one with work does
+    this.worker.on('message', (answer: Answer) => this.settle(answer))
+    this.worker.on('error', (error: Error) => this.end(error.message))
+    this.exited = new Promise((resolve) => {
+      this.worker.on('exit', () => {
+        this.end('it has ended')
+        resolve()
+      })
+    })
+  }
+
+  open(shard: number): Promise<ShardEnd> {
+    return this.request({ open: shard })
+  }
+
+  commit(batch: Batch): Promise<number> {
+    return this.request({ commit: batch })
+  }
+
+  async close(): Promise<void> {
+    const closed = this.request({ close: true })
+    try {
+      await closed
+    } finally {
+      this.worker.ref() // its end is awaited too
+      await this.exited
+    }
+  }
+
+  private request<T>(request: Request): Promise<T> {
+    if (this.ended !== null) return Promise.reject(lost(this.ended))
+    return new Promise((resolve, reject) => {
+      if (this.waiting.push({ resolve, reject }) === 1) this.worker.ref()
+      this.worker.postMessage(request)
+    })
+  }
+
+  private settle(answer: Answer): void {
+    const waiting = this.waiting.shift()
+    if (this.waiting.length === 0) this.worker.unref()
+    if ('error' in answer) waiting?.reject(fromWire(answer.error))
+    else waiting?.resolve(answer.value as never)
+  }
+
+  private end(why: string): void {
+    this.ended ??= why
+    for (const { reject } of this.waiting.splice(0)) reject(lost(this.ended))
+  }
+}
+
+/** What was under way may or may not be recorded. */
+function lost(why: string): KumaError<'KUMA_INDETERMINATE'> {
+  const hint = 'open the store again and retry with the same request key: it then tells whether this was recorded'
+  return new KumaError('KUMA_INDETERMINATE', `the committer's thread is gone: ${why}`, { requestKey: null }, { hint })
+}
+
+/** `dist/worker.js` of the package that this file is in, from wherever in it this code runs. */
+function workerFile(): string {
+  let directory = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(directory, 'package.json')) && dirname(directory) !== directory)
+    directory = dirname(directory)
+  const file = join(directory, 'dist', 'worker.js')
+  if (existsSync(file)) return file
+  const hint = 'kuma must stay a package of its own: name it as external to your bundler'
+  throw new KumaError('KUMA_INTERNAL', `the committer's thread is missing: there is no ${file}`, {}, { hint })
+}

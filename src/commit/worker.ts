@@ -1,0 +1,30 @@
+/** The worker thread's side: requests are answered in the order in which they come. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { toWire, type WireError } from '../errors.ts'
+import type { Manifest } from '../store/manifest.ts'
+import type { Batch } from './batch.ts'
+import { type ShardEnd, ShardWriters } from './committer.ts'
+
+export type Request = { open: number } | { commit: Batch } | { close: true }
+export type Answer = { value: ShardEnd | number | null } | { error: WireError }
+
+const { directory, manifest } = workerData as { directory: string; manifest: Manifest }
+const writers = new ShardWriters(directory, manifest)
+const port = parentPort!
+
+port.on('message', (request: Request) => {
+  port.postMessage(answer(request))
+  if ('commit' in request) writers.checkpoint(request.commit.shard)
+  if ('close' in request) port.close()
+})
+
+function answer(request: Request): Answer {
+  try {
+    if ('commit' in request) return { value: writers.commit(request.commit) }
+    if ('open' in request) return { value: writers.open(request.open) }
+    writers.close()
+    return { value: null }
+  } catch (error) {
+    return { error: toWire(error) }
+  }
+}

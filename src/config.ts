@@ -1,0 +1,161 @@
+/**
+ * kuma.config.ts: the definitions that a shell needs, and where the store is. Looked for from the working directory
+ * upwards, loaded as TypeScript, and checked before anything else is done.
+ */
+import { existsSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type { Config } from './api.ts'
+import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.ts'
+import { KumaError } from './errors.ts'
+import { nearest } from './nearest.ts'
+
+const NAMES = ['kuma.config.ts', 'kuma.config.mts', 'kuma.config.js', 'kuma.config.mjs']
+const KEYS = ['path', 'shards', 'entities', 'ids', 'lockTimeoutMs', 'signal']
+
+/** Checks a config and gives it back, so that an editor knows its type. @throws KUMA_INVALID_CONFIG */
+export function defineConfig(config: Config): Config {
+  check(config, null)
+  return Object.freeze({ ...config })
+}
+
+export interface LoadedConfig {
+  /** `path` is absolute. Empty if there is no config file. */
+  readonly config: Config
+  readonly file: string | null
+}
+
+/** @param file one that must exist, instead of looking for one. @throws KUMA_INVALID_CONFIG */
+export async function loadConfig({ cwd, file }: { cwd: string; file?: string | undefined }): Promise<LoadedConfig> {
+  const found = file === undefined ? lookUpwards(cwd) : resolve(cwd, file)
+  if (found === null) return { config: {}, file: null }
+  if (!existsSync(found)) throw invalid(found, `there is no config file ${found}`)
+  const config = await load(found)
+  check(config, found)
+  return {
+    config: config.path === undefined ? config : { ...config, path: resolve(dirname(found), config.path) },
+    file: found,
+  }
+}
+
+function lookUpwards(cwd: string): string | null {
+  for (let folder = cwd; ; folder = dirname(folder)) {
+    const found = NAMES.map((name) => join(folder, name)).find((path) => existsSync(path))
+    if (found !== undefined) return found
+    if (dirname(folder) === folder) return null
+  }
+}
+
+async function load(file: string): Promise<Config> {
+  // loaded here and not above: a command without a config does not pay for it
+  const { createJiti } = await import('jiti')
+  // the config means this installation when it says 'kuma', also in a folder that has none
+  const jiti = createJiti(pathToFileURL(file).href, { alias: { kuma: ownEntry() }, interopDefault: false })
+  let module: { default?: unknown }
+  try {
+    module = await jiti.import<{ default?: unknown }>(file)
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause)
+    const place = userFrame(cause)
+    throw invalid(
+      file,
+      `${file} does not load: ${message}${place === null ? '' : `\n    at ${place}`}`,
+      undefined,
+      cause,
+    )
+  }
+  if (typeof module.default === 'object' && module.default !== null) return module.default as Config
+  throw invalid(
+    file,
+    `${file} has no config as its default export`,
+    'end it with `export default defineConfig({ ... })`',
+  )
+}
+
+/** dist/index.js of this package. */
+function ownEntry(): string {
+  let folder = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder)
+  return join(folder, 'dist', 'index.js')
+}
+
+/** The first line of a stack that is the user's own. */
+function userFrame(error: unknown): string | null {
+  const stack = error instanceof Error ? (error.stack ?? '') : ''
+  const own = dirname(ownEntry())
+  for (const line of stack.split('\n')) {
+    const match = /(?:\(|at )((?:file:\/\/)?\/[^()]+:\d+:\d+)\)?$/.exec(line.trim())
+    const place = match?.[1]?.replace('file://', '')
+    if (place !== undefined && !place.includes('/node_modules/') && !place.startsWith(own)) return place
+  }
+  return null
+}
+
+function check(config: Config, file: string | null): void {
+  const bad = (problem: string, hint?: string) =>
+    invalid(file, `the config${file === null ? '' : ` ${file}`}: ${problem}`, hint)
+  if (typeof config !== 'object' || config === null || Array.isArray(config)) throw bad('must be an object')
+  for (const key of Object.keys(config)) {
+    if (KEYS.includes(key)) continue
+    const meant = nearest(key, KEYS)
+    throw bad(
+      `has no setting ${JSON.stringify(key)}`,
+      meant === undefined ? `it knows ${KEYS.join(', ')}` : `did you mean ${meant}?`,
+    )
+  }
+  const { path, shards, entities = [], ids = {}, lockTimeoutMs } = config
+  if (path !== undefined && (typeof path !== 'string' || path === '')) throw bad('path must name a directory')
+  if (shards !== undefined && !(Number.isSafeInteger(shards) && shards >= 1 && shards <= 999))
+    throw bad('shards must be 1 to 999')
+  if (lockTimeoutMs !== undefined && !(Number.isFinite(lockTimeoutMs) && lockTimeoutMs >= 0))
+    throw bad('lockTimeoutMs must be 0 or more')
+  if (!Array.isArray(entities)) throw bad('entities must be an array of definitions')
+  if (typeof ids !== 'object' || ids === null) throw bad('ids must be an object from patterns to definitions')
+  checkDefinitions(entities, Object.values(ids), bad)
+}
+
+function checkDefinitions(
+  entities: readonly AnyEntityDefinition[],
+  more: readonly AnyEntityDefinition[],
+  bad: (problem: string) => KumaError,
+): void {
+  const types = new Map<string, unknown>()
+  for (const definition of [...entities, ...more]) {
+    const { type } = definitionOf(definition)
+    if (types.has(type) && types.get(type) !== definition)
+      throw bad(`two definitions have the type ${JSON.stringify(type)}`)
+    types.set(type, definition)
+  }
+}
+
+/** The entity type that `ids` gives to an id: the first pattern that matches. `*` stands for any run of characters. */
+export function typeForId(config: Config, id: string): string | undefined {
+  for (const [glob, definition] of Object.entries(config.ids ?? {})) {
+    if (matches(glob, id)) return definitionOf(definition).type
+  }
+  return undefined
+}
+
+/** Piece by piece, each at its first possible place: never a regular expression made from what someone wrote. */
+function matches(glob: string, id: string): boolean {
+  const [first = '', ...rest] = glob.split('*')
+  const last = rest.pop()
+  if (last === undefined) return glob === id
+  if (!id.startsWith(first) || !id.endsWith(last) || id.length < first.length + last.length) return false
+  let at = first.length
+  for (const piece of rest) {
+    const found = id.indexOf(piece, at)
+    if (found === -1 || found + piece.length > id.length - last.length) return false
+    at = found + piece.length
+  }
+  return true
+}
+
+function invalid(
+  path: string | null,
+  message: string,
+  hint?: string,
+  cause?: unknown,
+): KumaError<'KUMA_INVALID_CONFIG'> {
+  return new KumaError('KUMA_INVALID_CONFIG', message, { path }, { hint, ...(cause === undefined ? {} : { cause }) })
+}

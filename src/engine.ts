@@ -1,0 +1,71 @@
+/**
+ * What an engine does, by ids and names: the one interface behind the library's contexts and behind every command.
+ * Definitions are known to the engine, so that whoever holds it need not have them.
+ */
+import type { Appended, EntitiesQuery, EntitySummary, Inspected } from './api.ts'
+import type { Meta, RecordedEvent } from './entity/event.ts'
+import type { JsonObject } from './entity/json.ts'
+import type { ResolvedPoint } from './entity/time.ts'
+
+export interface AppendRequest {
+  readonly id: string
+  /** The entity must be of this type; KUMA_TYPE_MISMATCH otherwise. */
+  readonly type?: string | undefined
+  /** If there is no such entity, make one of this type. Without it: KUMA_NOT_FOUND. */
+  readonly newType?: string | undefined
+  readonly events: readonly UncheckedEvent[]
+  /** 0: the entity must not exist. */
+  readonly expectedVersion?: number | undefined
+  readonly requestKey?: string | undefined
+  /** Laid over by each event's own meta. */
+  readonly meta?: Meta | undefined
+}
+
+/** An event as it is handed in: nothing of it has been checked. */
+export interface UncheckedEvent {
+  readonly type: string
+  readonly data?: unknown
+  readonly meta?: Meta | undefined
+  /** When a historical event happened, in milliseconds since 1970. */
+  readonly at?: number | undefined
+}
+
+export interface AppendResult extends Appended {
+  /** The request key was known: this is the first answer again, and nothing was recorded. */
+  readonly repeated: boolean
+}
+
+/** A state with the event that led to it. */
+export interface RecordedStep {
+  readonly event: RecordedEvent
+  readonly state: JsonObject
+}
+
+export interface Range {
+  readonly from?: ResolvedPoint | undefined
+  readonly to?: ResolvedPoint | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface EngineLogQuery extends Range {
+  /** One entity, in order of its versions; without it all of them, by `at`, then shard and seq. */
+  readonly id?: string | undefined
+  readonly types?: readonly string[] | undefined
+  readonly by?: string | undefined
+  readonly limit?: number | undefined
+  readonly reverse?: boolean | undefined
+}
+
+export interface Engine {
+  readonly path: string
+  /** Resolves when the events are on disk. */
+  append(request: AppendRequest): Promise<AppendResult>
+  /** The entity as it durably stands, or null. */
+  find(id: string): Promise<EntitySummary | null>
+  /** @throws KUMA_NOT_FOUND also when the point lies before the entity's first event */
+  inspect(id: string, point?: ResolvedPoint): Promise<Inspected>
+  replay(id: string, range?: Range): AsyncIterable<RecordedStep>
+  log(query?: EngineLogQuery): AsyncIterable<RecordedEvent>
+  entities(query?: EntitiesQuery): AsyncIterable<EntitySummary>
+  close(): Promise<void>
+}

@@ -1,0 +1,41 @@
+/**
+ * The built-in type. An entity without a model is a document: the data of each event is merged into its state, as JSON
+ * Merge Patch (RFC 7396) says. A null removes a field, an object merges into the object there, anything else replaces.
+ */
+import { asPublic, type EntityDefinition } from './define-entity.ts'
+import type { JsonObject } from './json.ts'
+import { anything } from './schema.ts'
+
+/** What is known of an entity whose definition is not at hand. */
+export interface AnyFacts {
+  type: string
+  state: JsonObject
+  events: { [type: string]: JsonObject }
+  input: { [type: string]: JsonObject }
+}
+
+export const DOCUMENT = 'document'
+
+/** The built-in type: each event's data is merged into the state (RFC 7396). */
+export const document: EntityDefinition<AnyFacts & { type: 'document' }> = asPublic({
+  type: DOCUMENT,
+  initial: Object.freeze({}),
+  // a document knows every event, `Created` too, and folds all of them alike
+  schema: () => anything,
+  handler: () => mergePatch,
+})
+
+/** RFC 7396, section 2, without changing `target`. */
+export function mergePatch(target: unknown, patch: unknown): unknown {
+  if (!isObject(patch)) return patch
+  const merged: Record<string, unknown> = isObject(target) ? { ...target } : {}
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete merged[key]
+    else merged[key] = isObject(value) ? mergePatch(merged[key], value) : value
+  }
+  return merged
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

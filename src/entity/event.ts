@@ -1,0 +1,90 @@
+/** An event, before and after it is recorded, and the meta that says who, why and from where. */
+
+import { KumaError } from '../errors.ts'
+import type { Facts } from './define-entity.ts'
+import { cleanJson, type Json, type JsonObject } from './json.ts'
+
+/** Where an event stands in the store, as a token `SSS:seq`. Print it, keep it, give it back. */
+export type Position = string
+
+export interface Meta {
+  readonly by?: string | undefined
+  readonly ip?: string | undefined
+  readonly reason?: string | undefined
+  readonly correlationId?: string | undefined
+  readonly causationId?: string | undefined
+  readonly [key: string]: Json | undefined
+}
+
+/** An event not yet recorded. */
+// biome-ignore lint/suspicious/noExplicitAny: an event of any entity
+export type NewEvent<F extends Facts = any> = {
+  // biome-ignore lint/complexity/noBannedTypes: {} is what an event without required data extends
+  [K in keyof F['input'] & string]: {} extends F['input'][K]
+    ? { readonly type: K; readonly data?: F['input'][K]; readonly meta?: Meta | undefined }
+    : { readonly type: K; readonly data: F['input'][K]; readonly meta?: Meta | undefined }
+}[keyof F['input'] & string]
+
+/** A recorded event. `Event<F>` is a union discriminated by `type`; `Event<F, 'Deposited'>` is one of them. */
+export type Event<
+  // biome-ignore lint/suspicious/noExplicitAny: an event of any entity
+  F extends Facts = any,
+  K extends keyof F['events'] & string = keyof F['events'] & string,
+> = {
+  [P in K]: {
+    readonly type: P
+    readonly data: F['events'][P]
+    readonly entity: string
+    readonly entityType: F['type']
+    /** its place in the entity: 1, 2, 3 ... */
+    readonly version: number
+    readonly position: Position
+    /** milliseconds since 1970 */
+    readonly at: number
+    readonly meta: Meta
+  }
+}[K]
+
+/** A recorded event whose definition is not at hand. */
+export interface RecordedEvent {
+  readonly type: string
+  readonly data: JsonObject
+  readonly entity: string
+  readonly entityType: string
+  readonly version: number
+  readonly position: Position
+  readonly at: number
+  readonly meta: Meta
+}
+
+export const EMPTY_META: Meta = Object.freeze({})
+
+const NAMED = ['by', 'ip', 'reason', 'correlationId', 'causationId']
+
+/**
+ * Several metas laid over each other, the last one winning, as clean JSON; null if nothing is left.
+ * @throws KUMA_INVALID_DATA also for a key that starts with `$`, which is the engine's own
+ */
+export function mergeMeta(...metas: readonly (Meta | undefined)[]): JsonObject | null {
+  let merged: Record<string, Json> | null = null
+  for (const meta of metas) {
+    if (meta === undefined) continue
+    const clean = cleanJson(meta, 'meta')
+    for (const [key, value] of Object.entries(clean)) {
+      if (key.startsWith('$')) throw invalid(key, `starts with $, which is kept for the engine`)
+      if (NAMED.includes(key) && typeof value !== 'string') throw invalid(key, 'must be a string')
+      merged ??= {}
+      merged[key] = value as Json
+    }
+  }
+  return merged
+}
+
+function invalid(key: string, problem: string): KumaError<'KUMA_INVALID_DATA'> {
+  return new KumaError('KUMA_INVALID_DATA', `meta at .${key} ${problem}`, { path: `.${key}` })
+}
+
+/** `003:1284`: the event with seq 1284 of shard 3. */
+export function formatPosition(shard: number, seq: number): Position {
+  return `${String(shard).padStart(3, '0')}:${seq}`
+}

@@ -1,0 +1,163 @@
+/**
+ * What an event may carry: JSON that comes back from the disk exactly as it went in.
+ *
+ * `cleanJson` checks and copies in one walk. The copy matters as much as the check: the caller's object may change
+ * after `append`, and an entity's state may hold parts of it.
+ */
+import { KumaError } from '../errors.ts'
+
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined }
+export type JsonObject = { readonly [key: string]: Json | undefined }
+
+export const DATA_BYTES_MAX = 1024 * 1024
+export const DATA_DEPTH_MAX = 64
+
+/**
+ * A deep copy of `value` as plain JSON; properties that are `undefined` are left out, as JSON.stringify does.
+ * @param what names the value in messages: "data of Deposited"
+ * @throws KUMA_INVALID_DATA with the path of the part that JSON cannot give back
+ */
+export function cleanJson(value: unknown, what: string): JsonObject {
+  if (!isPlainObject(value)) throw invalid(what, [], 'must be a JSON object')
+  return clean(value, what, [], 1) as JsonObject
+}
+
+function clean(value: unknown, what: string, path: (string | number)[], depth: number): Json {
+  switch (typeof value) {
+    case 'string':
+      checkText(value, what, path)
+      return value
+    case 'number':
+      return cleanNumber(value, what, path)
+    case 'boolean':
+      return value
+    case 'object':
+      if (value === null) return null
+      if (depth > DATA_DEPTH_MAX) throw invalid(what, path, `is nested deeper than ${DATA_DEPTH_MAX} levels`)
+      return Array.isArray(value) ? cleanArray(value, what, path, depth) : cleanObject(value, what, path, depth)
+    default:
+      throw invalid(what, path, `is ${describe(value)}, which JSON cannot hold`)
+  }
+}
+
+function cleanArray(value: unknown[], what: string, path: (string | number)[], depth: number): Json {
+  const copy = new Array<Json>(value.length)
+  for (let i = 0; i < value.length; i++) {
+    path.push(i)
+    copy[i] = clean(value[i], what, path, depth + 1)
+    path.pop()
+  }
+  return copy
+}
+
+function cleanObject(value: object, what: string, path: (string | number)[], depth: number): Json {
+  if (!isPlainObject(value)) throw invalid(what, path, `is ${describe(value)}, which JSON cannot give back`)
+  const copy: Record<string, Json> = {}
+  for (const key of Object.keys(value)) {
+    const part = value[key]
+    if (part === undefined) continue
+    path.push(key)
+    if (key === '__proto__') throw invalid(what, path, 'is a key that would change what the object is')
+    checkText(key, what, path)
+    copy[key] = clean(part, what, path, depth + 1)
+    path.pop()
+  }
+  return copy
+}
+
+function cleanNumber(value: number, what: string, path: (string | number)[]): number {
+  if (!Number.isFinite(value)) throw invalid(what, path, `is ${value}, which JSON cannot hold`)
+  if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    throw invalid(what, path, 'is an integer beyond 2^53, which would lose digits: give it as a string')
+  }
+  return value === 0 ? 0 : value // -0 comes back from JSON as 0
+}
+
+function checkText(value: string, what: string, path: readonly (string | number)[]): void {
+  if (!value.isWellFormed()) throw invalid(what, path, 'has a lone surrogate, which UTF-8 cannot hold')
+  if (value.includes('\0')) throw invalid(what, path, 'has a NUL character')
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  // an object from another realm (a test runner, a vm) has another Object.prototype, whose own prototype is null
+  return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+function describe(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return value === undefined ? 'undefined' : `a ${typeof value}`
+  const name: unknown = value.constructor?.name
+  return typeof name === 'string' && name !== '' && name !== 'Object' ? `a ${name}` : 'not a plain object'
+}
+
+function invalid(what: string, path: readonly (string | number)[], problem: string): KumaError<'KUMA_INVALID_DATA'> {
+  const where = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${part.toWellFormed()}`)).join('')
+  return new KumaError('KUMA_INVALID_DATA', `${what}${where === '' ? '' : ` at ${where}`} ${problem}`, { path: where })
+}
+
+/**
+ * The text of a clean value, no longer than the log takes.
+ * @throws KUMA_INVALID_DATA if it is longer than 1 MiB in UTF-8
+ */
+export function jsonText(value: JsonObject, what: string): string {
+  const text = JSON.stringify(value)
+  if (text.length * 3 > DATA_BYTES_MAX && Buffer.byteLength(text) > DATA_BYTES_MAX) {
+    throw invalid(what, [], `is larger than 1 MiB (${Buffer.byteLength(text)} bytes)`)
+  }
+  return text
+}
+
+/**
+ * JSON.parse for text that a person or another program wrote: it also refuses a key that stands twice in one object,
+ * where JSON.parse silently keeps the last.
+ * @throws KUMA_INVALID_DATA
+ */
+export function parseJson(text: string, what: string): unknown {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new KumaError(
+      'KUMA_INVALID_DATA',
+      `${what} is not JSON: ${(cause as Error).message}`,
+      { path: '' },
+      { cause },
+    )
+  }
+  const key = duplicateKey(text)
+  if (key !== null) throw invalid(what, [], `has the key ${JSON.stringify(key)} twice in one object`)
+  return value
+}
+
+/** The first key that stands twice in one object of `text`, which is known to be valid JSON; null if there is none. */
+function duplicateKey(text: string): string | null {
+  const token = /["{}[\]:]/g
+  const open: (Set<string> | null)[] = []
+  let last = ''
+  for (let match = token.exec(text); match !== null; match = token.exec(text)) {
+    const piece = match[0]
+    if (piece === '"') {
+      token.lastIndex = endOfString(text, match.index)
+      last = text.slice(match.index, token.lastIndex)
+    } else if (piece === '{') open.push(new Set())
+    else if (piece === '[') open.push(null)
+    else if (piece === '}' || piece === ']') open.pop()
+    else if (piece === ':') {
+      const key = last.includes('\\') ? (JSON.parse(last) as string) : last.slice(1, -1)
+      const keys = open.at(-1)
+      if (keys?.has(key)) return key
+      keys?.add(key)
+    }
+  }
+  return null
+}
+
+/** Just past the closing quote. Not a regular expression: of a long text those overflow the stack. */
+function endOfString(text: string, start: number): number {
+  for (let quote = text.indexOf('"', start + 1); ; quote = text.indexOf('"', quote + 1)) {
+    let backslashes = 0
+    while (text[quote - 1 - backslashes] === '\\') backslashes++
+    if (backslashes % 2 === 0) return quote + 1
+  }
+}

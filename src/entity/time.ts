@@ -1,0 +1,95 @@
+/**
+ * The one grammar for times, in the library and in the shell:
+ *
+ *     2026-11-01              its first instant, UTC
+ *     2026-11-01T09:30[:15[.250]][Z|+02:00]     no zone means UTC
+ *     2h ago, -2h             s, m, h, d, w
+ *     now, today, yesterday   the days are UTC's
+ *     1793500000000           milliseconds since 1970
+ *
+ * A POINT is a time, or `vN`: a version of one entity.
+ */
+import { KumaError } from '../errors.ts'
+
+export type Point =
+  | { readonly version: number; readonly at?: undefined }
+  | { readonly at: Date | number | string; readonly version?: undefined }
+
+/** A point whose time has been read. */
+export type ResolvedPoint =
+  | { readonly version: number; readonly at?: undefined }
+  | { readonly at: number; readonly version?: undefined }
+
+const UNIT_MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
+const ISO = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$/i
+/** The largest time a JavaScript Date can hold. */
+const TIME_MAX = 8_640_000_000_000_000
+/** Below this an integer is rather a version or seconds than milliseconds: it would be a time in 1973 or earlier. */
+const EPOCH_MS_MIN = 100_000_000_000
+
+/** A point of the library's API. @throws KUMA_INVALID_POINT */
+export function resolvePoint(point: Point, now: number = Date.now()): ResolvedPoint {
+  const { version, at } = point
+  if (version !== undefined && at === undefined) {
+    if (Number.isSafeInteger(version) && version >= 0) return { version }
+    throw invalid(String(version), 'a version is a whole number from 0 on')
+  }
+  if (version !== undefined || at === undefined) throw invalid(JSON.stringify(point), 'give either a version or a time')
+  if (typeof at === 'string') return { at: parseTime(at, now) }
+  const time = typeof at === 'number' ? at : at instanceof Date ? at.getTime() : Number.NaN
+  if (!Number.isFinite(time) || Math.abs(time) > TIME_MAX) throw invalid(String(at), 'this is not a time')
+  return { at: Math.trunc(time) }
+}
+
+/** A point as a person writes it. @throws KUMA_INVALID_POINT */
+export function parsePoint(text: string, now: number = Date.now()): ResolvedPoint {
+  const version = /^v(\d{1,15})$/i.exec(text.trim())
+  return version ? { version: Number(version[1]) } : { at: parseTime(text, now) }
+}
+
+/** Milliseconds since 1970. @throws KUMA_INVALID_POINT */
+export function parseTime(text: string, now: number = Date.now()): number {
+  const trimmed = text.trim()
+  const word = trimmed.toLowerCase()
+  const today = now - (((now % UNIT_MS['d']!) + UNIT_MS['d']!) % UNIT_MS['d']!)
+  if (word === 'now') return now
+  if (word === 'today') return today
+  if (word === 'yesterday') return today - UNIT_MS['d']!
+
+  const ago = /^(?:-(\d{1,9})\s*([smhdw])|(\d{1,9})\s*([smhdw])\s+ago)$/.exec(word)
+  if (ago) {
+    const time = now - Number(ago[1] ?? ago[3]) * UNIT_MS[(ago[2] ?? ago[4]) as string]!
+    if (time < -TIME_MAX) throw invalid(text, 'this is earlier than any date')
+    return time
+  }
+
+  if (/^\d+$/.test(trimmed)) {
+    const number = Number(trimmed)
+    if (number < EPOCH_MS_MIN)
+      throw invalid(text, `did you mean v${trimmed}? A time in milliseconds has 12 digits or more`)
+    if (number > TIME_MAX) throw invalid(text, 'this is later than any date')
+    return number
+  }
+  return parseIso(trimmed, text)
+}
+
+function parseIso(trimmed: string, text: string): number {
+  const match = ISO.exec(trimmed)
+  if (!match) throw invalid(text, FORMS)
+  const [date, time] = [trimmed.slice(0, 10), trimmed.slice(11)]
+  const zone = match[1] ?? 'Z'
+  const clock = time === '' ? '00:00' : match[1] === undefined ? time : time.slice(0, -match[1].length)
+  const at = Date.parse(`${date}T${clock}${zone.toUpperCase().replace(/^([+-]\d{2})(\d{2})$/, '$1:$2')}`)
+  // Date.parse takes 31 February for 3 March: the day must come back as it was written
+  const day = new Date(`${date}T00:00Z`)
+  if (Number.isNaN(at) || Number.isNaN(day.getTime()) || day.toISOString().slice(0, 10) !== date) {
+    throw invalid(text, 'there is no such date')
+  }
+  return at
+}
+
+const FORMS = "write v3, 2026-11-01, 2026-11-01T09:30Z, '2h ago', yesterday, now, or milliseconds since 1970"
+
+function invalid(point: string, hint: string): KumaError<'KUMA_INVALID_POINT'> {
+  return new KumaError('KUMA_INVALID_POINT', `cannot read the point ${JSON.stringify(point)}`, { point }, { hint })
+}

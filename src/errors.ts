@@ -1,0 +1,114 @@
+/**
+ * Every failure that Kuma reports is a `KumaError`. Its `code` is stable and meant for programs; its message names the
+ * thing and its `hint` the next step, and both may change. Across a worker or a socket an error travels as the plain
+ * value `{ code, message, hint, details }` (`toWire`, `fromWire`). This file imports nothing.
+ */
+
+/** What each code tells besides its message. A code that has nothing to add has empty details. */
+export interface KumaErrorDetails {
+  /** `expectedVersion` was not the version found. */
+  KUMA_CONFLICT: { readonly entity: string; readonly expected: number; readonly actual: number }
+  KUMA_NOT_FOUND: { readonly entity: string }
+  KUMA_ALREADY_EXISTS: { readonly entity: string; readonly version: number }
+  KUMA_TYPE_MISMATCH: { readonly entity: string; readonly expected: string; readonly actual: string }
+  /** No definition of that entity type was given to `start` or stands in the config. */
+  KUMA_UNKNOWN_TYPE: { readonly type: string }
+  /** The data does not fit what the definition declares, or the definition declares no such event. */
+  KUMA_INVALID_EVENT: {
+    readonly type: string
+    readonly issues: readonly { readonly message: string; readonly path?: readonly unknown[] | undefined }[]
+  }
+  /** A value that the log cannot hold as JSON. */
+  KUMA_INVALID_DATA: { readonly path: string }
+  KUMA_INVALID_ID: { readonly id: string }
+  KUMA_INVALID_POINT: { readonly point: string }
+  /** The `at` of a historical event is earlier than the entity's last event, or ahead of now. */
+  KUMA_INVALID_TIME: { readonly entity: string; readonly at: number }
+  /** The definition's `evolve` or `initial` threw, or returned something that is not a state. */
+  KUMA_MODEL_FAILED: { readonly entity: string; readonly type: string; readonly version: number }
+  KUMA_REQUEST_KEY_REUSED: { readonly requestKey: string }
+  /** A bounded queue is full. Nothing was recorded. */
+  KUMA_OVERLOADED: { readonly retryAfterMs: number }
+  /** The disk failed while committing: the event may or may not be recorded. Retry with the same request key. */
+  KUMA_INDETERMINATE: { readonly requestKey: string | null }
+  /** The shard takes no more writes, since an earlier commit failed. This event was not recorded. */
+  KUMA_POISONED: { readonly shard: number }
+  KUMA_DISK_FULL: { readonly path: string }
+  KUMA_LOCKED: { readonly path: string; readonly pid: number | null }
+  KUMA_READ_ONLY: { readonly path: string }
+  KUMA_CLOSED: { readonly path: string }
+  KUMA_NOT_A_STORE: { readonly path: string }
+  KUMA_STORE_EXISTS: { readonly path: string }
+  /** The store was written by a newer version of Kuma. */
+  KUMA_NEWER_FORMAT: { readonly path: string; readonly format: number }
+  KUMA_CORRUPT: { readonly path: string }
+  /** The directory cannot be trusted or locked: world-writable, someone else's, a symbolic link, on a network. */
+  KUMA_UNSAFE_DIRECTORY: { readonly path: string }
+  /** A file or directory could not be opened, read or written. */
+  KUMA_IO: { readonly path: string }
+  KUMA_INVALID_CONFIG: { readonly path: string | null }
+  /** Arguments that do not fit together. */
+  KUMA_USAGE: Record<never, never>
+  /** The SQLite driver for this version of Node is not installed. */
+  KUMA_DRIVER: { readonly package: string }
+  /** A defect of Kuma itself. */
+  KUMA_INTERNAL: Record<never, never>
+}
+
+export type KumaErrorCode = keyof KumaErrorDetails
+
+export class KumaError<C extends KumaErrorCode = KumaErrorCode> extends Error {
+  override readonly name = 'KumaError'
+  readonly code: C
+  readonly details: KumaErrorDetails[C]
+  /** The next step, or null. */
+  readonly hint: string | null
+
+  // Public, since a declaration without it would let `new KumaError('text')` compile, as Error's does
+  constructor(
+    code: C,
+    message: string,
+    details: KumaErrorDetails[C],
+    options: { hint?: string | undefined; cause?: unknown } = {},
+  ) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    this.code = code
+    this.details = details
+    this.hint = options.hint ?? null
+  }
+}
+
+/** A union over the codes, so that `switch (error.code)` narrows `error.details`. */
+export type KumaErrorOf<C extends KumaErrorCode> = C extends unknown ? KumaError<C> : never
+
+/** Is this an error of Kuma, and one of these codes if any are given? Works across copies of the library. */
+export function isKumaError<C extends KumaErrorCode = KumaErrorCode>(
+  error: unknown,
+  ...codes: readonly C[]
+): error is KumaErrorOf<C> {
+  if (!(error instanceof Error) || error.name !== 'KumaError' || !('code' in error)) return false
+  return codes.length === 0 || codes.includes(error.code as C)
+}
+
+/** An error as it crosses a thread or a socket. */
+export interface WireError {
+  readonly code: KumaErrorCode
+  readonly message: string
+  readonly hint: string | null
+  readonly details: KumaErrorDetails[KumaErrorCode]
+}
+
+export function toWire(error: unknown): WireError {
+  const known = isKumaError(error) ? error : internal(error)
+  return { code: known.code, message: known.message, hint: known.hint, details: known.details }
+}
+
+export function fromWire(wire: WireError): KumaError {
+  return new KumaError(wire.code, wire.message, wire.details, { hint: wire.hint ?? undefined })
+}
+
+/** Anything unexpected, as a KumaError that keeps the cause. */
+export function internal(cause: unknown): KumaError<'KUMA_INTERNAL'> {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  return new KumaError('KUMA_INTERNAL', message, {}, { cause, hint: 'this is a defect of Kuma: please report it' })
+}

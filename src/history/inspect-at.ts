@@ -1,0 +1,54 @@
+/** What was it then? The state of an entity at a point in the past. */
+import { standAt } from '../actor/activate.ts'
+import type { Definitions } from '../actor/definitions.ts'
+import type { Inspected } from '../api.ts'
+import { formatPosition } from '../entity/event.ts'
+import { deepFreeze } from '../entity/fold.ts'
+import type { JsonObject } from '../entity/json.ts'
+import type { ResolvedPoint } from '../entity/time.ts'
+import { KumaError } from '../errors.ts'
+import { inSlices } from '../store/chain.ts'
+import type { Readers } from '../store/readers.ts'
+import type { Link } from '../store/shard-reader.ts'
+import { type Located, locate } from './locate.ts'
+
+const NOW: ResolvedPoint = { version: Number.MAX_SAFE_INTEGER }
+
+/** @throws KUMA_NOT_FOUND also if the point lies before the first event; KUMA_INVALID_POINT for a version not yet reached */
+export async function inspectAt(
+  readers: Readers,
+  definitions: Definitions,
+  id: string,
+  point?: ResolvedPoint,
+): Promise<Inspected> {
+  const located = locate(readers, id)
+  const { reader, entity, head } = located
+  if (point?.version !== undefined && point.version > head.version) {
+    const message = `${id} has no version ${point.version}: its last is ${head.version}`
+    throw new KumaError('KUMA_INVALID_POINT', message, { point: `v${point.version}` })
+  }
+  const upTo = reached(point ?? NOW)
+  const stand = await inSlices(standAt(reader, entity, head, definitions.of(entity.type), upTo))
+  if (stand === null) throw before(located)
+  const { version, seq, at, state } = stand
+  return {
+    id,
+    type: entity.type,
+    version,
+    at,
+    position: formatPosition(reader.shard, seq),
+    state: deepFreeze(state) as JsonObject,
+  }
+}
+
+/** Does an event lie at the point, or before it? */
+export function reached(point: ResolvedPoint): (link: Pick<Link, 'version' | 'at'>) => boolean {
+  const { version, at } = point
+  return version === undefined ? (link) => link.at <= at : (link) => link.version <= version
+}
+
+function before({ entity }: Located): KumaError<'KUMA_NOT_FOUND'> {
+  const began = new Date(entity.createdAt).toISOString()
+  const hint = `it began at ${began} (${entity.createdAt}), with version 1`
+  return new KumaError('KUMA_NOT_FOUND', `${entity.id} did not exist then`, { entity: entity.id }, { hint })
+}

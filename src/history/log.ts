@@ -1,0 +1,129 @@
+/** What happened? The events of one entity, or of all. */
+import type { EngineLogQuery } from '../engine.ts'
+import type { RecordedEvent } from '../entity/event.ts'
+import { KumaError } from '../errors.ts'
+import { breathe, linksFrom, rowsAt } from '../store/chain.ts'
+import type { Readers } from '../store/readers.ts'
+import { recorded, type ScanFilter } from '../store/shard-reader.ts'
+import { type Located, locate } from './locate.ts'
+import { rangeOf } from './range.ts'
+
+const SCAN = 10_000
+const PAGE = 64
+
+export async function* log(readers: Readers, query: EngineLogQuery = {}): AsyncGenerator<RecordedEvent> {
+  const { limit = Number.POSITIVE_INFINITY } = query
+  if (limit <= 0) return
+  let left = limit
+  for await (const event of query.id === undefined ? logOfAll(readers, query) : logOfOne(readers, query.id, query)) {
+    yield event
+    if (--left === 0) return
+  }
+}
+
+async function* logOfOne(readers: Readers, id: string, query: EngineLogQuery): AsyncGenerator<RecordedEvent> {
+  const located = locate(readers, id)
+  const { reader, entity } = located
+  const types = query.types && new Set(query.types)
+  for await (const rows of pages(located, query)) {
+    for (const row of rows) {
+      if (types !== undefined && !types.has(row.type)) continue
+      const event = recorded(row, entity, reader.shard)
+      if (query.by === undefined || event.meta.by === query.by) yield event
+    }
+    query.signal?.throwIfAborted()
+    await breathe()
+  }
+}
+
+/** Newest first, a page of the chain can be read as soon as it is known; oldest first, the chain's beginning must be found. */
+async function* pages({ reader, entity, head }: Located, query: EngineLogQuery) {
+  const { begun, notEnded } = rangeOf(query)
+  const kept: number[] = []
+  let first = 0
+  for (const links of linksFrom(reader, head.seq)) {
+    const inside = links.filter((link) => begun(link) && notEnded(link))
+    if (query.reverse && inside.length > 0) {
+      const seqs = inside.map((link) => link.seq)
+      yield* rowsAt(reader, entity.key, seqs, inside[0]!.version, -1)
+    } else {
+      for (const link of inside) kept.push(link.seq)
+      first = inside.at(-1)?.version ?? first
+    }
+    if (!begun(links.at(-1)!)) break
+    await breathe()
+  }
+  yield* rowsAt(reader, entity.key, kept.reverse(), first)
+}
+
+/** A place in the store as one number, so that millions of them fit in memory. */
+const SEQS = 2 ** 40
+
+/** By `at`, then shard and seq. All places are found first (16 bytes each), then read in pages. */
+async function* logOfAll(readers: Readers, query: EngineLogQuery): AsyncGenerator<RecordedEvent> {
+  const places = await placesOf(readers, query)
+  for (let start = 0; start < places.length; start += PAGE) {
+    yield* eventsAt(readers, places.slice(start, start + PAGE))
+    query.signal?.throwIfAborted()
+    await breathe()
+  }
+}
+
+async function placesOf(readers: Readers, query: EngineLogQuery): Promise<Float64Array> {
+  const { limit = Number.POSITIVE_INFINITY, reverse = false } = query
+  const filter = filterOf(query)
+  let found: { ats: number[]; places: number[] } = { ats: [], places: [] }
+  for (const reader of readers.all()) {
+    for (let after = 0; ; ) {
+      const page = reader.scan(filter, after, SCAN)
+      for (const { seq, at } of page) {
+        found.ats.push(at)
+        found.places.push(reader.shard * SEQS + seq)
+      }
+      query.signal?.throwIfAborted()
+      await breathe()
+      if (found.places.length > 4 * limit + SCAN) found = sorted(found, reverse, limit)
+      if (page.length < SCAN) break
+      after = page.at(-1)!.seq
+    }
+  }
+  return Float64Array.from(sorted(found, reverse, limit).places)
+}
+
+function filterOf({ from, to, types, by }: EngineLogQuery): ScanFilter {
+  if (from?.version !== undefined || to?.version !== undefined) {
+    const point = `v${from?.version ?? to?.version}`
+    throw new KumaError('KUMA_INVALID_POINT', `${point} is a version of one entity: a log of all takes times`, {
+      point,
+    })
+  }
+  rangeOf({ from, to })
+  return { from: from?.at, to: to?.at, types, by }
+}
+
+function sorted({ ats, places }: { ats: number[]; places: number[] }, reverse: boolean, limit: number) {
+  const order = Uint32Array.from(places.keys())
+  const sign = reverse ? -1 : 1
+  order.sort((a, b) => sign * (ats[a]! - ats[b]! || places[a]! - places[b]!))
+  const kept = Array.from(order.subarray(0, Math.min(limit, order.length)))
+  return { ats: kept.map((i) => ats[i]!), places: kept.map((i) => places[i]!) }
+}
+
+/** The events at these places, in their order; each shard is asked once. */
+function eventsAt(readers: Readers, places: Float64Array): RecordedEvent[] {
+  const seqs = new Map<number, number[]>()
+  for (const place of places) {
+    const shard = Math.floor(place / SEQS)
+    const known = seqs.get(shard)
+    if (known === undefined) seqs.set(shard, [place % SEQS])
+    else known.push(place % SEQS)
+  }
+  const events = new Map<number, RecordedEvent>()
+  for (const [shard, wanted] of seqs) {
+    const reader = readers.at(shard)
+    for (const row of reader.rows(wanted)) {
+      events.set(shard * SEQS + row.seq, recorded(row, reader.nameOf(row.entity), shard))
+    }
+  }
+  return Array.from(places, (place) => events.get(place)!)
+}

@@ -1,0 +1,33 @@
+/** A range of an entity's history: both ends are inclusive, and each may be a version or a time. */
+import type { Range } from '../engine.ts'
+import { KumaError } from '../errors.ts'
+import type { Link } from '../store/shard-reader.ts'
+
+type Place = Pick<Link, 'version' | 'at'>
+
+export interface Bounds {
+  readonly begun: (place: Place) => boolean
+  readonly notEnded: (place: Place) => boolean
+}
+
+/** @throws KUMA_INVALID_POINT if the range ends before it begins */
+export function rangeOf({ from, to }: Range): Bounds {
+  const reversed =
+    (from?.version !== undefined && to?.version !== undefined && from.version > to.version) ||
+    (from?.at !== undefined && to?.at !== undefined && from.at > to.at)
+  if (reversed) {
+    const point = from.version === undefined ? new Date(from.at).toISOString() : `v${from.version}`
+    throw new KumaError(
+      'KUMA_INVALID_POINT',
+      `the range ends before it begins, at ${point}`,
+      { point },
+      { hint: 'swap from and to' },
+    )
+  }
+  return {
+    begun: ({ version, at }) =>
+      from === undefined ? true : from.version === undefined ? at >= from.at : version >= from.version,
+    notEnded: ({ version, at }) =>
+      to === undefined ? true : to.version === undefined ? at <= to.at : version <= to.version,
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * Heads and request keys that are not yet written. Writing them with every commit would cost more than the events
+ * themselves, so they wait here and go to disk in sweeps.
+ *
+ * A sweep takes everything that waits at position M, writes it in key order beside the next commits, and only when it
+ * has ended, in the same transaction, sets `flushed = M`. In between, the table holds a mixture that nobody relies on:
+ * whoever reads it lays the events after `flushed` over it. (Advancing `flushed` with a part written would lose the
+ * rest after a crash.) While a sweep runs it writes two heads for each new event, so it ends before the next one is
+ * due, and the events after `flushed` stay below 65,536.
+ */
+import { COLUMNS, type Commit, type KeyRow } from './commit.ts'
+import type { Database, Statement } from './driver.ts'
+import { KEY_PREFIX, keyHash, keyOf } from './request-key.ts'
+
+/**
+ * So few waiting heads are written together with a commit, by the first one after opening and then by every 16th: a
+ * small store is nearly up to date, and a commit of one event mostly spares the two pages.
+ */
+const FEW = 16
+const FEW_COMMITS = 16
+const SWEEP_EVENTS = 32_768
+const HEADS_PER_EVENT = 2
+
+interface Head {
+  readonly version: number
+  readonly seq: number
+  readonly at: number
+}
+
+type HeadRow = readonly [key: number, head: Head]
+
+interface Sweep {
+  readonly until: number
+  readonly heads: readonly HeadRow[]
+  readonly keys: readonly KeyRow[]
+  /** how many of `heads` are on disk */
+  written: number
+}
+
+export class Backlog {
+  flushed: number
+  private heads = new Map<number, Head>()
+  private keys: KeyRow[] = []
+  private sweep: Sweep | null = null
+  private commits = 0
+  private readonly putHead: Statement
+  private readonly putKey: Statement
+  private readonly dropKeys: Statement
+  private readonly putFlushed: Statement
+
+  constructor(
+    private readonly db: Database,
+    flushed: number,
+    private readonly keyCommits: number,
+  ) {
+    this.flushed = flushed
+    this.putHead = db.prepare('REPLACE INTO heads (key, version, head, updated_at) VALUES (?, ?, ?, ?)')
+    this.putKey = db.prepare('REPLACE INTO request_keys (seq, hash, count, digest) VALUES (?, ?, ?, ?)')
+    this.dropKeys = db.prepare('DELETE FROM request_keys WHERE seq <= (SELECT last_seq FROM commits WHERE id = ?)')
+    this.putFlushed = db.prepare("UPDATE settings SET value = CAST(? AS INTEGER) WHERE name = 'flushed'")
+    this.recover()
+  }
+
+  /** After a crash: what waited is in the events after `flushed`. */
+  private recover(): void {
+    const rows = this.db
+      .prepare(
+        `SELECT seq, entity, version, at, CASE WHEN substr(meta, 1, ${KEY_PREFIX.length}) = '${KEY_PREFIX}' THEN meta END AS meta
+         FROM events WHERE seq > ? AND entity > 0 ORDER BY seq`,
+      )
+      .raw()
+      .all(this.flushed) as [number, number, number, number, string | null][]
+    const idOf = this.db.prepare('SELECT id FROM entities WHERE key = ?').pluck()
+    for (const [seq, entity, version, at, meta] of rows) {
+      this.heads.set(entity, { version, seq, at })
+      const key = keyOf(meta)
+      if (key === undefined) continue
+      this.keys.push({ seq, hash: keyHash(idOf.get(entity) as string, key.key), count: key.count, digest: key.digest })
+    }
+  }
+
+  /**
+   * Inside a commit's transaction: writes what is due with it. Nothing in memory changes until the transaction is
+   * durable and the function returned is called.
+   */
+  write(commit: Commit): () => void {
+    const heads = headsOf(commit)
+    const due = this.commits % FEW_COMMITS === 0
+    if (due && this.sweep === null && this.heads.size + heads.size <= FEW) {
+      this.writeHeads([...this.heads, ...heads])
+      this.writeKeys([...this.keys, ...commit.keys])
+      this.finish(commit.lastSeq, commit.id)
+      return () => {
+        this.commits++
+        this.reset(commit.lastSeq)
+      }
+    }
+    const step = this.step(commit)
+    return () => {
+      this.commits++
+      step()
+      for (const [key, head] of heads) this.heads.set(key, head)
+      this.keys.push(...commit.keys)
+      if (this.sweep === null && commit.lastSeq - this.flushed >= SWEEP_EVENTS) this.start(commit.lastSeq)
+    }
+  }
+
+  /** Inside a transaction: writes all that waits. */
+  writeAll(lastSeq: number, lastCommit: number): () => void {
+    this.writeHeads([...(this.sweep?.heads ?? []), ...this.heads])
+    this.writeKeys([...(this.sweep?.keys ?? []), ...this.keys])
+    this.finish(lastSeq, lastCommit)
+    return () => this.reset(lastSeq)
+  }
+
+  private start(until: number): void {
+    const heads = [...this.heads].sort((a, b) => a[0] - b[0])
+    this.sweep = { until, heads, keys: this.keys, written: 0 }
+    this.heads = new Map()
+    this.keys = []
+  }
+
+  private step(commit: Commit): () => void {
+    const { sweep } = this
+    if (sweep === null) return () => {}
+    const end = Math.min(sweep.heads.length, sweep.written + commit.events.count * HEADS_PER_EVENT)
+    this.writeHeads(sweep.heads.slice(sweep.written, end))
+    const ended = end === sweep.heads.length
+    if (ended) {
+      this.writeKeys(sweep.keys)
+      this.finish(sweep.until, commit.id)
+    }
+    return () => {
+      sweep.written = end
+      if (!ended) return
+      this.flushed = sweep.until
+      this.sweep = null
+    }
+  }
+
+  private writeHeads(rows: readonly HeadRow[]): void {
+    for (const [key, { version, seq, at }] of rows) this.putHead.run(key, version, seq, at)
+  }
+
+  private writeKeys(rows: readonly KeyRow[]): void {
+    for (const { seq, hash, count, digest } of rows) this.putKey.run(seq, hash, count, digest)
+  }
+
+  private finish(flushed: number, commitId: number): void {
+    this.putFlushed.run(flushed)
+    if (commitId > this.keyCommits) this.dropKeys.run(commitId - this.keyCommits)
+  }
+
+  private reset(flushed: number): void {
+    this.flushed = flushed
+    this.heads = new Map()
+    this.keys = []
+    this.sweep = null
+  }
+}
+
+function headsOf(commit: Commit): Map<number, Head> {
+  const { count, numbers } = commit.events
+  const heads = new Map<number, Head>()
+  for (let i = 0; i < count; i++) {
+    const at = i * COLUMNS
+    heads.set(numbers[at]!, { version: numbers[at + 1]!, seq: commit.firstSeq + i, at: numbers[at + 3]! })
+  }
+  return heads
+}

@@ -1,0 +1,81 @@
+/** Makes a new store. The manifest comes last: without it a directory is not a store, so a half-made one never opens. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { KumaError } from '../errors.ts'
+import { ioError, notAStore, syncDirectory } from './directory.ts'
+import { createLock } from './lock.ts'
+import { FORMAT, type Manifest, SHARDS_DEFAULT, SHARDS_MAX, writeManifest } from './manifest.ts'
+import { createShard } from './shard-file.ts'
+
+const BUILDING = '.creating-'
+
+/**
+ * Makes a store in a directory that does not exist or is empty.
+ * @throws KUMA_STORE_EXISTS, KUMA_NOT_A_STORE if something else is there, KUMA_INVALID_CONFIG, KUMA_IO, KUMA_DISK_FULL
+ */
+export async function createStore(path: string, options: { shards?: number | undefined } = {}): Promise<void> {
+  const directory = resolve(path)
+  const shards = checkShards(options.shards ?? SHARDS_DEFAULT)
+  checkFree(directory)
+  const building = join(directory, `${BUILDING}${randomBytes(6).toString('hex')}`)
+  try {
+    mkdirSync(join(building, 'shards'), { recursive: true, mode: 0o700 })
+    build(building, shards)
+    moveIn(building, directory)
+  } catch (error) {
+    throw asCreateError(error, directory)
+  } finally {
+    rmSync(building, { recursive: true, force: true })
+  }
+}
+
+function checkShards(shards: number): number {
+  if (Number.isSafeInteger(shards) && shards >= 1 && shards <= SHARDS_MAX) return shards
+  throw new KumaError('KUMA_INVALID_CONFIG', `a store has 1 to ${SHARDS_MAX} shards, not ${shards}`, { path: null })
+}
+
+function checkFree(directory: string): void {
+  let names: string[]
+  try {
+    names = readdirSync(directory)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === 'ENOENT') return
+    if (code === 'ENOTDIR') throw notAStore(directory, 'it is a file')
+    throw ioError(cause, directory)
+  }
+  if (names.includes('kuma.json')) throw storeExists(directory)
+  const other = names.find((name) => !name.startsWith(BUILDING))
+  if (other === undefined) return
+  const hint = 'a new store needs an empty directory, or one that does not exist yet'
+  const message = `${directory} is not empty (it has ${JSON.stringify(other)}), and not a Kuma store`
+  throw new KumaError('KUMA_NOT_A_STORE', message, { path: directory }, { hint })
+}
+
+function storeExists(directory: string): KumaError<'KUMA_STORE_EXISTS'> {
+  return new KumaError('KUMA_STORE_EXISTS', `${directory} is a store already`, { path: directory })
+}
+
+function build(building: string, shards: number): void {
+  const seed = randomBytes(4).readUInt32LE()
+  const manifest: Manifest = { format: FORMAT, store: randomUUID(), shards, seed, created_at: new Date().toISOString() }
+  for (let shard = 0; shard < shards; shard++) createShard(building, shard, manifest)
+  syncDirectory(join(building, 'shards'))
+  createLock(building)
+  writeManifest(building, manifest)
+}
+
+/** `shards` first: of two that make the same store at once, the second fails there, on a directory that is not empty. */
+function moveIn(building: string, directory: string): void {
+  for (const name of ['shards', 'lock.db', 'kuma.json']) renameSync(join(building, name), join(directory, name))
+  syncDirectory(directory)
+  syncDirectory(dirname(directory))
+}
+
+function asCreateError(error: unknown, directory: string): unknown {
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  if (code === 'ENOTEMPTY' || code === 'EEXIST') return storeExists(directory)
+  if (code === 'ENOSPC') return new KumaError('KUMA_DISK_FULL', `${directory}: no space left`, { path: directory })
+  return error instanceof KumaError ? error : ioError(error, directory)
+}

@@ -1,0 +1,94 @@
+/** What the store asks of a directory: that only its owner can write to it, and that locks and fsync work on it. */
+import { closeSync, fsyncSync, lstatSync, openSync, renameSync, type Stats, statfsSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { KumaError } from '../errors.ts'
+
+/** File systems on which POSIX locks or shared memory cannot be trusted, by the magic number of statfs(2) on Linux. */
+const NETWORK: ReadonlyMap<number, string> = new Map([
+  [0x6969, 'NFS'],
+  [0xff534d42, 'CIFS'],
+  [0xfe534d42, 'SMB2'],
+  [0x517b, 'SMB'],
+  [0x01021997, '9p'],
+  [0x5346414f, 'AFS'],
+  [0x73757245, 'Coda'],
+  [0x00c36400, 'Ceph'],
+  [0x0bd00bd0, 'Lustre'],
+  [0x01161970, 'GFS2'],
+])
+
+/** The name of the network file system that a statfs type stands for, or null. */
+export function networkFileSystem(type: number): string | null {
+  return NETWORK.get(type >>> 0) ?? null
+}
+
+/**
+ * Checks that nobody else can put files in the store's place.
+ * @throws KUMA_NOT_A_STORE if there is no such directory, KUMA_UNSAFE_DIRECTORY, KUMA_IO
+ */
+export function checkDirectory(path: string): void {
+  const stats = statOf(path)
+  const problem = problemOf(path, stats)
+  if (problem === null) return
+  throw new KumaError('KUMA_UNSAFE_DIRECTORY', `${path} ${problem[0]}`, { path }, { hint: problem[1] })
+}
+
+function statOf(path: string): Stats {
+  try {
+    return lstatSync(path)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw notAStore(path, 'there is no such directory')
+    throw ioError(cause, path)
+  }
+}
+
+function problemOf(path: string, stats: Stats): [problem: string, hint: string] | null {
+  if (stats.isSymbolicLink()) return ['is a symbolic link', 'give the directory that it points to']
+  if (!stats.isDirectory()) throw notAStore(path, 'it is not a directory')
+  const me = process.geteuid?.()
+  if (me !== undefined && stats.uid !== me) {
+    return [`belongs to another user (uid ${stats.uid})`, 'a store is opened by the user who owns it']
+  }
+  if (process.platform !== 'win32' && (stats.mode & 0o002) !== 0) {
+    return ['can be written by anyone', `run \`chmod 700 ${path}\``]
+  }
+  const network = process.platform === 'linux' ? networkFileSystem(statfsSync(path).type) : null
+  if (network !== null) return [`is on a network file system (${network})`, 'put the store on a local disk']
+  return null
+}
+
+export function notAStore(path: string, why: string): KumaError<'KUMA_NOT_A_STORE'> {
+  const hint = 'make one with `kuma init`, or name another with --dir'
+  return new KumaError('KUMA_NOT_A_STORE', `${path} is not a Kuma store: ${why}`, { path }, { hint })
+}
+
+export function ioError(cause: unknown, path: string): KumaError<'KUMA_IO'> {
+  const { code, message } = cause as NodeJS.ErrnoException
+  const hint = code === 'EACCES' || code === 'EROFS' || code === 'EPERM' ? 'check who may write there' : undefined
+  return new KumaError('KUMA_IO', `${path}: ${message}`, { path }, { cause, hint })
+}
+
+/** Makes the names in a directory durable: a file that is fsynced may still lose its name. */
+export function syncDirectory(path: string): void {
+  if (process.platform === 'win32') return // directories cannot be opened there
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Writes a whole file or none: under a temporary name, fsynced, renamed, its directory fsynced. */
+export function writeDurably(path: string, text: string): void {
+  const temporary = `${path}.tmp`
+  const fd = openSync(temporary, 'w', 0o600)
+  try {
+    writeSync(fd, text)
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+  renameSync(temporary, path)
+  syncDirectory(dirname(path))
+}

@@ -1,0 +1,72 @@
+/**
+ * One encoding of an event's row, under its crc and its seal alike:
+ *
+ *     u64 seq, entity, version, prev, at     little-endian
+ *     u32 bytes of type, data, meta          0xffffffff for a meta that is absent
+ *     type, data, meta                       UTF-8
+ *
+ * It never changes within a format version: every crc and leaf on disk was made from it.
+ */
+import { crc32 } from 'node:zlib'
+
+/** A row of `events`. */
+export interface Row {
+  readonly seq: number
+  readonly entity: number
+  readonly version: number
+  readonly prev: number
+  readonly at: number
+  readonly type: string
+  readonly data: string
+  readonly meta: string | null
+  readonly crc: number
+}
+
+export const ROW_HEAD_BYTES = 52
+export const ABSENT = 0xffffffff
+
+/** Writes the fixed part at `offset`. An `at` before 1970 is negative, and written in two's complement. */
+export function writeRowHead(
+  view: DataView,
+  offset: number,
+  seq: number,
+  entity: number,
+  version: number,
+  prev: number,
+  at: number,
+  typeBytes: number,
+  dataBytes: number,
+  metaBytes: number,
+): void {
+  writeU64(view, offset, seq)
+  writeU64(view, offset + 8, entity)
+  writeU64(view, offset + 16, version)
+  writeU64(view, offset + 24, prev)
+  writeU64(view, offset + 32, at)
+  view.setUint32(offset + 40, typeBytes, true)
+  view.setUint32(offset + 44, dataBytes, true)
+  view.setUint32(offset + 48, metaBytes, true)
+}
+
+/** Two halves, since setBigUint64 would allocate a bigint for each field. */
+export function writeU64(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, value >>> 0, true)
+  view.setUint32(offset + 4, Math.floor(value / 0x1_0000_0000) >>> 0, true)
+}
+
+/** The whole encoding of a row that was read. */
+export function encodeRow(row: Omit<Row, 'crc'>): Buffer {
+  const { type, data, meta } = row
+  const [typeBytes, dataBytes] = [Buffer.byteLength(type), Buffer.byteLength(data)]
+  const metaBytes = meta === null ? 0 : Buffer.byteLength(meta)
+  const buffer = Buffer.allocUnsafe(ROW_HEAD_BYTES + typeBytes + dataBytes + metaBytes)
+  const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)
+  const metaField = meta === null ? ABSENT : metaBytes
+  writeRowHead(view, 0, row.seq, row.entity, row.version, row.prev, row.at, typeBytes, dataBytes, metaField)
+  buffer.write(meta === null ? type + data : type + data + meta, ROW_HEAD_BYTES)
+  return buffer
+}
+
+export function rowCrc(row: Omit<Row, 'crc'>): number {
+  return crc32(encodeRow(row))
+}

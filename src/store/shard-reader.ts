@@ -1,0 +1,224 @@
+/**
+ * Questions to a shard's file, on a connection that never writes. Works beside a writer, in this process or another.
+ * Every row that is read is checked against its crc.
+ */
+import type { Meta, RecordedEvent } from '../entity/event.ts'
+import { EMPTY_META, formatPosition } from '../entity/event.ts'
+import type { JsonObject } from '../entity/json.ts'
+import { KumaError } from '../errors.ts'
+import type { EntityRow, KeyRow } from './commit.ts'
+import { type Database, sqliteError } from './driver.ts'
+import { entityCrc } from './entity-row.ts'
+import { corrupt, type Manifest, shardPath } from './manifest.ts'
+import { keyOf } from './request-key.ts'
+import { type Row, rowCrc } from './row.ts'
+import { openShard } from './shard-file.ts'
+
+/** The newest event of an entity. */
+export interface Head {
+  readonly version: number
+  readonly seq: number
+  readonly at: number
+}
+
+export interface EntityName {
+  readonly id: string
+  readonly type: string
+}
+
+/** An event's place, without its content. */
+export interface Link {
+  readonly seq: number
+  readonly prev: number
+  readonly version: number
+  readonly at: number
+}
+
+/** Which events a scan of a whole shard looks for. */
+export interface ScanFilter {
+  readonly from?: number | undefined
+  readonly to?: number | undefined
+  readonly types?: readonly string[] | undefined
+  readonly by?: string | undefined
+}
+
+const ROW = 'seq, entity, version, prev, at, type, data, meta, crc'
+const NAMES_MAX = 50_000
+
+export class ShardReader {
+  readonly path: string
+  private readonly db: Database
+  private readonly statements: ReturnType<typeof prepareStatements>
+  private readonly names = new Map<number, EntityName>()
+
+  constructor(
+    directory: string,
+    readonly shard: number,
+    manifest: Manifest,
+  ) {
+    this.path = shardPath(directory, shard)
+    this.db = openShard(directory, shard, manifest, 'read')
+    this.statements = prepareStatements(this.db)
+  }
+
+  close(): void {
+    this.db.close()
+  }
+
+  private run<T>(query: () => T): T {
+    try {
+      return query()
+    } catch (error) {
+      if (!this.db.open) throw new KumaError('KUMA_CLOSED', `${this.path} is closed`, { path: this.path })
+      throw sqliteError(error, this.path)
+    }
+  }
+
+  /** The entity's row, or null. */
+  find(id: string, idHash: number): EntityRow | null {
+    const rows = this.run(() => this.statements.byHash.all(idHash)) as EntityRow[]
+    const row = rows.find((candidate) => candidate.id === id)
+    if (row === undefined) return null
+    if (entityCrc(row) !== row.crc) throw corrupt(this.path, `the crc of entity ${JSON.stringify(id)} is wrong`)
+    return row
+  }
+
+  nameOf(key: number): EntityName {
+    let name = this.names.get(key)
+    if (name === undefined) {
+      name = this.run(() => this.statements.name.get(key)) as EntityName | undefined
+      if (name === undefined) throw corrupt(this.path, `an event belongs to entity ${key}, which is not there`)
+      if (this.names.size >= NAMES_MAX) this.names.clear()
+      this.names.set(key, name)
+    }
+    return name
+  }
+
+  /** What the table of heads says: the newest event only where nothing of the entity stands after `flushed`. */
+  flushedHead(key: number): Head | null {
+    return (this.run(() => this.statements.head.get(key)) as Head | undefined) ?? null
+  }
+
+  /** The newest event of an entity, whoever writes to it meanwhile: heads, `flushed` and events as of one moment. */
+  head(key: number): Head | null {
+    return this.atOnce(() => {
+      const newer = this.statements.headAfter.get(this.statements.flushed.get(), key) as Head | undefined
+      return newer ?? this.flushedHead(key)
+    })
+  }
+
+  /** Newest events of all entities that have any after `flushed`. */
+  unflushedHeads(): Map<number, Head> {
+    const rows = this.atOnce(() => this.statements.headsAfter.all(this.statements.flushed.get())) as (Head & {
+      key: number
+    })[]
+    return new Map(rows.map((row) => [row.key, row]))
+  }
+
+  /** A page of entities by key, with what the table of heads says of them. */
+  entitiesAfter(key: number, limit: number): (EntityName & { key: number } & Partial<Head>)[] {
+    return this.run(() => this.statements.page.all(key, limit)) as (EntityName & { key: number } & Partial<Head>)[]
+  }
+
+  /** Up to `limit` links of an entity's chain, newest first, from the event at `seq` on. */
+  links(seq: number, limit: number): Link[] {
+    return this.run(() => this.statements.links.all(seq, limit)) as Link[]
+  }
+
+  /** Whole rows, in the order asked for. @throws KUMA_CORRUPT if one is missing or its crc is wrong */
+  rows(seqs: readonly number[]): Row[] {
+    const rows = this.run(() =>
+      seqs.length === 1 ? this.statements.row.all(seqs[0]) : this.statements.rows.all(JSON.stringify(seqs)),
+    ) as Row[]
+    if (rows.length !== seqs.length) throw corrupt(this.path, 'an event that others point to is missing')
+    for (const row of rows) {
+      if (rowCrc(row) !== row.crc) throw corrupt(this.path, `the crc of event ${row.seq} is wrong`)
+    }
+    return rows
+  }
+
+  /** The group recorded under a request key, unless it has expired: its KeyRow and first event. */
+  keyed(entity: number, hash: number, key: string, keyCommits: number): { first: Row; row: KeyRow } | null {
+    const candidates = this.run(() => this.statements.keys.all(hash, keyCommits)) as KeyRow[]
+    for (const row of candidates) {
+      const [first] = this.rows([row.seq])
+      if (first?.entity === entity && keyOf(first.meta)?.key === key) return { first, row }
+    }
+    return null
+  }
+
+  /** A page of matching events in order of seq: seq and at. */
+  scan(filter: ScanFilter, after: number, limit: number): { seq: number; at: number }[] {
+    const types = filter.types === undefined ? null : JSON.stringify(filter.types)
+    const { from = null, to = null, by = null } = filter
+    return this.run(() => this.statements.scan.all({ after, from, to, types, by, limit })) as {
+      seq: number
+      at: number
+    }[]
+  }
+
+  private atOnce<T>(read: () => T): T {
+    return this.run(() => this.db.transaction(read)())
+  }
+}
+
+/** A row as the event that its readers see. */
+export function recorded(row: Row, name: EntityName, shard: number): RecordedEvent {
+  return {
+    type: row.type,
+    data: JSON.parse(row.data) as JsonObject,
+    entity: name.id,
+    entityType: name.type,
+    version: row.version,
+    position: formatPosition(shard, row.seq),
+    at: row.at,
+    meta: row.meta === null ? EMPTY_META : visibleMeta(row.meta),
+  }
+}
+
+function visibleMeta(text: string): Meta {
+  const { $kuma: _, ...meta } = JSON.parse(text) as Meta
+  return meta
+}
+
+function prepareStatements(db: Database) {
+  return {
+    byHash: db.prepare(
+      'SELECT key, id_hash AS idHash, id, type, salt, created_at AS createdAt, crc FROM entities WHERE id_hash = ?',
+    ),
+    name: db.prepare('SELECT id, type FROM entities WHERE key = ?'),
+    flushed: db.prepare("SELECT value FROM settings WHERE name = 'flushed'").pluck(),
+    head: db.prepare('SELECT version, head AS seq, updated_at AS at FROM heads WHERE key = ?'),
+    headAfter: db.prepare('SELECT version, seq, at FROM events WHERE seq > ? AND entity = ? ORDER BY seq DESC LIMIT 1'),
+    // of the columns beside max(), SQLite takes those of the row that has the maximum
+    headsAfter: db.prepare(
+      'SELECT entity AS key, version, max(seq) AS seq, at FROM events WHERE seq > ? AND entity > 0 GROUP BY entity',
+    ),
+    page: db.prepare(
+      `SELECT n.key, n.id, n.type, h.version, h.head AS seq, h.updated_at AS at
+       FROM entities n LEFT JOIN heads h ON h.key = n.key WHERE n.key > ? ORDER BY n.key LIMIT ?`,
+    ),
+    links: db.prepare(
+      `WITH RECURSIVE chain (seq, prev, version, at, n) AS (
+         SELECT seq, prev, version, at, 1 FROM events WHERE seq = ?
+         UNION ALL
+         SELECT e.seq, e.prev, e.version, e.at, n + 1 FROM chain c JOIN events e ON e.seq = c.prev WHERE c.prev > 0 AND n < ?)
+       SELECT seq, prev, version, at FROM chain`,
+    ),
+    row: db.prepare(`SELECT ${ROW} FROM events WHERE seq = ?`),
+    // CROSS JOIN keeps the order of the list
+    rows: db.prepare(`SELECT ${ROW} FROM (SELECT value AS place FROM json_each(?)) CROSS JOIN events ON seq = place`),
+    keys: db.prepare(
+      `SELECT seq, hash, count, digest FROM request_keys WHERE hash = ? AND seq > coalesce(
+         (SELECT last_seq FROM commits WHERE id = (SELECT max(id) FROM commits) - ?), 0)`,
+    ),
+    scan: db.prepare(
+      `SELECT seq, at FROM events
+       WHERE seq > @after AND entity > 0
+         AND (@from IS NULL OR at >= @from) AND (@to IS NULL OR at <= @to)
+         AND (@types IS NULL OR type IN (SELECT value FROM json_each(@types)))
+         AND (@by IS NULL OR meta ->> '$.by' = @by)
+       ORDER BY seq LIMIT @limit`,
+    ),
+  }
+}

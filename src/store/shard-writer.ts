@@ -1,0 +1,271 @@
+/**
+ * The one writer of a shard's file: applies commits, each in a transaction that is fsynced before `apply` returns.
+ *
+ * What a failure means decides everything here:
+ * - SQLITE_FULL rolls back for certain: KUMA_DISK_FULL, nothing is recorded, the shard goes on.
+ * - Any I/O error leaves the truth open: SQLite rolls back in this process, but after a crash the transaction may be
+ *   found in the WAL all the same. KUMA_INDETERMINATE, and the shard is poisoned: were another commit to follow, both
+ *   could turn up with the same positions. Reading goes on; opening the store anew finds out what is there.
+ * - Someone else's write to the file, or damage, poisons the shard too, but certainly recorded nothing: KUMA_POISONED.
+ */
+import { isKumaError, KumaError } from '../errors.ts'
+import { Backlog } from './backlog.ts'
+import { COLUMNS, type Commit } from './commit.ts'
+import { assertDurable, type Database, sqliteCode, sqliteError } from './driver.ts'
+import { type Manifest, shardPath } from './manifest.ts'
+import { genesis } from './seal.ts'
+import { openShard, readSettings } from './shard-file.ts'
+
+/** The end of a shard's log: what the next commit follows on. */
+export interface Tip {
+  readonly epoch: number
+  /** 0 before the first commit */
+  readonly commitId: number
+  readonly head: Uint8Array
+  readonly lastSeq: number
+  readonly at: number
+}
+
+/** About how much may stand in the WAL before it is copied into the file. */
+const CHECKPOINT_BYTES = 8 * 1024 * 1024
+/** Pages that a commit writes however small it is: events, commits, settings, heads, indexes. */
+const COMMIT_BYTES = 5 * 4096
+const SALTS_MAX = 200_000
+
+export class ShardWriter {
+  readonly path: string
+  readonly keyCommits: number
+  tip: Tip
+  lastKey: number
+  private readonly db: Database
+  private readonly backlog: Backlog
+  private readonly statements: ReturnType<typeof prepareStatements>
+  private readonly salts = new Map<number, Uint8Array>()
+  private readonly dataVersion: number
+  private poison: string | null = null
+  private durable = false
+  private walBytes = 0
+
+  /** @throws what `openShard` throws, KUMA_DISK_FULL if heads must be recovered and there is no room */
+  constructor(
+    directory: string,
+    readonly shard: number,
+    manifest: Manifest,
+  ) {
+    this.path = shardPath(directory, shard)
+    this.db = openShard(directory, shard, manifest, 'write')
+    try {
+      const { epoch, flushed, keyCommits } = readSettings(this.db)
+      this.keyCommits = keyCommits
+      this.tip = readTip(this.db, epoch, manifest.store, shard)
+      this.lastKey = this.db.prepare('SELECT coalesce(max(key), 0) FROM entities').pluck().get() as number
+      this.statements = prepareStatements(this.db)
+      this.backlog = new Backlog(this.db, flushed, keyCommits)
+      // so that every head on disk is the newest one from here on: whoever opens the store reads them without a search
+      if (flushed < this.tip.lastSeq) this.flush()
+      this.dataVersion = this.statements.dataVersion.get() as number
+    } catch (error) {
+      this.db.close()
+      throw sqliteError(error, this.path)
+    }
+  }
+
+  /** Up to this seq, heads and request keys are on disk. */
+  get flushed(): number {
+    return this.backlog.flushed
+  }
+
+  saltOf(entity: number): Uint8Array {
+    let salt = this.salts.get(entity)
+    if (salt === undefined) {
+      salt = this.statements.salt.get(entity) as Uint8Array
+      this.rememberSalt(entity, salt)
+    }
+    return salt
+  }
+
+  private rememberSalt(entity: number, salt: Uint8Array): void {
+    if (this.salts.size >= SALTS_MAX) this.salts.clear()
+    this.salts.set(entity, salt)
+  }
+
+  /**
+   * Makes a commit durable. It must follow on the shard's tip.
+   * @throws KUMA_DISK_FULL, KUMA_INDETERMINATE, KUMA_POISONED (see above); KUMA_INTERNAL if it does not follow
+   */
+  apply(commit: Commit): void {
+    this.assertSound()
+    this.assertFollows(commit)
+    let settle: () => void
+    try {
+      this.statements.begin.run()
+      this.assertAlone()
+      this.insert(commit)
+      settle = this.backlog.write(commit)
+      if (!this.durable) assertDurable(this.db, this.path)
+      this.statements.commit.run()
+    } catch (error) {
+      this.rollback()
+      throw this.judge(error)
+    }
+    settle()
+    this.durable = true
+    this.tip = { epoch: commit.epoch, commitId: commit.id, head: commit.head, lastSeq: commit.lastSeq, at: commit.at }
+    for (const { key, salt } of commit.entities) {
+      this.lastKey = key
+      this.rememberSalt(key, salt)
+    }
+    this.walBytes += COMMIT_BYTES + 2 * commit.events.text.length
+  }
+
+  /** Is a commit that starts at this seq the next one? */
+  follows(firstSeq: number): boolean {
+    return firstSeq === this.tip.lastSeq + 1
+  }
+
+  private assertFollows(commit: Commit): void {
+    const { tip } = this
+    const next = commit.shard === this.shard && commit.epoch === tip.epoch && commit.id === tip.commitId + 1
+    if (next && this.follows(commit.firstSeq) && Buffer.compare(commit.previous, tip.head) === 0) return
+    const message = `commit ${commit.id} (${commit.firstSeq} to ${commit.lastSeq}, epoch ${commit.epoch}) does not follow on commit ${tip.commitId} of shard ${this.shard}`
+    throw new KumaError('KUMA_INTERNAL', message, {})
+  }
+
+  assertSound(): void {
+    if (this.poison !== null) throw this.poisoned(this.poison)
+  }
+
+  private assertAlone(): void {
+    if (this.statements.dataVersion.get() === this.dataVersion) return
+    throw this.poisoned('another program wrote to it')
+  }
+
+  private insert({ events, firstSeq, crcs, entities, ...commit }: Commit): void {
+    const { insertEntity, insertEvent, insertCommit } = this.statements
+    for (const { key, idHash, id, type, salt, createdAt, crc } of entities) {
+      insertEntity.run(key, idHash, id, type, salt, createdAt, crc)
+    }
+    const { count, numbers, text } = events
+    let start = 0
+    for (let i = 0; i < count; i++) {
+      const c = i * COLUMNS
+      const dataStart = start + numbers[c + 4]!
+      const metaStart = dataStart + numbers[c + 5]!
+      const metaLength = numbers[c + 6]!
+      const end = metaLength < 0 ? metaStart : metaStart + metaLength
+      insertEvent.run(
+        firstSeq + i,
+        numbers[c],
+        numbers[c + 1],
+        numbers[c + 2],
+        numbers[c + 3],
+        text.slice(start, dataStart),
+        text.slice(dataStart, metaStart),
+        metaLength < 0 ? null : text.slice(metaStart, end),
+        crcs[i],
+      )
+      start = end
+    }
+    insertCommit.run(commit.id, firstSeq, commit.lastSeq, commit.at, commit.content, commit.head, commit.extra)
+  }
+
+  private rollback(): void {
+    try {
+      if (this.db.inTransaction) this.statements.rollback.run()
+    } catch {
+      this.poison ??= 'a transaction could not be rolled back'
+    }
+  }
+
+  private judge(error: unknown): unknown {
+    if (isKumaError(error)) return error
+    const code = sqliteCode(error)
+    const cause = { cause: error }
+    const message = `${this.path}: ${(error as Error).message}${code === '' ? '' : ` (${code})`}`
+    if (code === 'SQLITE_FULL') {
+      const hint = 'make room on the disk and try again: nothing of this was recorded'
+      return new KumaError('KUMA_DISK_FULL', message, { path: this.path }, { ...cause, hint })
+    }
+    if (code.startsWith('SQLITE_BUSY')) {
+      const hint = 'another program holds this shard open for writing: close it'
+      return new KumaError('KUMA_LOCKED', message, { path: this.path, pid: null }, { ...cause, hint })
+    }
+    this.poison = message
+    if (!code.startsWith('SQLITE_IOERR')) return this.poisoned(message)
+    const hint = 'open the store again and retry with the same request key: it then tells whether this was recorded'
+    return new KumaError('KUMA_INDETERMINATE', message, { requestKey: null }, { ...cause, hint })
+  }
+
+  private poisoned(why: string): KumaError<'KUMA_POISONED'> {
+    this.poison ??= why
+    return new KumaError(
+      'KUMA_POISONED',
+      `shard ${this.shard} takes no more writes: ${why}`,
+      { shard: this.shard },
+      { hint: 'check the disk, then open the store again; reading goes on' },
+    )
+  }
+
+  /**
+   * Copies the WAL into the file when there is enough of it. To be called between commits, after the acknowledgement.
+   * On the writer's own connection and never automatic: an automatic checkpoint swallows the errors of fsync.
+   */
+  checkpoint(): void {
+    if (this.walBytes < CHECKPOINT_BYTES || this.poison !== null) return
+    this.walBytes = 0
+    try {
+      this.statements.checkpoint.get()
+    } catch (error) {
+      // a checkpoint that finds no room loses nothing: the WAL keeps it all
+      if (sqliteCode(error) !== 'SQLITE_FULL') this.poison = `${this.path}: checkpoint: ${(error as Error).message}`
+    }
+  }
+
+  private flush(): void {
+    this.statements.begin.run()
+    const settle = this.backlog.writeAll(this.tip.lastSeq, this.tip.commitId)
+    this.statements.commit.run()
+    settle()
+  }
+
+  /** Writes all heads and empties the WAL. What fails here costs no event: the next to open recovers it. */
+  close(): void {
+    try {
+      if (this.poison === null && this.flushed < this.tip.lastSeq) this.flush()
+      if (this.poison === null) this.db.pragma('wal_checkpoint(TRUNCATE)')
+    } catch (error) {
+      this.rollback()
+      if (sqliteCode(error) !== 'SQLITE_FULL') throw sqliteError(error, this.path)
+    } finally {
+      this.db.close()
+    }
+  }
+}
+
+function readTip(db: Database, epoch: number, store: string, shard: number): Tip {
+  const last = db.prepare('SELECT id, last_seq, at, head FROM commits ORDER BY id DESC LIMIT 1').get() as
+    | { id: number; last_seq: number; at: number; head: Uint8Array }
+    | undefined
+  if (last === undefined) return { epoch, commitId: 0, head: genesis(store, shard), lastSeq: 0, at: 0 }
+  return { epoch, commitId: last.id, head: last.head, lastSeq: last.last_seq, at: last.at }
+}
+
+function prepareStatements(db: Database) {
+  return {
+    begin: db.prepare('BEGIN IMMEDIATE'),
+    commit: db.prepare('COMMIT'),
+    rollback: db.prepare('ROLLBACK'),
+    dataVersion: db.prepare('PRAGMA data_version').pluck(),
+    checkpoint: db.prepare('PRAGMA wal_checkpoint(PASSIVE)'),
+    salt: db.prepare('SELECT salt FROM entities WHERE key = ?').pluck(),
+    insertEntity: db.prepare(
+      'INSERT INTO entities (key, id_hash, id, type, salt, created_at, crc) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    ),
+    insertEvent: db.prepare(
+      'INSERT INTO events (seq, entity, version, prev, at, type, data, meta, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    ),
+    insertCommit: db.prepare(
+      'INSERT INTO commits (id, first_seq, last_seq, at, content, head, extra) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    ),
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * The verification of one shard. It walks through the commits in their order and keeps, for each entity, the version,
+ * place and time of its last event: 24 bytes an entity, whatever the number of events. At the end, in one transaction
+ * with the last commits, heads and request keys are held against that.
+ */
+import { crc32 } from 'node:zlib'
+import { breathe } from './chain.ts'
+import type { EntityRow, KeyRow } from './commit.ts'
+import { type Database, sqliteCode } from './driver.ts'
+import { entityCrc } from './entity-row.ts'
+import { hashId } from './hash.ts'
+import type { Manifest } from './manifest.ts'
+import { keyHash, keyOf } from './request-key.ts'
+import { encodeRow, type Row } from './row.ts'
+import { contentOf, genesis, headOf, leafOf } from './seal.ts'
+import { readSettings } from './shard-file.ts'
+import type { ShardReport } from './verify.ts'
+
+const COMMITS = 20
+const PROBLEMS_MAX = 100
+
+interface CommitRow {
+  readonly id: number
+  readonly firstSeq: number
+  readonly lastSeq: number
+  readonly at: number
+  readonly content: Buffer
+  readonly head: Buffer
+  readonly extra: Buffer
+}
+
+export class ShardVerification {
+  private readonly problems: string[] = []
+  private unlisted = 0
+  private events = 0
+  private keyed: number[] = []
+  private last: Omit<CommitRow, 'content' | 'extra'>
+  private readonly ends = new Ends()
+  private readonly statements: ReturnType<typeof prepareStatements>
+
+  constructor(
+    private readonly db: Database,
+    private readonly shard: number,
+    private readonly manifest: Manifest,
+  ) {
+    this.last = { id: 0, firstSeq: 0, lastSeq: 0, at: 0, head: genesis(manifest.store, shard) }
+    this.statements = prepareStatements(db)
+  }
+
+  async run(progress: (events: number) => void): Promise<ShardReport> {
+    let entities = 0
+    try {
+      for (const line of this.db.pragma('integrity_check(20)', { simple: false }) as { integrity_check: string }[]) {
+        if (line.integrity_check !== 'ok') this.problem(`SQLite: ${line.integrity_check}`)
+      }
+      while (this.walk(COMMITS)) {
+        progress(this.events)
+        await breathe()
+      }
+      entities = this.db.transaction(() => this.finish())()
+    } catch (error) {
+      if (sqliteCode(error) === '') throw error
+      this.problem(`SQLite: ${(error as Error).message}`)
+    } finally {
+      this.db.close()
+    }
+    if (this.unlisted > 0) this.problems.push(`... and ${this.unlisted} more`)
+    const { shard, events, last, problems } = this
+    return { shard, entities, events, commits: last.id, head: last.head.toString('hex'), problems }
+  }
+
+  private problem(text: string): void {
+    if (this.problems.length < PROBLEMS_MAX) this.problems.push(text)
+    else this.unlisted++
+  }
+
+  /** Verifies the next commits. False when there are none. */
+  private walk(limit: number): boolean {
+    const commits = this.statements.commits.all(this.last.id, limit) as CommitRow[]
+    for (const commit of commits) this.verifyCommit(commit)
+    return commits.length > 0
+  }
+
+  private verifyCommit(commit: CommitRow): void {
+    const { id, firstSeq, lastSeq, at, extra } = commit
+    const { last } = this
+    if (id !== last.id + 1) this.problem(`commit ${last.id + 1} is missing`)
+    if (firstSeq !== last.lastSeq + 1 || lastSeq < firstSeq)
+      this.problem(`commit ${id} does not begin where the one before ended`)
+    if (at < last.at) this.problem(`commit ${id} is recorded as earlier than the one before`)
+    const rows = this.statements.rows.all(firstSeq, lastSeq) as Row[]
+    if (rows.length !== lastSeq - firstSeq + 1)
+      this.problem(`commit ${id} has ${rows.length} events instead of ${lastSeq - firstSeq + 1}`)
+    const content = contentOf(this.leavesOf(rows))
+    if (!content.equals(commit.content)) this.problem(`commit ${id}: the events are not those that were sealed`)
+    if (!headOf(last.head, commit.content, { id, firstSeq, lastSeq, at, extra }).equals(commit.head)) {
+      this.problem(`commit ${id}: the seal does not follow on the one before`)
+    }
+    this.events += rows.length
+    this.last = commit
+  }
+
+  private leavesOf(rows: readonly Row[]): Buffer[] {
+    const encoded = new Map<number, Buffer[]>()
+    const created = new Set<number>()
+    for (const row of rows) {
+      const bytes = encodeRow(row)
+      if (crc32(bytes) !== row.crc) this.problem(`event ${row.seq}: the crc is wrong`)
+      this.verifyPlace(row)
+      if (row.version === 1) created.add(row.entity)
+      const known = encoded.get(row.entity)
+      if (known === undefined) encoded.set(row.entity, [bytes])
+      else known.push(bytes)
+    }
+    return Array.from(encoded, ([key, parts]) => {
+      const entity = this.statements.entity.get(key) as EntityRow | undefined
+      if (entity === undefined) this.problem(`entity ${key} is missing`)
+      const named = created.has(key) ? (entity ?? { id: '', type: '' }) : null
+      return leafOf(entity?.salt ?? Buffer.alloc(0), parts, named)
+    })
+  }
+
+  private verifyPlace({ seq, entity, version, prev, at, meta }: Row): void {
+    const { ends } = this
+    const last = ends.of(entity)
+    if (version !== last.version + 1)
+      this.problem(`event ${seq}: version ${version} of entity ${entity} comes after version ${last.version}`)
+    if (prev !== last.seq) this.problem(`event ${seq}: points back to ${prev}, but the event before is ${last.seq}`)
+    if (last.version > 0 && at < last.at) this.problem(`event ${seq}: is earlier than the event before`)
+    ends.set(entity, version, seq, at)
+    if (keyOf(meta) !== undefined) this.keyed.push(seq)
+  }
+
+  /** In one transaction, so that heads and events are of one moment. Returns the number of entities. */
+  private finish(): number {
+    while (this.walk(COMMITS)); // what was committed meanwhile
+    const { maxSeq } = this.statements
+    const beyond = maxSeq.get() as number
+    if (beyond > this.last.lastSeq) this.problem(`events up to ${beyond} stand outside of any commit`)
+    const { flushed, keyCommits } = readSettings(this.db)
+    if (flushed > this.last.lastSeq) this.problem(`heads claim to be written up to ${flushed}, beyond the last event`)
+    const entities = this.verifyEntities(flushed)
+    this.verifyKeys(flushed, keyCommits)
+    return entities
+  }
+
+  private verifyEntities(flushed: number): number {
+    let count = 0
+    for (const entity of this.statements.entities.iterate() as Iterable<
+      EntityRow & { version: number | null; head: number; headAt: number }
+    >) {
+      count++
+      const { key, id, version, head, headAt } = entity
+      const last = this.ends.of(key)
+      if (entityCrc(entity) !== entity.crc) this.problem(`entity ${key}: the crc is wrong`)
+      const hash = hashId(id, this.manifest.seed)
+      if (hash !== entity.idHash || hash % this.manifest.shards !== this.shard)
+        this.problem(`entity ${key} does not belong in this shard`)
+      if (last.version === 0) this.problem(`entity ${key} has no events`)
+      const newest = version === last.version && head === last.seq && headAt === last.at
+      if (newest || (version === null && last.seq > flushed)) continue
+      const older =
+        last.seq > flushed && head < last.seq && this.statements.isEvent.get(head, key, version, headAt) !== undefined
+      if (!older) this.problem(`entity ${key}: its head is not its last event (${last.seq}, version ${last.version})`)
+    }
+    return count
+  }
+
+  private verifyKeys(flushed: number, keyCommits: number): void {
+    const horizon = (this.statements.lastSeqOf.get(this.last.id - keyCommits) as number | undefined) ?? 0
+    let indexed = 0
+    for (const row of this.statements.keys.iterate(horizon) as Iterable<
+      KeyRow & { meta: string | null; id: string | null }
+    >) {
+      indexed++
+      const key = keyOf(row.meta)
+      const right =
+        key && key.count === row.count && key.digest === row.digest && keyHash(row.id ?? '', key.key) === row.hash
+      if (!right) this.problem(`the index of request keys is wrong about event ${row.seq}`)
+    }
+    const due = this.keyed.filter((seq) => seq > horizon && seq <= flushed).length
+    if (indexed < due) this.problem(`the index of request keys lacks ${due - indexed} of ${due} keys`)
+  }
+}
+
+/** The last event of each entity, by key. */
+class Ends {
+  private numbers = new Float64Array(3 * 1024)
+
+  of(key: number): { version: number; seq: number; at: number } {
+    const i = key * 3
+    return { version: this.numbers[i] ?? 0, seq: this.numbers[i + 1] ?? 0, at: this.numbers[i + 2] ?? 0 }
+  }
+
+  set(key: number, version: number, seq: number, at: number): void {
+    const i = key * 3
+    if (i + 2 >= this.numbers.length) {
+      const grown = new Float64Array(Math.max(i + 3, this.numbers.length * 2))
+      grown.set(this.numbers)
+      this.numbers = grown
+    }
+    this.numbers[i] = version
+    this.numbers[i + 1] = seq
+    this.numbers[i + 2] = at
+  }
+}
+
+function prepareStatements(db: Database) {
+  const entity = 'n.key, n.id_hash AS idHash, n.id, n.type, n.salt, n.created_at AS createdAt, n.crc'
+  return {
+    commits: db.prepare(
+      'SELECT id, first_seq AS firstSeq, last_seq AS lastSeq, at, content, head, extra FROM commits WHERE id > ? ORDER BY id LIMIT ?',
+    ),
+    rows: db.prepare(
+      'SELECT seq, entity, version, prev, at, type, data, meta, crc FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq',
+    ),
+    entity: db.prepare(`SELECT ${entity} FROM entities n WHERE n.key = ?`),
+    entities: db.prepare(
+      `SELECT ${entity}, h.version, h.head, h.updated_at AS headAt FROM entities n LEFT JOIN heads h ON h.key = n.key ORDER BY n.key`,
+    ),
+    isEvent: db.prepare('SELECT 1 FROM events WHERE seq = ? AND entity = ? AND version = ? AND at = ?'),
+    maxSeq: db.prepare('SELECT coalesce(max(seq), 0) FROM events').pluck(),
+    lastSeqOf: db.prepare('SELECT last_seq FROM commits WHERE id = ?').pluck(),
+    keys: db.prepare(
+      `SELECT k.seq, k.hash, k.count, k.digest, e.meta, n.id FROM request_keys k
+       LEFT JOIN events e ON e.seq = k.seq LEFT JOIN entities n ON n.key = e.entity WHERE k.seq > ? ORDER BY k.seq`,
+    ),
+  }
+}

@@ -1,0 +1,122 @@
+/** A disk that is full, and one that fails: on a real file system of 3 MB, and under a real limit on file sizes. */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Engine } from '../../src/engine.ts'
+import { openEngine } from '../../src/kuma.ts'
+import { createStore } from '../../src/store/create.ts'
+import { verifyStore } from '../../src/store/verify.ts'
+import { folder } from '../folder.ts'
+
+const config = (path: string) => ({ path, shards: 1 })
+const event = { type: 'Set', data: { text: 'x'.repeat(20_000) } }
+
+describe.each(['inline', 'worker'] as const)('with the %s committer', (committer) => {
+  test('a full disk rejects what finds no room, and the shard goes on when there is some', async (context) => {
+    const path = smallDisk()
+    if (path === null) return context.skip('needs the right to mount a file system')
+    const filler = join(path, 'filler')
+    writeFileSync(filler, Buffer.alloc(1_500_000))
+    const store = join(path, 'store')
+    const engine = await openEngine(config(store), { access: 'write', committer, create: true })
+    const { acknowledged, error } = await appendUntilError(engine)
+    expect(error).toMatchObject({ code: 'KUMA_DISK_FULL', hint: expect.stringContaining('make room') })
+    expect((await engine.inspect('a')).version).toBe(acknowledged)
+
+    rmSync(filler)
+    expect(await engine.append({ id: 'a', events: [event] })).toMatchObject({ version: acknowledged + 1 })
+    await engine.close()
+    await expectSound(store, acknowledged + 1)
+  })
+
+  test('every append under way is rejected when the disk is full, and none of them is there', async (context) => {
+    const path = smallDisk()
+    if (path === null) return context.skip('needs the right to mount a file system')
+    const store = join(path, 'store')
+    const engine = await openEngine(config(store), { access: 'write', committer, create: true })
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 400 }, (_, i) => engine.append({ id: `e${i % 5}`, newType: 'document', events: [event] })),
+    )
+    const rejected = outcomes.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[]
+    expect(rejected.length).toBeGreaterThan(0)
+    expect(new Set(rejected.map(({ reason }) => reason.code))).toEqual(new Set(['KUMA_DISK_FULL']))
+    await engine.close()
+    await expectSound(store, 400 - rejected.length)
+  })
+})
+
+test.each(['inline', 'worker'])(
+  'a failing disk poisons the shard: unclear, then refused, while reading goes on (%s)',
+  async (committer) => {
+    const path = join(folder(), 'store')
+    await createStore(path, { shards: 1 })
+    const program = join(import.meta.dirname, '../programs/append-under-limit.ts')
+    // in blocks of 512 bytes: no file of this process may grow beyond 1 MB
+    const child = spawnSync(
+      'sh',
+      [
+        '-c',
+        'ulimit -f 2000 && exec "$@"',
+        'sh',
+        process.execPath,
+        '--import',
+        'jiti/register',
+        program,
+        path,
+        committer,
+      ],
+      {
+        encoding: 'utf8',
+      },
+    )
+    expect(child.stderr).toBe('')
+    const { acknowledged, first, second, version } = JSON.parse(child.stdout)
+    expect(first).toMatchObject({ code: 'KUMA_INDETERMINATE', details: { requestKey: `k${acknowledged}` } })
+    expect(second).toMatchObject({ code: 'KUMA_POISONED', details: { shard: 0 } })
+    expect(version).toBe(acknowledged)
+
+    // opened anew, the same request key tells the truth: recorded then or now, but once
+    const engine = await openEngine(config(path), { access: 'write', committer: 'inline' })
+    const retried = await engine.append({
+      id: 'a',
+      newType: 'document',
+      events: [event],
+      requestKey: `k${acknowledged}`,
+    })
+    expect(retried.version).toBe(acknowledged + 1)
+    await engine.close()
+    await expectSound(path, acknowledged + 1)
+  },
+)
+
+async function appendUntilError(engine: Engine): Promise<{ acknowledged: number; error: unknown }> {
+  for (let acknowledged = 0; ; acknowledged++) {
+    try {
+      await engine.append({ id: 'a', newType: 'document', events: [event] })
+    } catch (error) {
+      return { acknowledged, error }
+    }
+  }
+}
+
+async function expectSound(path: string, expected: number): Promise<void> {
+  let events = 0
+  for await (const report of verifyStore(path)) {
+    expect(report.problems).toEqual([])
+    events += report.events
+  }
+  expect(events).toBe(expected)
+}
+
+/** A file system of 3 MB, or null where it cannot be mounted. */
+function smallDisk(): string | null {
+  const path = folder()
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', path], { stdio: 'ignore' })
+  } catch {
+    return null
+  }
+  onTestFinished(() => void execFileSync('umount', ['-l', path]))
+  return path
+}

@@ -1,0 +1,72 @@
+/** A process that appends is killed at a random moment, again and again: what it acknowledged is there, exactly once. */
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { expect, test } from 'vitest'
+import { openEngine } from '../../src/kuma.ts'
+import { verifyStore } from '../../src/store/verify.ts'
+import { folder } from '../folder.ts'
+import { Account } from '../models.ts'
+
+const KILLS = Number(process.env['KUMA_KILLS'] ?? 100)
+const seed = Number(process.env['KUMA_SEED'] ?? Date.now() % 1_000_000)
+
+test(`no acknowledged event is lost or doubled by ${KILLS} kills`, { timeout: 900_000 }, async () => {
+  console.log(`KUMA_SEED=${seed}`)
+  const random = randomFrom(seed)
+  const path = join(folder(), 'store')
+  /** data.amount of each acknowledged event -> where it must be */
+  const acknowledged = new Map<number, string>()
+  for (let kill = 0; kill < KILLS; kill++) {
+    const first = kill * 1_000_000
+    const acks = await appendAndKill(path, first, Math.floor(random() * 300))
+    for (const line of acks) {
+      const [entity, version, n] = line.split(' ')
+      acknowledged.set(Number(n), `${entity} v${version}`)
+    }
+    for await (const { problems } of verifyStore(path)) expect(problems, `after kill ${kill}`).toEqual([])
+  }
+  expect(acknowledged.size).toBeGreaterThan(KILLS)
+
+  const engine = await openEngine({ path, entities: [Account] }, { access: 'read' })
+  const found = new Map<number, string>()
+  let doubled = 0
+  for await (const { type, entity, version, data } of engine.log()) {
+    if (type !== 'Deposited') continue
+    const n = data['amount'] as number
+    if (found.has(n)) doubled++
+    found.set(n, `${entity} v${version}`)
+  }
+  await engine.close()
+  expect(doubled).toBe(0)
+  const lost = [...acknowledged].filter(([n, place]) => found.get(n) !== place)
+  expect(lost).toEqual([])
+})
+
+/** The acknowledgements that a process printed before it died. The last line may be cut, and then does not count. */
+async function appendAndKill(path: string, first: number, after: number): Promise<string[]> {
+  const child = spawn(
+    process.execPath,
+    [join(import.meta.dirname, '../programs/append-forever.js'), path, String(first)],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
+  let stderr = ''
+  child.stderr.on('data', (chunk) => (stderr += chunk))
+  const lines: string[] = []
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (lines.push(line) > after) child.kill('SIGKILL')
+  }
+  if (child.exitCode === null && child.signalCode === null) await new Promise((resolve) => child.once('exit', resolve))
+  expect(child.signalCode, stderr).toBe('SIGKILL')
+  return lines.slice(0, -1)
+}
+
+function randomFrom(start: number): () => number {
+  let state = start >>> 0
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
+}
