@@ -11,6 +11,9 @@ export interface Column<T> {
 /** A table is laid out as a whole: longer lists come as several. */
 const ROWS_MAX = 1_000
 
+/** Columns of the terminal that the last column gets however narrow the terminal is. */
+const LAST_MIN = 12
+
 export async function list<T>(rows: AsyncIterable<T>, columns: readonly Column<T>[], json: boolean): Promise<void> {
   if (json || !isTerminal()) {
     for await (const row of rows) if (!(await print(JSON.stringify(row)))) return
@@ -29,12 +32,23 @@ export async function list<T>(rows: AsyncIterable<T>, columns: readonly Column<T
 export async function table<T>(rows: readonly T[], columns: readonly Column<T>[]): Promise<string> {
   const { default: Table } = await import('cli-table3')
   const color = wantsColor(process.stdout)
+  const heads = columns.map(({ head }) => head)
+  const texts = rows.map((row) => columns.map(({ text }) => visible(text(row))))
   const drawn = new Table({
-    head: columns.map(({ head }) => head),
+    head: heads,
+    colWidths: widths(heads, texts),
     colAligns: columns.map(({ align }) => align ?? 'left'),
     chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
     style: color ? { head: ['cyan'], border: ['grey'] } : { head: [], border: [] },
   })
-  for (const row of rows) drawn.push(columns.map(({ text }) => visible(text(row))))
+  for (const row of texts) drawn.push(row)
   return drawn.toString()
+}
+
+/** Each as wide as its longest text, but the last one ends with the terminal: its texts are cut rather than wrapped. */
+function widths(heads: readonly string[], texts: readonly string[][]): number[] {
+  const all = heads.map((head, i) => 2 + Math.max(head.length, ...texts.map((row) => row[i]!.length)))
+  const last = all.pop()!
+  const room = (process.stdout.columns || Number.POSITIVE_INFINITY) - all.reduce((sum, width) => sum + width + 1, 2)
+  return [...all, Math.max(LAST_MIN, Math.min(last, room))]
 }

@@ -3,7 +3,7 @@ import { copyFileSync, mkdtempSync, realpathSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BaseCommand } from '../cli/base-command.ts'
-import { note, print } from '../cli/output.ts'
+import { print } from '../cli/output.ts'
 import { KumaError } from '../errors.ts'
 
 /** As a person would type them, in a folder that has a kuma.config.ts. */
@@ -11,20 +11,13 @@ const STEPS: readonly (readonly [why: string, ...words: string[]])[] = [
   ['Make a store', 'init'],
   ['Record 20,000 flights of the year 2001, each under the airport it left', 'import', 'flights.ndjson.gz'],
   ['The airports with the most departures', 'ls', '--sort', 'version', '--limit', '5'],
-  ['What is known of one of them now', 'read', 'ISP', '--json'],
-  ['What happened there last', 'log', 'ISP', '--reverse', '--limit', '3'],
-  ['What it was on the first of February', 'replay', 'ISP', '--at', '2001-02-01', '--json'],
+  ['What is known of a small one now', 'read', 'CAE'],
+  ['What happened there last', 'log', 'CAE', '--reverse', '--limit', '3'],
+  ['What it was on the first of February', 'replay', 'CAE', '--at', '2001-02-01'],
   [
     'One more departure: `ok` means that it is on disk',
-    'append',
-    'ISP',
-    'Departed',
-    'destination=BWI',
-    'delay:=4',
-    'distance:=220',
-    '--as',
-    'you',
-  ],
+    ...['append', 'CAE', 'Departed', 'destination=ATL', 'delay:=4', 'distance:=192', '--as', 'you'],
+  ] as const,
   ['Is everything as it was recorded?', 'verify'],
 ]
 
@@ -44,21 +37,31 @@ export default class Demo extends BaseCommand {
       await print(`\n# ${why}\n$ kuma ${words.join(' ')}`)
       this.runStep(folder, words)
     }
-    await print(
-      `\nThe store and its model stay in ${folder}\nGo on there:\n\n  cd ${folder}\n  npx --prefix ${this.config.root} kuma log SFO --from 2001-03-01\n`,
-    )
-    note('airport.ts is the model: change it, and read again.')
+    await print(goOn(folder, this.binary))
+  }
+
+  private get binary(): string {
+    return join(this.config.root, 'bin', 'run.js')
   }
 
   /** On this process's own stdout, so that it prints what it would print to whoever looks. */
   private runStep(folder: string, words: readonly string[]): void {
     const { KUMA_DIR: _, KUMA_CONFIG: __, ...env } = process.env
-    const binary = join(this.config.root, 'bin', 'run.js')
-    const { status } = spawnSync(process.execPath, [binary, ...words], {
+    const { status } = spawnSync(process.execPath, [this.binary, ...words], {
       cwd: folder,
       env,
       stdio: ['ignore', 'inherit', 'inherit'],
     })
     if (status !== 0) throw new KumaError('KUMA_INTERNAL', `kuma ${words.join(' ')} ended with exit code ${status}`, {})
   }
+}
+
+function goOn(folder: string, binary: string): string {
+  return `
+The store stays in ${folder}, with its model, airport.ts: change that, and read again. To go on:
+
+  cd ${folder}
+  alias kuma='node "${binary}"'
+  kuma log SFO --from 2001-03-01
+`
 }
