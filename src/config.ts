@@ -3,6 +3,7 @@
  * upwards, loaded as TypeScript, and checked before anything else is done.
  */
 import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Config } from './api.ts'
@@ -49,8 +50,13 @@ function lookUpwards(cwd: string): string | null {
 async function load(file: string): Promise<Config> {
   // loaded here and not above: a command without a config does not pay for it
   const { createJiti } = await import('jiti')
-  // the config means this installation when it says 'kuma', also in a folder that has none
-  const jiti = createJiti(pathToFileURL(file).href, { alias: { kuma: ownEntry() }, interopDefault: false })
+  const jiti = createJiti(pathToFileURL(file).href, {
+    // the config means this installation when it says 'kuma', also in a folder that has none
+    alias: { kuma: ownEntry() },
+    interopDefault: false,
+    // not in the shared temporary folder, where anyone could leave code to be run
+    fsCache: join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'kuma'),
+  })
   let module: { default?: unknown }
   try {
     module = await jiti.import<{ default?: unknown }>(file)

@@ -94,6 +94,7 @@ export abstract class BaseCommand extends Command {
 
   /** Never rethrows: oclif would print the error in its own way and call process.exit, which cuts pipes short. */
   protected override async catch(error: unknown): Promise<void> {
+    this.parsed = true // oclif warns of a command that did not parse, also when it could not
     process.exitCode = exitCodeOf(error)
     reportError(error, asksForJson(this.argv))
   }

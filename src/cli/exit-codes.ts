@@ -19,6 +19,8 @@ const BY_CODE: Partial<Record<KumaErrorCode, number>> = {
   KUMA_INVALID_POINT: EXIT.usage,
   KUMA_INVALID_ID: EXIT.usage,
   KUMA_INVALID_DATA: EXIT.usage,
+  KUMA_INVALID_EVENT: EXIT.usage,
+  KUMA_INVALID_TIME: EXIT.usage,
   KUMA_NOT_FOUND: EXIT.notFound,
   KUMA_NOT_A_STORE: EXIT.notFound,
   KUMA_CONFLICT: EXIT.conflict,

@@ -1,5 +1,4 @@
 /** What is not a sound store of one's own is refused, by name, and left as it was. */
-import { type ChildProcess, spawn } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
@@ -12,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { document } from '../../src/entity/document.ts'
 import { openEngine, start } from '../../src/kuma.ts'
 import { createStore } from '../../src/store/create.ts'
@@ -21,6 +20,7 @@ import { shardPath } from '../../src/store/manifest.ts'
 import { type Row, rowCrc } from '../../src/store/row.ts'
 import { verifyStore } from '../../src/store/verify.ts'
 import { folder } from '../folder.ts'
+import { hold, launchProgram } from '../program.ts'
 
 const SHARDS = 2
 
@@ -194,7 +194,7 @@ describe('a directory that cannot be trusted', () => {
   test.runIf(process.geteuid?.() === 0)('cannot be written: a clear error, and nothing half made', async () => {
     const path = folder()
     chmodSync(path, 0o555)
-    const child = run('create-store-as-nobody.ts', join(path, 'store'))
+    const child = launchProgram('create-store-as-nobody.ts', join(path, 'store'))
     let output = ''
     for await (const chunk of child.stdout!) output += chunk
     expect(JSON.parse(output)).toMatchObject({ code: 'KUMA_IO', message: expect.stringContaining('EACCES') })
@@ -325,21 +325,3 @@ function setFormat(path: string): void {
 }
 
 /** A process that holds the store for writing. */
-async function hold(path: string): Promise<ChildProcess> {
-  const child = run('hold-store.ts', path)
-  await new Promise((resolve, reject) => {
-    child.stdout!.once('data', resolve)
-    child.once('exit', () => reject(new Error('the holder ended')))
-  })
-  return child
-}
-
-/** One of the programs beside these tests, as a process that does not outlive them. */
-function run(program: string, ...args: string[]): ChildProcess {
-  const file = join(import.meta.dirname, '..', 'programs', program)
-  const child = spawn(process.execPath, ['--import', 'jiti/register', file, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  return child
-}
