@@ -37,7 +37,6 @@ const { metafile } = await build({
   },
   minifySyntax: true,
   minifyWhitespace: true,
-  keepNames: true,
   legalComments: 'none',
   metafile: true,
   logLevel: 'warning',

@@ -1,10 +1,22 @@
 /** What programs hold, on top of any engine: the store in someone's name, and a handle on one entity. */
 
 import { notFound, typeMismatch } from './actor/actor.ts'
-import type { Appended, Context, EntitiesQuery, Entity, Inspected, Items, SpawnOptions, Step } from './api.ts'
-import type { AppendRequest, Engine, EngineLogQuery } from './engine.ts'
+import type {
+  Appended,
+  AppendOptions,
+  Context,
+  EntitiesQuery,
+  Entity,
+  Inspected,
+  Items,
+  LogQuery,
+  ReplayRange,
+  SpawnOptions,
+  Step,
+} from './api.ts'
+import type { Engine } from './engine.ts'
 import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.ts'
-import type { Event, Meta, NewEvent } from './entity/event.ts'
+import type { Meta, NewEvent } from './entity/event.ts'
 import { CREATED } from './entity/fold.ts'
 import { type Point, resolvePoint } from './entity/time.ts'
 import { isKumaError, KumaError } from './errors.ts'
@@ -15,10 +27,10 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       const [created, options = {}] = args as [created?: unknown, options?: SpawnOptions]
       const { type } = definitionOf(definition)
       const existing = (await engine.find(id)) ?? (await create(engine, type, id, created, options, as))
-      if (existing === null) return entityOf(engine, id, type, as)
+      if (existing === null) return new Handle(engine, id, type, as)
       if (existing.type !== type) throw typeMismatch(id, type, existing.type)
       if (options.ifExists === 'error') throw alreadyExists(id, existing.version)
-      return entityOf(engine, id, type, as)
+      return new Handle(engine, id, type, as)
     },
     entity: async (definitionOrId: AnyEntityDefinition | string, given?: string) => {
       const id = typeof definitionOrId === 'string' ? definitionOrId : given!
@@ -26,7 +38,7 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       if (found === null) throw notFound(id)
       const type = typeof definitionOrId === 'string' ? found.type : definitionOf(definitionOrId).type
       if (type !== found.type) throw typeMismatch(id, type, found.type)
-      return entityOf(engine, id, type, as)
+      return new Handle(engine, id, type, as)
     },
     entities: (query?: EntitiesQuery) => items(() => engine.entities(query)),
     as: (meta) => contextOf(engine, { ...as, ...meta }),
@@ -57,43 +69,48 @@ function alreadyExists(id: string, version: number): KumaError<'KUMA_ALREADY_EXI
   return new KumaError('KUMA_ALREADY_EXISTS', message, { entity: id, version })
 }
 
-function entityOf(engine: Engine, id: string, type: string, as: Meta | undefined): Entity {
-  const append = async (events: readonly NewEvent[], options: Partial<AppendRequest> = {}): Promise<Appended> => {
-    const { expectedVersion, requestKey, meta } = options
-    const request = {
-      id,
-      type,
-      events,
-      expectedVersion,
-      requestKey,
-      meta: as && meta ? { ...as, ...meta } : (as ?? meta),
-    }
-    const { version, position, at } = await engine.append(request)
+/** A class, so that a handle costs one small object and not a closure for each method. */
+class Handle implements Entity {
+  constructor(
+    private readonly engine: Engine,
+    readonly id: string,
+    readonly type: string,
+    private readonly as: Meta | undefined,
+  ) {}
+
+  append(event: NewEvent, options?: AppendOptions): Promise<Appended> {
+    return this.appendAll([event], options)
+  }
+
+  async appendAll(events: readonly NewEvent[], options: AppendOptions = {}): Promise<Appended> {
+    const { id, type, as } = this
+    const { expectedVersion, requestKey } = options
+    const meta = as && options.meta ? { ...as, ...options.meta } : (as ?? options.meta)
+    const { version, position, at } = await this.engine.append({ id, type, events, expectedVersion, requestKey, meta })
     return { version, position, at }
   }
-  const inspect = (point?: Point): Promise<Inspected> =>
-    engine.inspect(id, point === undefined ? undefined : resolvePoint(point))
-  return {
-    id,
-    type,
-    append: (event, options) => append([event], options),
-    appendAll: (events, options) => append([...events], options),
-    read: async (point) => (await inspect(point)).state,
-    inspect,
-    replay: ({ from, to, signal } = {}) =>
-      items(
-        () =>
-          engine.replay(id, {
-            from: from && resolvePoint(from),
-            to: to && resolvePoint(to),
-            signal,
-          }) as AsyncIterable<Step>,
-      ),
-    log: ({ type: event, from, to, ...rest } = {}) => {
-      const types = event === undefined ? undefined : typeof event === 'string' ? [event] : event
-      const query: EngineLogQuery = { ...rest, id, types, from: from && resolvePoint(from), to: to && resolvePoint(to) }
-      return items(() => engine.log(query) as AsyncIterable<Event<never>>) as never
-    },
+
+  async read(point?: Point): Promise<never> {
+    return (await this.inspect(point)).state as never
+  }
+
+  async inspect(point?: Point): Promise<Inspected> {
+    return this.engine.inspect(this.id, point === undefined ? undefined : resolvePoint(point))
+  }
+
+  replay({ from, to, signal }: ReplayRange = {}): Items<Step> {
+    return items(() => {
+      const range = { from: from && resolvePoint(from), to: to && resolvePoint(to), signal }
+      return this.engine.replay(this.id, range) as AsyncIterable<Step>
+    })
+  }
+
+  log({ type, from, to, ...rest }: LogQuery<string> = {}): Items<never> {
+    const types = type === undefined || typeof type !== 'string' ? type : [type]
+    return items(() => {
+      const range = { from: from && resolvePoint(from), to: to && resolvePoint(to) }
+      return this.engine.log({ ...rest, ...range, id: this.id, types }) as AsyncIterable<never>
+    })
   }
 }
 

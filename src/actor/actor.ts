@@ -134,6 +134,7 @@ export class Actor {
       this.last = lane.add(group, {
         durable: () => {
           this.durable = stand
+          if (this.next === stand) this.last = null // it holds the whole batch
           resolve(this.receipt(stand))
         },
         failed: (error) => {
@@ -159,6 +160,7 @@ export class Actor {
 
   private fallBack(requestKey: string | undefined): void {
     this.next = this.durable
+    this.last = null
     if (requestKey !== undefined) this.keys?.delete(requestKey)
     if (this.durable.version > 0) return
     this.key = 0

@@ -3,7 +3,7 @@
  * in its mailbox, in the order of the calls.
  */
 import type { EntitySummary, Inspected } from '../api.ts'
-import type { GroupCommit, Lane } from '../commit/group-commit.ts'
+import type { GroupCommit } from '../commit/group-commit.ts'
 import type { AppendRequest, AppendResult } from '../engine.ts'
 import { formatPosition } from '../entity/event.ts'
 import { checkId } from '../entity/id.ts'
@@ -12,8 +12,9 @@ import { KumaError } from '../errors.ts'
 import { inSlices } from '../store/chain.ts'
 import { corrupt } from '../store/manifest.ts'
 import type { Place, Readers } from '../store/readers.ts'
+import type { ShardReader } from '../store/shard-reader.ts'
 import { standAt } from './activate.ts'
-import { Actor, NOWHERE, notFound, type Stand } from './actor.ts'
+import { Actor, NOWHERE, notFound, type Shard, type Stand } from './actor.ts'
 import type { Definitions } from './definitions.ts'
 
 const ACTORS_MAX = 100_000
@@ -31,7 +32,7 @@ type Mailbox = Visit[]
 
 export class Router {
   private readonly actors = new Map<string, Actor | Mailbox>()
-  private readonly lanes: (Lane | undefined)[] = []
+  private readonly shards: (Shard | undefined)[] = []
   private closed = false
 
   constructor(
@@ -54,17 +55,9 @@ export class Router {
     checkId(id)
     this.assertOpen()
     const place = this.readers.place(id)
-    await this.lane(place) // recovers the shard, if that is due, so that the heads on disk are the newest
-    return this.actors.has(id) ? this.visit(id, summaryOf) : this.findOnDisk(id, place)
+    const { reader } = await this.shard(place) // recovered: the heads on disk are the newest
+    return this.actors.has(id) ? this.visit(id, summaryOf) : findOnDisk(reader, id, place)
   }
-
-  private findOnDisk(id: string, { shard, idHash }: Place): EntitySummary | null {
-    const reader = this.readers.at(shard)
-    const entity = reader.find(id, idHash)
-    const head = entity && reader.flushedHead(entity.key)
-    return entity && head && { id, type: entity.type, version: head.version, updatedAt: head.at }
-  }
-
   inspect(id: string): Promise<Inspected> {
     return this.visit(id, inspected)
   }
@@ -125,31 +118,30 @@ export class Router {
 
   private load(id: string): Actor | Promise<Actor> {
     const place = this.readers.place(id)
-    const lane = this.lanes[place.shard]
-    return lane === undefined
-      ? this.lane(place).then((opened) => this.loadFrom(id, place, opened))
-      : this.loadFrom(id, place, lane)
+    const shard = this.shards[place.shard]
+    return shard === undefined
+      ? this.shard(place).then((opened) => this.loadFrom(id, place, opened))
+      : this.loadFrom(id, place, shard)
   }
 
-  private async lane({ shard }: Place): Promise<Lane> {
+  /** What all actors of a shard share. Opening it recovers it, if that is due. */
+  private async shard({ shard }: Place): Promise<Shard> {
     const lane = await this.commits.lane(shard)
-    this.lanes[shard] = lane
-    return lane
+    this.shards[shard] ??= { reader: this.readers.at(shard), lane, definitions: this.definitions }
+    return this.shards[shard]
   }
 
   /**
    * The head on disk is the newest: the shard was recovered when it was opened, and no actor leaves before its head is
    * flushed.
    */
-  private loadFrom(id: string, { shard, idHash }: Place, lane: Lane): Actor | Promise<Actor> {
-    const { definitions } = this
-    const reader = this.readers.at(shard)
-    const around = { reader, lane, definitions }
+  private loadFrom(id: string, { idHash }: Place, shard: Shard): Actor | Promise<Actor> {
+    const { reader, definitions } = shard
     const entity = reader.find(id, idHash)
-    if (entity === null) return new Actor(id, idHash, 0, null, NOWHERE, around)
+    if (entity === null) return new Actor(id, idHash, 0, null, NOWHERE, shard)
     const head = reader.flushedHead(entity.key)
     if (head === null) throw corrupt(reader.path, `the head of ${JSON.stringify(id)} is missing`)
-    const live = (stand: Stand | null) => new Actor(id, idHash, entity.key, entity.type, stand ?? NOWHERE, around)
+    const live = (stand: Stand | null) => new Actor(id, idHash, entity.key, entity.type, stand ?? NOWHERE, shard)
     const stand = inSlices(standAt(reader, entity, head, definitions.of(entity.type)))
     return stand instanceof Promise ? stand.then(live) : live(stand)
   }
@@ -188,6 +180,12 @@ export class Router {
 
 function summaryOf({ id, type, durable }: Actor): EntitySummary | null {
   return durable.version === 0 ? null : { id, type: type!, version: durable.version, updatedAt: durable.at }
+}
+
+function findOnDisk(reader: ShardReader, id: string, { idHash }: Place): EntitySummary | null {
+  const entity = reader.find(id, idHash)
+  const head = entity && reader.flushedHead(entity.key)
+  return entity && head && { id, type: entity.type, version: head.version, updatedAt: head.at }
 }
 
 /** @throws KUMA_NOT_FOUND */

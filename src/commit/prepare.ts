@@ -101,7 +101,7 @@ function leavesOf(
   { count, numbers }: EventColumns,
   created: readonly EntityRow[],
   writer: ShardWriter,
-): Buffer[] {
+): string[] {
   const parts = new Map<number, Uint8Array[]>()
   let start = 0
   for (let i = 0; i < count; ) {
@@ -117,6 +117,6 @@ function leavesOf(
   const fresh = new Map(created.map((entity) => [entity.key, entity]))
   return Array.from(parts, ([entity, rows]) => {
     const row = fresh.get(entity)
-    return row === undefined ? leafOf(writer.saltOf(entity), rows, null) : leafOf(row.salt, rows, row)
+    return row === undefined ? leafOf(writer.salts.of(entity), rows, null) : leafOf(row.salt, rows, row)
   })
 }

@@ -8,6 +8,7 @@ import { loadDriver } from '../store/driver.ts'
 import type { Manifest } from '../store/manifest.ts'
 import type { Batch } from './batch.ts'
 import type { Committer, ShardEnd } from './committer.ts'
+import { StayAwake } from './stay-awake.ts'
 import type { Answer, Request } from './worker.ts'
 
 interface Waiting {
@@ -15,12 +16,19 @@ interface Waiting {
   reject(error: KumaError): void
 }
 
+/** A commit on a fast disk. */
+const QUICK_MS = 0.3
+
 export class WorkerCommitter implements Committer {
   private readonly worker: Worker
   /** Answers come in the order of the requests. */
   private waiting: Waiting[] = []
   private ended: string | null = null
   private readonly exited: Promise<void>
+  /** Only for a single commit: while there are more, there is other work to do. Not on a slow disk: it would not help. */
+  private readonly awake = new StayAwake(QUICK_MS, () => this.waiting.length === 1)
+  private quick = true
+  private askedAt = 0
 
   constructor(directory: string, manifest: Manifest) {
     loadDriver() // native code must be loaded by the main thread before any other
@@ -57,14 +65,21 @@ export class WorkerCommitter implements Committer {
   private request<T>(request: Request): Promise<T> {
     if (this.ended !== null) return Promise.reject(lost(this.ended))
     return new Promise((resolve, reject) => {
-      if (this.waiting.push({ resolve, reject }) === 1) this.worker.ref()
+      const alone = this.waiting.push({ resolve, reject }) === 1
+      if (alone) this.worker.ref()
       this.worker.postMessage(request)
+      if (!alone) return
+      this.askedAt = performance.now()
+      if (this.quick) this.awake.begin()
     })
   }
 
   private settle(answer: Answer): void {
     const waiting = this.waiting.shift()
-    if (this.waiting.length === 0) this.worker.unref()
+    if (this.waiting.length === 0) {
+      this.worker.unref()
+      this.quick = performance.now() - this.askedAt < QUICK_MS
+    }
     if ('error' in answer) waiting?.reject(fromWire(answer.error))
     else waiting?.resolve(answer.value as never)
   }

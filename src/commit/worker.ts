@@ -4,6 +4,7 @@ import { toWire, type WireError } from '../errors.ts'
 import type { Manifest } from '../store/manifest.ts'
 import type { Batch } from './batch.ts'
 import { type ShardEnd, ShardWriters } from './committer.ts'
+import { StayAwake } from './stay-awake.ts'
 
 export type Request = { open: number } | { commit: Batch } | { close: true }
 export type Answer = { value: ShardEnd | number | null } | { error: WireError }
@@ -11,11 +12,15 @@ export type Answer = { value: ShardEnd | number | null } | { error: WireError }
 const { directory, manifest } = workerData as { directory: string; manifest: Manifest }
 const writers = new ShardWriters(directory, manifest)
 const port = parentPort!
+const awake = new StayAwake(0.2)
+/** So few events in a commit come from callers who await each acknowledgement, and append again at once. */
+const FEW = 4
 
 port.on('message', (request: Request) => {
   port.postMessage(answer(request))
   if ('commit' in request) writers.checkpoint(request.commit.shard)
   if ('close' in request) port.close()
+  if ('commit' in request && request.commit.events.count <= FEW) awake.begin()
 })
 
 function answer(request: Request): Answer {

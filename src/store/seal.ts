@@ -18,14 +18,15 @@ export function genesis(store: string, shard: number): Buffer {
   return sha256(Buffer.from(`kuma ${store} ${shard}`))
 }
 
+/** 32 characters that stand for 32 bytes (latin1): a buffer for each would cost more than the hash. */
 export function leafOf(
   salt: Uint8Array,
   rows: readonly Uint8Array[],
   created: { id: string; type: string } | null,
-): Buffer {
+): string {
   const parts = [salt, ...rows]
   if (created !== null) parts.push(Buffer.from(`${created.id}\0${created.type}`))
-  return sha256(Buffer.concat(parts))
+  return hash('sha256', Buffer.concat(parts), 'latin1')
 }
 
 export interface SealedCommit {
@@ -36,8 +37,9 @@ export interface SealedCommit {
   readonly extra: Uint8Array
 }
 
-export function contentOf(leaves: readonly Uint8Array[]): Buffer {
-  return sha256(Buffer.concat(leaves))
+/** @param leaves as `leafOf` gives them */
+export function contentOf(leaves: readonly string[]): Buffer {
+  return sha256(Buffer.from(leaves.join(''), 'latin1'))
 }
 
 export function headOf(previous: Uint8Array, content: Uint8Array, commit: SealedCommit): Buffer {

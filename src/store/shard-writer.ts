@@ -13,6 +13,7 @@ import { Backlog } from './backlog.ts'
 import { COLUMNS, type Commit } from './commit.ts'
 import { assertDurable, type Database, sqliteCode, sqliteError } from './driver.ts'
 import { type Manifest, shardPath } from './manifest.ts'
+import { Salts } from './salts.ts'
 import { genesis } from './seal.ts'
 import { openShard, readSettings } from './shard-file.ts'
 
@@ -30,7 +31,6 @@ export interface Tip {
 const CHECKPOINT_BYTES = 8 * 1024 * 1024
 /** Pages that a commit writes however small it is: events, commits, settings, heads, indexes. */
 const COMMIT_BYTES = 5 * 4096
-const SALTS_MAX = 200_000
 
 export class ShardWriter {
   readonly path: string
@@ -40,7 +40,7 @@ export class ShardWriter {
   private readonly db: Database
   private readonly backlog: Backlog
   private readonly statements: ReturnType<typeof prepareStatements>
-  private readonly salts = new Map<number, Uint8Array>()
+  readonly salts = new Salts((entity) => this.statements.salt.get(entity) as Uint8Array)
   private readonly dataVersion: number
   private poison: string | null = null
   private durable = false
@@ -75,20 +75,6 @@ export class ShardWriter {
     return this.backlog.flushed
   }
 
-  saltOf(entity: number): Uint8Array {
-    let salt = this.salts.get(entity)
-    if (salt === undefined) {
-      salt = this.statements.salt.get(entity) as Uint8Array
-      this.rememberSalt(entity, salt)
-    }
-    return salt
-  }
-
-  private rememberSalt(entity: number, salt: Uint8Array): void {
-    if (this.salts.size >= SALTS_MAX) this.salts.clear()
-    this.salts.set(entity, salt)
-  }
-
   /**
    * Makes a commit durable. It must follow on the shard's tip.
    * @throws KUMA_DISK_FULL, KUMA_INDETERMINATE, KUMA_POISONED (see above); KUMA_INTERNAL if it does not follow
@@ -113,7 +99,7 @@ export class ShardWriter {
     this.tip = { epoch: commit.epoch, commitId: commit.id, head: commit.head, lastSeq: commit.lastSeq, at: commit.at }
     for (const { key, salt } of commit.entities) {
       this.lastKey = key
-      this.rememberSalt(key, salt)
+      this.salts.keep(key, salt)
     }
     this.walBytes += COMMIT_BYTES + 2 * commit.events.text.length
   }

@@ -100,7 +100,7 @@ export class ShardVerification {
     this.last = commit
   }
 
-  private leavesOf(rows: readonly Row[]): Buffer[] {
+  private leavesOf(rows: readonly Row[]): string[] {
     const encoded = new Map<number, Buffer[]>()
     const created = new Set<number>()
     for (const row of rows) {

@@ -30,7 +30,7 @@ export const scenarios = [
   {
     name: 'raw SQLite, commits of 1',
     unit: 'events/s',
-    run: ({ folder, scale }) => rawAppends(folder, { events: 4_000 * scale, size: 1, data }),
+    run: ({ folder, scale }) => rawAppends(folder, { events: 20_000 * scale, size: 1, data }),
   },
   {
     name: 'raw SQLite, commits of 1,000',
@@ -42,7 +42,7 @@ export const scenarios = [
     unit: 'events/s',
     against: 'raw SQLite, commits of 1',
     goal: 0.6,
-    run: oneEntity(4_000, 1),
+    run: oneEntity(20_000, 1),
   },
   {
     name: 'one entity, 64 in flight',
