@@ -54,6 +54,8 @@ export class Actor {
   private next: Stand
   private last: Pending | null = null
   private keys: Map<string, RecentKey> | null = null
+  /** May the shard's index have a request key of this entity? */
+  private keysOnDisk: boolean
 
   /** @param key the entity's key in its shard, 0 while it does not exist */
   constructor(
@@ -65,6 +67,7 @@ export class Actor {
     readonly shard: Shard,
   ) {
     this.next = durable
+    this.keysOnDisk = durable.version > 0
   }
 
   /** Nothing is under way, and what is on disk is enough to bring it back. */
@@ -97,7 +100,7 @@ export class Actor {
   }
 
   private lookUp(requestKey: string): RecentKey | null {
-    if (this.durable.version === 0) return null
+    if (!this.keysOnDisk) return null
     const { reader, lane } = this.shard
     const found = reader.keyed(this.key, keyHash(this.id, requestKey), requestKey, lane.keyCommits)
     if (found === null) return null
@@ -154,6 +157,7 @@ export class Actor {
     for (const [key, { stand }] of this.keys) {
       if (stand.seq > this.shard.lane.flushed) break // in order of their seqs
       this.keys.delete(key)
+      this.keysOnDisk = true
     }
     this.keys.set(requestKey, recent)
   }

@@ -132,25 +132,39 @@ export function parseJson(text: string, what: string): unknown {
 
 /** The first key that stands twice in one object of `text`, which is known to be valid JSON; null if there is none. */
 function duplicateKey(text: string): string | null {
-  const token = /["{}[\]:]/g
   const open: (Set<string> | null)[] = []
-  let last = ''
-  for (let match = token.exec(text); match !== null; match = token.exec(text)) {
-    const piece = match[0]
-    if (piece === '"') {
-      token.lastIndex = endOfString(text, match.index)
-      last = text.slice(match.index, token.lastIndex)
-    } else if (piece === '{') open.push(new Set())
-    else if (piece === '[') open.push(null)
-    else if (piece === '}' || piece === ']') open.pop()
-    else if (piece === ':') {
-      const key = last.includes('\\') ? (JSON.parse(last) as string) : last.slice(1, -1)
-      const keys = open.at(-1)
-      if (keys?.has(key)) return key
-      keys?.add(key)
+  let [start, end] = [0, 0] // of the last string
+  for (let at = 0; at < text.length; at++) {
+    switch (text[at]) {
+      case '"':
+        start = at
+        end = endOfString(text, at)
+        at = end - 1
+        break
+      case '{':
+        open.push(new Set())
+        break
+      case '[':
+        open.push(null)
+        break
+      case '}':
+      case ']':
+        open.pop()
+        break
+      case ':': {
+        const keys = open.at(-1)!
+        const key = keyOf(text.slice(start, end))
+        if (keys.has(key)) return key
+        keys.add(key)
+      }
     }
   }
   return null
+}
+
+/** What a string in JSON's quotes stands for. */
+function keyOf(quoted: string): string {
+  return quoted.includes('\\') ? (JSON.parse(quoted) as string) : quoted.slice(1, -1)
 }
 
 /** Just past the closing quote. Not a regular expression: of a long text those overflow the stack. */

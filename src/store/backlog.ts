@@ -13,8 +13,8 @@ import type { Database, Statement } from './driver.ts'
 import { KEY_PREFIX, keyHash, keyOf } from './request-key.ts'
 
 /**
- * So few waiting heads are written together with a commit, by the first one after opening and then by every 16th: a
- * small store is nearly up to date, and a commit of one event mostly spares the two pages.
+ * So few waiting heads are written together with a commit of so few events, by the first one after opening and then by
+ * every 16th: a small store is nearly up to date, and a commit of one event mostly spares the two pages.
  */
 const FEW = 16
 const FEW_COMMITS = 16
@@ -85,7 +85,7 @@ export class Backlog {
    */
   write(commit: Commit): () => void {
     const heads = headsOf(commit)
-    const due = this.commits % FEW_COMMITS === 0
+    const due = this.commits % FEW_COMMITS === 0 && commit.events.count <= FEW
     if (due && this.sweep === null && this.heads.size + heads.size <= FEW) {
       this.writeHeads([...this.heads, ...heads])
       this.writeKeys([...this.keys, ...commit.keys])

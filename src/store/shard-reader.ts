@@ -139,10 +139,12 @@ export class ShardReader {
 
   /** The group recorded under a request key, unless it has expired: its KeyRow and first event. */
   keyed(entity: number, hash: number, key: string, keyCommits: number): { first: Row; row: KeyRow } | null {
-    const candidates = this.run(() => this.statements.keys.all(hash, keyCommits)) as KeyRow[]
+    const candidates = this.run(() => this.statements.keys.all(hash)) as KeyRow[]
     for (const row of candidates) {
       const [first] = this.rows([row.seq])
-      if (first?.entity === entity && keyOf(first.meta)?.key === key) return { first, row }
+      if (first?.entity !== entity || keyOf(first.meta)?.key !== key) continue
+      const expired = this.run(() => this.statements.expired.get(keyCommits)) as number | undefined
+      return row.seq > (expired ?? 0) ? { first, row } : null
     }
     return null
   }
@@ -208,10 +210,8 @@ function prepareStatements(db: Database) {
     row: db.prepare(`SELECT ${ROW} FROM events WHERE seq = ?`),
     // CROSS JOIN keeps the order of the list
     rows: db.prepare(`SELECT ${ROW} FROM (SELECT value AS place FROM json_each(?)) CROSS JOIN events ON seq = place`),
-    keys: db.prepare(
-      `SELECT seq, hash, count, digest FROM request_keys WHERE hash = ? AND seq > coalesce(
-         (SELECT last_seq FROM commits WHERE id = (SELECT max(id) FROM commits) - ?), 0)`,
-    ),
+    keys: db.prepare('SELECT seq, hash, count, digest FROM request_keys WHERE hash = ?'),
+    expired: db.prepare('SELECT last_seq FROM commits WHERE id = (SELECT max(id) FROM commits) - ?').pluck(),
     scan: db.prepare(
       `SELECT seq, at FROM events
        WHERE seq > @after AND entity > 0
