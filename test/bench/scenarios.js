@@ -2,8 +2,9 @@
  * What is measured, as data. Each scenario has a name, a unit, what it is held against (`raw 1`: the baseline in commits
  * of one, `raw 1,000`, `node -e 0`, or nothing), the figure it should reach, and a function that gives one measurement.
  */
-import { spawnSync } from 'node:child_process'
-import { statSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { defineEntity, start, type } from '../../dist/index.js'
 import { rawAppends } from './raw.js'
@@ -77,6 +78,13 @@ export const scenarios = [
     run: ({ folder }) => timed('node', [binary, 'read', 'acc_1', '--dir', join(folder, 'read')]),
   },
   { name: 'kuma import', unit: 'events/s', goal: 30_000, run: importFixture },
+  { name: 'peak memory, import of 20,000', unit: 'MiB', run: importMemory(20_000) },
+  {
+    name: 'peak memory, import of 400,000',
+    unit: 'MiB',
+    against: 'peak memory, import of 20,000',
+    run: importMemory(400_000),
+  },
 ]
 
 function oneEntity(events, inFlight) {
@@ -176,6 +184,34 @@ function importFixture({ folder, round }) {
     config,
   ])
   return 20_000 / (ms / 1_000)
+}
+
+/** The most that the process ever held, as the kernel counts it. Linux only. */
+function importMemory(lines) {
+  return async ({ folder, round }) => {
+    const dir = join(folder, `memory-${lines}-${round}`)
+    kuma(['init', dir])
+    const child = spawn(process.execPath, [binary, 'import', '-', '--dir', dir], {
+      stdio: ['pipe', 'ignore', 'inherit'],
+    })
+    const ended = once(child, 'exit')
+    let peak = 0
+    const look = () => {
+      const [, kibibytes] = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8')) ?? []
+      peak = Math.max(peak, Number(kibibytes ?? 0) / 1_024)
+    }
+    for (let n = 0; n < lines; n++) {
+      const line = JSON.stringify({ entity: `e${n % 1_000}`, type: 'Deposited', data: data(n) })
+      if (!child.stdin.write(`${line}\n`)) {
+        await once(child.stdin, 'drain')
+        look()
+      }
+    }
+    look()
+    child.stdin.end()
+    await ended
+    return peak
+  }
 }
 
 function kuma(args) {
