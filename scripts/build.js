@@ -35,8 +35,7 @@ const { metafile } = await build({
   banner: {
     js: "import{createRequire as __kumaRequire}from'node:module';const require=__kumaRequire(import.meta.url);",
   },
-  minifySyntax: true,
-  minifyWhitespace: true,
+  // not minified: Node prints the source line of an uncaught error
   legalComments: 'none',
   metafile: true,
   logLevel: 'warning',

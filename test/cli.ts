@@ -19,7 +19,9 @@ export interface Ended {
 
 /** Nothing of the environment that the tests run in decides what a command does. */
 export function environment(more: Record<string, string> = {}): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => !/^(KUMA_|CI$|NO_COLOR|FORCE_COLOR|NODE_EXTRA_CA)/.test(name))
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(KUMA_|CI$|NO_COLOR|FORCE_COLOR|NODE_EXTRA_CA)/.test(name),
+  )
   return { ...Object.fromEntries(kept), ...more }
 }
 

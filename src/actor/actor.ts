@@ -16,6 +16,7 @@ import { checkId } from '../entity/id.ts'
 import { cleanJson, type JsonObject, jsonText } from '../entity/json.ts'
 import { anything, validate } from '../entity/schema.ts'
 import { isKumaError, KumaError } from '../errors.ts'
+import { nearest } from '../nearest.ts'
 import { keyHash, requestDigest, withKey } from '../store/request-key.ts'
 import type { ShardReader } from '../store/shard-reader.ts'
 import type { Definitions } from './definitions.ts'
@@ -276,7 +277,9 @@ function checkData(definition: Definition, { type, data = {} }: UncheckedEvent, 
   const schema = definition.schema(type) ?? (type === CREATED && version === 1 ? anything : undefined)
   if (schema === undefined) {
     const message = `${JSON.stringify(definition.type)} has no event ${JSON.stringify(type)}`
-    throw new KumaError('KUMA_INVALID_EVENT', message, { type, issues: [{ message }] })
+    const meant = nearest(type, definition.events)
+    const hint = meant === undefined ? `it has ${definition.events.join(', ') || 'none'}` : `did you mean ${meant}?`
+    throw new KumaError('KUMA_INVALID_EVENT', message, { type, issues: [{ message }] }, { hint })
   }
   return cleanJson(validate(schema, type, data), `data of ${type}`)
 }

@@ -42,7 +42,10 @@ export function writeMeta(
   { as, reason }: { as?: string | undefined; reason?: string | undefined },
   more: Meta = {},
 ): Meta {
-  return { ...(as === undefined ? {} : { by: as }), ...(reason === undefined ? {} : { reason }), ...more }
+  const named = { ...(as === undefined ? {} : { by: as }), ...(reason === undefined ? {} : { reason }) }
+  const twice = Object.keys(named).find((field) => field in more)
+  if (twice !== undefined) throw usage(`${twice} is given twice: by --meta, and by a flag or KUMA_AS of its own`)
+  return { ...named, ...more }
 }
 
 export abstract class BaseCommand extends Command {
@@ -96,7 +99,8 @@ export abstract class BaseCommand extends Command {
   protected override async catch(error: unknown): Promise<void> {
     this.parsed = true // oclif warns of a command that did not parse, also when it could not
     process.exitCode = exitCodeOf(error)
-    reportError(error, asksForJson(this.argv))
+    const { flags, baseFlags } = this.ctor
+    reportError(error, asksForJson(this.argv), Object.keys({ ...baseFlags, ...flags }))
   }
 }
 

@@ -4,8 +4,9 @@
  *     {"entity":"user_1","type":"SignedUp","data":{..},"at":1793500000000,"meta":{..},"requestKey":"k","entityType":"user"}
  *     {"specversion":"1.0","id":"k","source":"/app","type":"SignedUp","subject":"user_1","time":"2026-11-01T09:30:00Z","data":{..}}
  *
- * The second is CloudEvents 1.0: its id is the request key, its subject the entity, and what has no place of its own
- * (source, extensions) goes into meta.
+ * The second is CloudEvents 1.0: its subject is the entity, its source and id together are the request key (an id alone
+ * is unique for its source only), and what has no place of its own (source, extensions) goes into meta. `version` and
+ * `position` of the first form are those of `kuma log`, and not kept: what is imported gets its own.
  */
 import type { AppendRequest } from '../engine.ts'
 import type { Meta } from '../entity/event.ts'
@@ -14,6 +15,7 @@ import { parseTime } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
 
 const FIELDS = ['entity', 'type', 'data', 'at', 'meta', 'requestKey', 'entityType']
+const IGNORED = ['version', 'position']
 
 /** @throws KUMA_INVALID_DATA, KUMA_INVALID_POINT */
 export function parseLine(text: string, typeFor: (id: string) => string): AppendRequest {
@@ -24,7 +26,7 @@ export function parseLine(text: string, typeFor: (id: string) => string): Append
 
 function fromLine(line: JsonObject, typeFor: (id: string) => string): AppendRequest {
   for (const field in line)
-    if (!FIELDS.includes(field))
+    if (!FIELDS.includes(field) && !IGNORED.includes(field))
       throw invalid(`unknown field ${JSON.stringify(field)}: a line has ${FIELDS.join(', ')}`)
   const id = text(line, 'entity')
   const entityType = line['entityType'] === undefined ? undefined : text(line, 'entityType')
@@ -45,7 +47,8 @@ function fromCloudEvent(line: JsonObject, typeFor: (id: string) => string): Appe
   if (data_base64 !== undefined) throw invalid('the CloudEvent has data_base64, and the log holds JSON')
   const entity = text(line, 'subject')
   const event = { type: text(line, 'type'), data: data ?? {}, at: timeOf(time, 'time'), meta: meta as Meta }
-  return { id: entity, newType: typeFor(entity), events: [event], requestKey: text(line, 'id') }
+  const requestKey = `${text(line, 'source')} ${text(line, 'id')}`
+  return { id: entity, newType: typeFor(entity), events: [event], requestKey }
 }
 
 function text(line: JsonObject, field: string): string {

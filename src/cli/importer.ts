@@ -20,7 +20,7 @@ export interface ImportCounts {
 export interface ImportOptions {
   /** the type of an entity that does not exist yet */
   readonly typeFor: (id: string) => string
-  readonly onRejected: (line: number, reason: string) => void
+  readonly onRejected: (line: number, reason: string, hint: string | null) => void
   readonly onProgress?: (counts: ImportCounts) => void
   /** Stops reading; what is under way is settled. */
   readonly signal?: AbortSignal
@@ -91,7 +91,7 @@ class ImportRun {
 
   take(line: Line): void {
     if ('problem' in line) {
-      this.reject(line.number, line.problem)
+      this.reject(line.number, line.problem, null)
       return
     }
     const { number, text } = line
@@ -118,13 +118,13 @@ class ImportRun {
   }
 
   private failed(number: number, error: unknown): void {
-    if (isKumaError(error) && OF_A_LINE.has(error.code)) this.reject(number, error.message)
+    if (isKumaError(error) && OF_A_LINE.has(error.code)) this.reject(number, error.message, error.hint)
     else this.failure ??= error
   }
 
-  private reject(number: number, reason: string): void {
+  private reject(number: number, reason: string, hint: string | null): void {
     this.counts.rejected++
-    this.options.onRejected(number, reason)
+    this.options.onRejected(number, reason, hint)
   }
 
   private done(text: string): void {

@@ -7,26 +7,30 @@ import { nearest } from '../nearest.ts'
 import { asksForJson } from './base-command.ts'
 import { usage } from './event-data.ts'
 import { exitCodeOf } from './exit-codes.ts'
+import { watchOutput } from './output.ts'
 import { reportError } from './report-error.ts'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 export async function main(given: readonly string[]): Promise<void> {
+  watchOutput()
   const argv = arrange(given)
   try {
-    const config = await Config.load({ root, enablePerf: false })
-    const [id] = argv
-    if (id !== undefined && !id.startsWith('-') && config.findCommand(id) === undefined)
-      throw unknownCommand(id, config)
-    await run(argv, config)
+    const config = await Config.load({ root, enablePerf: false, userPlugins: false, devPlugins: false })
+    const [id, ...rest] = argv
+    if (id === undefined || id.startsWith('-') || rest.includes('--help')) await run(argv, config)
+    else if (config.findCommand(id) === undefined) throw unknownCommand(id, config)
+    else await config.runCommand(id, rest) // oclif's own way would take a word too many for a part of the name
   } catch (error) {
     process.exitCode = exitCodeOf(error)
     reportError(error, asksForJson(argv))
   }
 }
 
-/** Flags that stand before the command go behind it, `help X` becomes `X --help`. */
-export function arrange(given: readonly string[]): string[] {
+/** Flags that stand before the command go behind it, `help X` becomes `X --help`, and -h and -v are what one expects. */
+export function arrange(words: readonly string[]): string[] {
+  const end = words.indexOf('--')
+  const given = words.map((word, i) => ((end === -1 || i < end) && SHORT[word]) || word)
   const at = given.findIndex((word, i) => !word.startsWith('-') && !takesValue(given[i - 1]))
   if (at === -1) return [...given]
   const [leading, command, rest] = [given.slice(0, at), given[at]!, given.slice(at + 1)]
@@ -34,6 +38,7 @@ export function arrange(given: readonly string[]): string[] {
   return [command, ...leading, ...rest]
 }
 
+const SHORT: Record<string, string> = { '-h': '--help', '-v': '--version' }
 const VALUED = ['--dir', '--config', '--lock-timeout']
 
 function takesValue(word: string | undefined): boolean {

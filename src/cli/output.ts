@@ -22,10 +22,19 @@ export function prettyJson(value: unknown): string {
 }
 
 let broken = false
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-  broken = true // whoever read has heard enough (`| head -1`)
-})
+/** From now on a failing stdout ends nothing in the middle; oclif would throw. */
+export function watchOutput(): void {
+  process.stdout.removeAllListeners('error').on('error', (error: NodeJS.ErrnoException) => {
+    // with EPIPE, whoever read has heard enough (`| head -1`)
+    if (!broken && error.code !== 'EPIPE') {
+      process.exitCode = 1
+      note(
+        `Error: cannot write the output: ${error.message}\n  only the output failed: what was recorded stays recorded`,
+      )
+    }
+    broken = true
+  })
+}
 
 /** Writes a line of data. False when nobody reads any more: the command may stop. */
 export async function print(line: string): Promise<boolean> {

@@ -34,9 +34,9 @@ export function progressBar({
     }
   }
   const start = async () => {
-    const { SingleBar } = await import('cli-progress')
+    const { default: cliProgress } = await import('cli-progress')
     if (stopped) return
-    bar = new SingleBar({
+    bar = new cliProgress.SingleBar({
       format: total === undefined ? '{text}' : '{bar} {text}',
       stream: process.stderr,
       hideCursor: wantsColor(process.stderr),

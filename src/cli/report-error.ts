@@ -1,5 +1,6 @@
 /** An error as its user sees it: what happened, and the next step. */
 import { isKumaError } from '../errors.ts'
+import { nearest } from '../nearest.ts'
 import { isUsage } from './exit-codes.ts'
 import { colors, note, visible } from './output.ts'
 
@@ -9,8 +10,9 @@ interface Told {
   readonly hint: string | null
 }
 
-export function reportError(error: unknown, json: boolean): void {
-  const told = tell(error)
+/** @param flags of the command, for a mistyped one */
+export function reportError(error: unknown, json: boolean, flags: readonly string[] = []): void {
+  const told = tell(error, flags)
   if (json) {
     note(JSON.stringify({ error: told }))
     return
@@ -22,14 +24,23 @@ export function reportError(error: unknown, json: boolean): void {
   if (told.hint !== null) note(dim(`  ${told.hint.split('\n').map(visible).join('\n  ')}`))
 }
 
-function tell(error: unknown): Told {
+function tell(error: unknown, flags: readonly string[]): Told {
   if (isKumaError(error)) return { code: error.code, message: error.message, hint: error.hint }
   const message = error instanceof Error ? error.message : String(error)
-  if (isUsage(error)) {
-    // oclif's own errors: the last line is the hint
-    const lines = message.split('\n').filter((line) => line !== '' && !/^see more help/i.test(line))
-    return { code: 'KUMA_USAGE', message: lines.join('\n'), hint: 'add --help to see what the command takes' }
-  }
+  if (isUsage(error)) return tellUsage(message, flags)
   const stack = error instanceof Error ? (error.stack ?? message) : message
   return { code: 'KUMA_INTERNAL', message: stack, hint: 'this is a defect of Kuma: please report it' }
+}
+
+/** oclif's own errors come with a last line that repeats how to ask for help, and with notes about flags not given. */
+function tellUsage(message: string, flags: readonly string[]): Told {
+  const lines = message
+    .replaceAll(/\s*\n\t/g, ': ')
+    .replaceAll('\t', ' ')
+    .split('\n')
+  const said = lines.filter((line) => line.trim() !== '' && !/^(see more help|note: |alternatively, )/i.test(line))
+  const [, unknown] = /^Nonexistent flags?: --([\w-]+)/.exec(message) ?? []
+  const meant = unknown && nearest(unknown, flags)
+  const hint = meant ? `did you mean --${meant}?` : 'add --help to see what the command takes'
+  return { code: 'KUMA_USAGE', message: said.join('\n'), hint }
 }

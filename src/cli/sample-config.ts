@@ -10,7 +10,8 @@ const Account = kuma.defineEntity({
   initial: { balance: 0, owner: '' },
   events: {
     Opened: kuma.type<{ owner: string }>(),
-    Deposited: kuma.type<{ amount: number }>(), // or any Standard Schema, such as z.object({ amount: z.number() })
+    // checked by the compiler only; a Standard Schema, such as z.object({ amount: z.number() }), also when it is recorded
+    Deposited: kuma.type<{ amount: number }>(),
   },
 }).evolve({
   Opened: (state, { owner }) => ({ ...state, owner }),

@@ -26,9 +26,12 @@ export default class Demo extends BaseCommand {
   static override description = 'Every command shown is really run. The folder stays, to go on with.'
   static override examples = ['<%= config.bin %> demo']
 
+  // it makes a store of its own, and shows each command as it is
+  static override baseFlags = {} as never
+
   async run(): Promise<void> {
     await this.parse(Demo)
-    const folder = mkdtempSync(join(realpathSync(tmpdir()), 'kuma-demo-'))
+    const folder = makeFolder()
     const fixtures = join(this.config.root, 'fixtures')
     for (const name of ['kuma.config.ts', 'airport.ts'])
       copyFileSync(join(fixtures, 'models', name), join(folder, name))
@@ -64,4 +67,15 @@ The store stays in ${folder}, with its model, airport.ts: change that, and read 
   alias kuma='node "${binary}"'
   kuma log SFO --from 2001-03-01
 `
+}
+
+/** @throws KUMA_IO */
+function makeFolder(): string {
+  try {
+    return mkdtempSync(join(realpathSync(tmpdir()), 'kuma-demo-'))
+  } catch (cause) {
+    const hint = 'set TMPDIR to a folder that you may write to'
+    const path = tmpdir()
+    throw new KumaError('KUMA_IO', `no folder for the demo: ${(cause as Error).message}`, { path }, { cause, hint })
+  }
 }

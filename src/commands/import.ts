@@ -30,31 +30,41 @@ export default class Import extends BaseCommand {
       stop.abort()
     }
     process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
-    let counts: ImportCounts = { imported: 0, duplicates: 0, rejected: 0 }
     const bar = progressBar({ unit: 'events', ...sizeOf(input) })
+    // each once: a wrong model rejects every line for the same reason
+    const hints = new Set<string>()
     try {
-      await this.withEngine(flags, { access: 'write', committer: 'worker' }, (engine, { typeFor }) =>
-        importLines(engine, source(input), {
-          typeFor,
-          onRejected: (line, reason) => note(visible(`line ${line}: ${reason}`)),
-          onProgress: (now) => {
-            counts = now
-            bar.update(now.imported + now.duplicates + now.rejected)
-          },
-          signal: stop.signal,
-        }),
-      )
-      if (counts.rejected > 0) process.exitCode ??= EXIT.error
+      await this.withEngine(flags, { access: 'write', committer: 'worker' }, async (engine, { typeFor }) => {
+        let counts: ImportCounts = { imported: 0, duplicates: 0, rejected: 0 }
+        try {
+          await importLines(engine, source(input), {
+            typeFor,
+            onRejected: (line, reason, hint) => {
+              note(flags.json ? JSON.stringify({ line, reason }) : visible(`line ${line}: ${reason}`))
+              if (hint !== null) hints.add(hint)
+            },
+            onProgress: (now) => {
+              counts = now
+              bar.update(now.imported + now.duplicates + now.rejected)
+            },
+            signal: stop.signal,
+          })
+        } finally {
+          bar.stop()
+          await print(summary(counts, flags.json))
+          if (counts.rejected > 0) process.exitCode ??= EXIT.error
+        }
+      })
+      if (!flags.json) for (const hint of hints) note(`  ${visible(hint)}`)
     } finally {
-      bar.stop()
       process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
-      const { imported, duplicates, rejected } = counts
-      const closing = { imported, duplicates, rejected }
-      await print(
-        flags.json ? JSON.stringify(closing) : `imported ${imported}, duplicates ${duplicates}, rejected ${rejected}`,
-      )
     }
   }
+}
+
+function summary({ imported, duplicates, rejected }: ImportCounts, json: boolean): string {
+  if (json) return JSON.stringify({ imported, duplicates, rejected })
+  return `imported ${imported}, duplicates ${duplicates}, rejected ${rejected}`
 }
 
 /** Of a file the time left can be told: by its bytes, packed or not. */

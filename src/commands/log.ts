@@ -61,7 +61,8 @@ export default class Log extends BaseCommand {
       limit,
       reverse,
     }
-    await this.withEngine(flags, { access: 'read' }, (engine) => list(lines(engine, query), COLUMNS, flags.json))
+    const columns = args.entity === undefined ? COLUMNS : COLUMNS.filter(({ head }) => head !== 'entity')
+    await this.withEngine(flags, { access: 'read' }, (engine) => list(lines(engine, query), columns, flags.json))
   }
 }
 

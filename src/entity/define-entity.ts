@@ -101,6 +101,8 @@ export interface Definition {
   /** the schema of an event, undefined for an event that is not declared */
   schema(event: string): Schema | undefined
   handler(event: string): Handler | undefined
+  /** those that are declared */
+  readonly events: readonly string[]
 }
 
 export type Handler = (state: unknown, data: unknown, event: unknown) => unknown
@@ -169,6 +171,7 @@ export function defineEntity<const T extends string, S extends object, E extends
         // the events of `kuma.union` have no schema at run time: those with a handler are declared
         schema: (event) => schemas.get(event) ?? (handlers.has(event) ? anything : undefined),
         handler: (event) => handlers.get(event),
+        events: [...handlers.keys()],
       })
     },
   }

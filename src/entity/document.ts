@@ -22,6 +22,7 @@ export const document: EntityDefinition<AnyFacts & { type: 'document' }> = asPub
   initial: Object.freeze({}),
   // a document knows every event, `Created` too, and folds all of them alike
   schema: () => anything,
+  events: [],
   handler: () => mergePatch,
 })
 

@@ -3,7 +3,7 @@
  *
  *     2026-11-01              its first instant, UTC
  *     2026-11-01T09:30[:15[.250]][Z|+02:00]     no zone means UTC
- *     2h ago, -2h             s, m, h, d, w
+ *     2h ago, 2 hours ago, -2h    s, m, h, d, w, or the whole word
  *     now, today, yesterday   the days are UTC's
  *     1793500000000           milliseconds since 1970
  *
@@ -21,6 +21,8 @@ export type ResolvedPoint =
   | { readonly at: number; readonly version?: undefined }
 
 const UNIT_MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
+const UNIT = '(s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|w|weeks?)'
+const AGO = new RegExp(`^(?:-(\\d{1,9})\\s*${UNIT}|(\\d{1,9})\\s*${UNIT}\\s+ago)$`)
 const ISO = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$/i
 /** The largest time a JavaScript Date can hold. */
 const TIME_MAX = 8_640_000_000_000_000
@@ -56,9 +58,9 @@ export function parseTime(text: string, now: number = Date.now()): number {
   if (word === 'today') return today
   if (word === 'yesterday') return today - UNIT_MS['d']!
 
-  const ago = /^(?:-(\d{1,9})\s*([smhdw])|(\d{1,9})\s*([smhdw])\s+ago)$/.exec(word)
+  const ago = AGO.exec(word)
   if (ago) {
-    const time = now - Number(ago[1] ?? ago[3]) * UNIT_MS[(ago[2] ?? ago[4]) as string]!
+    const time = now - Number(ago[1] ?? ago[3]) * UNIT_MS[(ago[2] ?? ago[4])![0]!]!
     if (time < -TIME_MAX) throw invalid(text, 'this is earlier than any date')
     return time
   }

@@ -1,6 +1,6 @@
 /** Makes a new store. The manifest comes last: without it a directory is not a store, so a half-made one never opens. */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { KumaError } from '../errors.ts'
 import { ioError, notAStore, syncDirectory } from './directory.ts'
@@ -20,13 +20,24 @@ export async function createStore(path: string, options: { shards?: number | und
   checkFree(directory)
   const building = join(directory, `${BUILDING}${randomBytes(6).toString('hex')}`)
   try {
-    mkdirSync(join(building, 'shards'), { recursive: true, mode: 0o700 })
+    makeDirectory(join(building, 'shards'))
     build(building, shards)
     moveIn(building, directory)
   } catch (error) {
     throw asCreateError(error, directory)
   } finally {
     rmSync(building, { recursive: true, force: true })
+  }
+}
+
+/** Not by mkdir's own `recursive`: in Node that never ends where a directory takes no entries (/proc). */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return
+  makeDirectory(dirname(path))
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
 }
 

@@ -124,6 +124,8 @@ export function sqliteError(error: unknown, path: string): unknown {
     const hint = 'another program holds this file open for writing'
     return new KumaError('KUMA_LOCKED', message, { path, pid: null }, { cause: error, hint })
   }
-  const hint = 'check that the directory and its files can be read and written by you'
+  const hint = code.startsWith('SQLITE_READONLY')
+    ? 'SQLite keeps a file of shared memory beside each shard, also to read it: copy the store to where you may write'
+    : 'check that the directory and its files can be read and written by you'
   return new KumaError('KUMA_IO', message, { path }, { cause: error, hint })
 }

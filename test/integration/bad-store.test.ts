@@ -202,6 +202,13 @@ describe('a directory that cannot be trusted', () => {
   })
 })
 
+test.runIf(process.platform === 'linux')(
+  'a directory that takes no entries is an error, and not an endless search',
+  async () => {
+    await expect(createStore('/proc/kuma/data')).rejects.toMatchObject({ code: 'KUMA_IO' })
+  },
+)
+
 describe('a store that another process writes to', () => {
   test('cannot be written, says who holds it, and can be read', async () => {
     const path = await store()

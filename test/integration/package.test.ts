@@ -4,7 +4,6 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { environment } from '../cli.ts'
 import { makeFolder } from '../folder.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -13,7 +12,7 @@ const app = join(work, 'app')
 let packed: string[]
 
 const run = (command: string, args: string[], cwd = app) =>
-  execFileSync(command, args, { cwd, encoding: 'utf8', env: environment(), stdio: ['ignore', 'pipe', 'pipe'] })
+  execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 
 beforeAll(() => {
   // --ignore-scripts: what is built already is what is packed

@@ -156,6 +156,11 @@ test('--meta may be repeated between the data, --as and --reason fill their fiel
   ])
 })
 
+test('who and why are not given twice', async () => {
+  const { run } = await shell()
+  expect(await run(['append', 'e', 'A', '--as', 'ann', '--meta', 'by=bob'])).toMatchObject({ code: 2 })
+})
+
 test('--type is the type of a new entity, and must be that of an old one', async () => {
   const { run } = await shell()
   expect(await run(['append', 'e', 'A', '--type', 'document'])).toMatchObject({ code: 0 })

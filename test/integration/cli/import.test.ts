@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { ended, launch, ndjson, shell } from '../../cli.ts'
+import { hasTerminal, onTerminal } from '../../terminal.ts'
 
 const FIXTURES = fileURLToPath(new URL('../../../fixtures', import.meta.url))
 
@@ -114,7 +115,7 @@ test('every field of a line arrives', async () => {
   ])
 })
 
-test('a CloudEvent: id is the request key, subject the entity, time the time, the rest meta', async () => {
+test('a CloudEvent: source and id are the request key, subject the entity, time the time, the rest meta', async () => {
   const cloudEvent = {
     specversion: '1.0',
     id: 'k1',
@@ -125,8 +126,9 @@ test('a CloudEvent: id is the request key, subject the entity, time the time, th
     datacontenttype: 'application/json',
     data: { total: 5 },
   }
-  const { stdout, events } = await imported(`${JSON.stringify(cloudEvent)}\n${JSON.stringify(cloudEvent)}`)
-  expect(stdout).toBe('imported 1, duplicates 1, rejected 0\n')
+  const lines = [cloudEvent, cloudEvent, { ...cloudEvent, source: '/other', data: { total: 6 } }]
+  const { stdout, events } = await imported(lines.map((line) => JSON.stringify(line)).join('\n'))
+  expect(stdout).toBe('imported 2, duplicates 1, rejected 0\n')
   expect(events).toMatchObject([
     {
       entity: 'order_1',
@@ -135,6 +137,7 @@ test('a CloudEvent: id is the request key, subject the entity, time the time, th
       data: { total: 5 },
       meta: { source: '/shop', datacontenttype: 'application/json' },
     },
+    { data: { total: 6 }, meta: { source: '/other' } },
   ])
 })
 
@@ -217,4 +220,32 @@ test('the flights: every one, under its airport', async () => {
     distance: 2614,
     byDestination: { CLT: 8, ATL: 10 },
   })
+})
+
+test('what `kuma log` prints can be imported elsewhere', async () => {
+  const [from, to] = [await shell(), await shell()]
+  await from.run(['append', 'e', 'A', 'n:=1', '--at', '2026-01-01', '--as', 'ann'])
+  await from.run(['append', 'e', 'B', 'n:=2', '--at', '2026-01-02'])
+  const log = (await from.run(['log'])).stdout
+  expect((await to.run(['import', '-'], { input: log })).stdout).toBe('imported 2, duplicates 0, rejected 0\n')
+  const place = ({ position, ...event }: Record<string, unknown>) => event
+  expect(ndjson((await to.run(['log'])).stdout).map(place)).toEqual(ndjson(log).map(place))
+})
+
+test('a reason that holds for every line is explained once, and with --json rejections are JSON', async () => {
+  const { run } = await shell()
+  const input = [1, 2, 3].map((n) => lineOf('e', n, { entityType: 'account' })).join('\n')
+  const { stderr } = await run(['import', '-'], { input })
+  expect(stderr.match(/kuma\.config\.ts/g)).toHaveLength(1)
+  const json = await run(['import', '-', '--json'], { input })
+  expect(ndjson(json.stderr)).toMatchObject([{ line: 1, reason: expect.any(String) }, { line: 2 }, { line: 3 }])
+})
+
+test.skipIf(!hasTerminal)('an import that takes more than a second shows its progress on a terminal', async () => {
+  const { cwd } = await shell()
+  const lines = Array.from({ length: 250_000 }, (_, i) => lineOf(`e${i % 50}`, i))
+  writeFileSync(join(cwd, 'events.ndjson'), lines.join('\n'))
+  const shown = onTerminal(['import', 'events.ndjson'], { cwd })
+  expect(shown).toMatch(/events, [\d,]+ a second, \d+ s left/)
+  expect(shown).toContain('imported 250000, duplicates 0, rejected 0')
 })

@@ -191,7 +191,7 @@ describe.skipIf(!hasTerminal)('on a terminal', () => {
   test('lists are tables, and a state is laid out', async () => {
     const { cwd } = await story()
     const log = onTerminal(['log', 'user_1'], { cwd, env: { NO_COLOR: '1' } })
-    expect(log).toContain('│ 2026-02-01T10:00:00.000Z │ user_1 │')
+    expect(log).toContain('│ 2026-02-01T10:00:00.000Z │      v2 │')
     expect(log).toContain('bob')
     expect(onTerminal(['read', 'user_1'], { cwd })).toContain('{\r\n  "name": "Ann"\r\n}')
     expect(onTerminal(['replay', 'user_1'], { cwd })).toContain('v2  2026-02-01T10:00:00.000Z  PlanChanged')

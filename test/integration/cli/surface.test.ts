@@ -1,9 +1,10 @@
 /** What all commands share: help, mistakes, exit codes, which store, the config, pipes. */
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { ended, kuma, launch, ndjson, shell } from '../../cli.ts'
+import { BINARY, ended, environment, kuma, launch, ndjson, shell } from '../../cli.ts'
 import { folder } from '../../folder.ts'
 import { hold } from '../../program.ts'
 
@@ -31,11 +32,12 @@ describe('help', () => {
 describe('a mistake has exit code 2 and a next step:', () => {
   test.each([
     ['a mistyped command', ['raed', 'x'], 'did you mean `kuma read`'],
-    ['a mistyped flag', ['read', 'x', '--jsno'], '--jsno'],
+    ['a mistyped flag', ['read', 'x', '--jsno'], 'did you mean --json?'],
+    ['a word too many', ['verify', 'x'], 'Unexpected argument: x'],
     ['a missing argument', ['read'], 'entity'],
     ['an argument too many', ['read', 'a', 'b'], 'b'],
     ['a flag without its value', ['log', '--limit'], '--limit'],
-    ['a number that is none', ['log', '--limit', 'many'], 'many'],
+    ['a number that is none', ['log', '--limit', 'many'], 'Parsing --limit: Expected an integer'],
     ['a timeout that is none', ['read', 'x', '--lock-timeout', 'soon'], 'cannot read the time "soon"'],
   ])('%s', async (_, args, message) => {
     const { code, stdout, stderr } = await kuma(args)
@@ -128,7 +130,7 @@ describe('init', () => {
     expect((await kuma(['read', 'acc_1', '--json'], { cwd })).stdout).toContain('"type":"account"')
     expect(await kuma(['append', 'acc_1', 'Withdrawn', 'amount:=50'], { cwd })).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('"account" has no event "Withdrawn"'),
+      stderr: expect.stringMatching(/"account" has no event "Withdrawn"\n {2}it has Opened, Deposited/),
     })
     expect((await kuma(['append', 'note_1', 'Written', 'text=hi'], { cwd })).code).toBe(0)
     expect((await kuma(['read', 'note_1'], { cwd })).stdout).toBe('{"text":"hi"}\n')
@@ -217,6 +219,15 @@ describe('pipes', () => {
       child.stdout!.destroy()
       expect(await end).toMatchObject({ code: 0, stderr: '' })
     }
+  })
+
+  test.runIf(existsSync('/dev/full'))('an output that cannot be written is an error, told once', async () => {
+    const { cwd, run } = await shell()
+    const command = `"${process.execPath}" "${BINARY}" append e A n:=1 > /dev/full`
+    const { status, stderr } = spawnSync('sh', ['-c', command], { cwd, env: environment(), encoding: 'utf8' })
+    expect(status).toBe(1)
+    expect(stderr).toMatch(/^Error: cannot write the output: ENOSPC.*\n.*what was recorded stays recorded\n$/)
+    expect((await run(['read', 'e'])).stdout).toBe('{"n":1}\n')
   })
 
   test('a long output arrives whole', async () => {

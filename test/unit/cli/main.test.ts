@@ -12,6 +12,10 @@ test.each([
   ['--help', '--help'],
   ['--help read', 'read --help'],
   ['--version', '--version'],
+  ['-v', '--version'],
+  ['-h', '--help'],
+  ['read -h', 'read --help'],
+  ['append e T -- -h', 'append e T -- -h'],
   ['', ''],
 ])('%j becomes %j', (given, arranged) => {
   const words = (text: string) => text.split(' ').filter((word) => word !== '')

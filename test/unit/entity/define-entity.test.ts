@@ -61,7 +61,7 @@ describe('a definition', () => {
   })
 
   test('can be read by another copy of the library', () => {
-    const definition = { type: 'x', initial: {}, schema: () => undefined, handler: () => undefined }
+    const definition = { type: 'x', initial: {}, schema: () => undefined, handler: () => undefined, events: [] }
     const symbol = Symbol.for('kuma.definition')
     expect(definitionOf({ type: 'x', [symbol]: definition } as never)).toBe(definition)
     expect(definitionOf(asPublic(definition))).toBe(definition)
