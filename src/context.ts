@@ -18,15 +18,19 @@ import type { Engine } from './engine.ts'
 import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.ts'
 import type { Meta, NewEvent } from './entity/event.ts'
 import { CREATED } from './entity/fold.ts'
+import { copyPlain } from './entity/json.ts'
 import { type Point, resolvePoint } from './entity/time.ts'
 import { isKumaError, KumaError } from './errors.ts'
 
 export function contextOf(engine: Engine, as?: Meta): Context {
   return {
     spawn: async (definition, id, ...args) => {
-      const [created, options = {}] = args as [created?: unknown, options?: SpawnOptions]
+      // kept as they are now: the caller goes on while the entity is looked for
+      const [created, options = {}] = copyPlain(args) as [created?: unknown, options?: SpawnOptions]
       const { type } = definitionOf(definition)
-      const existing = (await engine.find(id)) ?? (await create(engine, type, id, created, options, as))
+      // a request key may stand for the spawn that made the entity: then this is its first answer again
+      const found = options.requestKey === undefined ? await engine.find(id) : null
+      const existing = found ?? (await create(engine, type, id, created, options, as))
       if (existing === null) return new Handle(engine, id, type, as)
       if (existing.type !== type) throw typeMismatch(id, type, existing.type)
       if (options.ifExists === 'error') throw alreadyExists(id, existing.version)

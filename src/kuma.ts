@@ -3,6 +3,7 @@
  * programs use on top.
  */
 import { resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { Definitions } from './actor/definitions.ts'
 import { Router } from './actor/router.ts'
 import type { Config, EntitiesQuery, Kuma } from './api.ts'
@@ -22,6 +23,9 @@ import { checkDirectory } from './store/directory.ts'
 import { takeLock } from './store/lock.ts'
 import { type Manifest, readManifest } from './store/manifest.ts'
 import { Readers } from './store/readers.ts'
+
+const CREATE_TRIES = 100
+const CREATE_WAIT_MS = 20
 
 export interface EngineOptions {
   /** `read` takes no lock, writes nothing, and works beside a writer. */
@@ -56,11 +60,21 @@ export async function openEngine(config: Config, options: EngineOptions): Promis
 }
 
 async function createUnlessThere(path: string, shards: number | undefined): Promise<void> {
-  try {
-    readManifest(path)
-  } catch (error) {
-    if (!isKumaError(error, 'KUMA_NOT_A_STORE')) throw error
-    await createStore(path, { shards })
+  for (let tries = 1; ; tries++) {
+    try {
+      readManifest(path)
+      return
+    } catch (error) {
+      if (!isKumaError(error, 'KUMA_NOT_A_STORE')) throw error
+    }
+    try {
+      await createStore(path, { shards })
+      return
+    } catch (error) {
+      // somebody else is making it: that takes milliseconds
+      if (!isKumaError(error, 'KUMA_STORE_EXISTS') || tries === CREATE_TRIES) throw error
+      await setTimeout(CREATE_WAIT_MS)
+    }
   }
 }
 
@@ -99,8 +113,13 @@ async function writingEngine(
 ): Promise<Engine> {
   const { path } = readers
   const lock = await takeLock(path, lockTimeoutMs, signal)
-  const committing: Committer =
-    committer === 'inline' ? new InlineCommitter(path, manifest) : new WorkerCommitter(path, manifest)
+  let committing: Committer
+  try {
+    committing = committer === 'inline' ? new InlineCommitter(path, manifest) : new WorkerCommitter(path, manifest)
+  } catch (error) {
+    lock.release()
+    throw error
+  }
   const router = new Router(readers, new GroupCommit(committing), definitions)
   let closing: Promise<void> | undefined
   return {

@@ -76,11 +76,19 @@ export class Actor {
     return this.next === this.durable && this.durable.seq <= this.shard.lane.flushed
   }
 
+  /** So that it can leave later on. */
+  askForHead(): void {
+    const { lane } = this.shard
+    if (this.durable.seq > lane.flushed) lane.sweepWanted = true
+  }
+
   append(request: AppendRequest): Promise<AppendResult> {
     try {
       const repeated = this.recall(request)
       if (repeated === null) return this.record(request)
-      return this.whenDurable(request, (resolve) => resolve({ ...this.receipt(repeated), repeated: true }))
+      const answer = { ...this.receipt(repeated), repeated: true }
+      if (repeated.seq <= this.durable.seq) return Promise.resolve(answer)
+      return this.whenDurable(request, (resolve) => resolve(answer))
     } catch (error) {
       return this.whenDurable(request, (_, reject) => reject(error as Error))
     }
@@ -117,14 +125,17 @@ export class Actor {
     const { lane } = this.shard
     lane.assertRoom()
     const definition = this.admit(request)
+    const [seq, before] = [lane.nextSeq, this.next]
     const { drafts, stand } = this.draft(request, definition)
+    const { requestKey } = request
+    const digest = requestKey === undefined ? '' : digestOf(request.events)
+    // the model's code has run: had it appended here, this request would stand on what is no longer the end of the log
+    if (lane.nextSeq !== seq || this.next !== before) throw appendedMeanwhile(this.id, drafts[0]!.type, stand.version)
     const isNew = this.next.version === 0
     const key = isNew ? lane.nextKey : this.key
     const created = isNew
       ? { key, idHash: this.idHash, id: this.id, type: definition.type, createdAt: drafts[0]!.at }
       : null
-    const { requestKey } = request
-    const digest = requestKey === undefined ? '' : digestOf(request.events)
     const keyRow =
       requestKey === undefined
         ? null
@@ -149,7 +160,7 @@ export class Actor {
       this.key = key
       this.type = definition.type
       this.next = stand
-      if (requestKey !== undefined) this.remember(requestKey, { digest, stand })
+      if (requestKey !== undefined) this.remember(requestKey, { digest, stand: { ...stand, state: undefined } }) // its state may be large
     })
   }
 
@@ -292,6 +303,12 @@ function digestOf(events: readonly UncheckedEvent[]): string {
 function withRequestKey(error: KumaError, requestKey: string | undefined): KumaError {
   if (requestKey === undefined || !isKumaError(error, 'KUMA_INDETERMINATE')) return error
   return new KumaError(error.code, error.message, { requestKey }, { cause: error.cause, hint: error.hint ?? undefined })
+}
+
+function appendedMeanwhile(entity: string, type: string, version: number): KumaError<'KUMA_MODEL_FAILED'> {
+  const message = `the model appended an event while it was given ${type} (version ${version} of ${entity})`
+  const hint = 'evolve and validators must be pure: append from where you call append, after it has resolved'
+  return new KumaError('KUMA_MODEL_FAILED', message, { entity, type, version }, { hint })
 }
 
 function tooLarge(problem: string): KumaError<'KUMA_INVALID_DATA'> {

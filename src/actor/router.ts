@@ -7,7 +7,7 @@ import type { GroupCommit } from '../commit/group-commit.ts'
 import type { AppendRequest, AppendResult } from '../engine.ts'
 import { formatPosition } from '../entity/event.ts'
 import { checkId } from '../entity/id.ts'
-import type { JsonObject } from '../entity/json.ts'
+import { copyPlain, type JsonObject } from '../entity/json.ts'
 import { KumaError } from '../errors.ts'
 import { inSlices } from '../store/chain.ts'
 import { corrupt } from '../store/manifest.ts'
@@ -34,6 +34,8 @@ export class Router {
   private readonly actors = new Map<string, Actor | Mailbox>()
   private readonly shards: (Shard | undefined)[] = []
   private closed = false
+  /** At the last look nobody could leave. */
+  private crowded = false
 
   constructor(
     private readonly readers: Readers,
@@ -42,9 +44,17 @@ export class Router {
     private readonly actorsMax = ACTORS_MAX,
   ) {}
 
+  /** Entities that are held in memory. */
+  get size(): number {
+    return this.actors.size
+  }
+
   append(request: AppendRequest): Promise<AppendResult> {
     const known = this.actors.get(request.id)
-    if (!(known instanceof Actor) || this.closed) return this.visit(request.id, (actor) => actor.append(request))
+    if (!(known instanceof Actor) || this.closed) {
+      const kept = copyPlain(request) // it waits for the actor, and the caller goes on
+      return this.visit(request.id, (actor) => actor.append(kept))
+    }
     known.used = true
     return known.append(request) // as `visit` would, without a promise around a promise
   }
@@ -146,14 +156,27 @@ export class Router {
     return stand instanceof Promise ? stand.then(live) : live(stand)
   }
 
-  /** Second chance: who was used since the last look moves to the end of the line. */
+  /**
+   * Second chance: who was used since the last look moves to the end of the line. Who has events that the heads on disk
+   * do not know yet must stay, so his shard is asked to write them; while nobody can leave, few are looked at.
+   */
   private makeRoom(): void {
-    let looks = LEAVERS_LOOKED_AT
+    let looks = this.crowded ? 2 : LEAVERS_LOOKED_AT
     for (const [id, actor] of this.actors) {
-      if (this.actors.size <= this.actorsMax || looks-- === 0) return
+      if (this.actors.size <= this.actorsMax) return
+      if (looks-- === 0) {
+        this.crowded = true
+        return
+      }
       this.actors.delete(id)
-      if (actor instanceof Actor && actor.canLeave && !actor.used) continue
-      if (actor instanceof Actor) actor.used = false
+      if (actor instanceof Actor) {
+        if (actor.canLeave && !actor.used) {
+          this.crowded = false
+          continue
+        }
+        actor.used = false
+        actor.askForHead()
+      }
       this.actors.set(id, actor)
     }
   }

@@ -7,6 +7,8 @@ export interface Batch {
   readonly events: EventColumns
   readonly created: readonly NewEntity[]
   readonly keys: readonly KeyRow[]
+  /** Someone waits for heads to be on disk: begin to write them. */
+  readonly sweep: boolean
 }
 
 /** An event that is ready to be recorded. */
@@ -64,10 +66,10 @@ export class OpenBatch {
     }
   }
 
-  close(): Batch {
+  close(sweep: boolean): Batch {
     const { shard, firstSeq, count, created, keys } = this
     const events = { count, numbers: new Float64Array(this.numbers), text: this.texts.join('') }
-    return { shard, firstSeq, events, created, keys }
+    return { shard, firstSeq, events, created, keys, sweep }
   }
 }
 

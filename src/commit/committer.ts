@@ -59,6 +59,7 @@ export class ShardWriters {
       throw new KumaError('KUMA_INTERNAL', `event ${batch.firstSeq} does not follow on shard ${batch.shard}`, {})
     }
     writer.apply(prepare(batch, writer))
+    if (batch.sweep) writer.sweep()
     return writer.flushed
   }
 

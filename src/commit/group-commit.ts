@@ -37,6 +37,8 @@ export class Lane {
   /** Heads on disk are the newest up to this seq. */
   flushed: number
   readonly keyCommits: number
+  /** The next batch shall begin to write the heads that wait. */
+  sweepWanted = false
   private durableSeq: number
   private durableKey: number
   private lastKey: number
@@ -166,7 +168,8 @@ export class GroupCommit {
       if (lane === undefined) break
       if (!lane.hasWork) continue // its batches have failed meanwhile
       const pending = lane.take()
-      const batch = pending.batch.close()
+      const batch = pending.batch.close(lane.sweepWanted)
+      lane.sweepWanted = false
       this.inFlight++
       this.committer.commit(batch).then(
         (flushed) => this.done(() => lane.committed(pending, batch, flushed)),

@@ -11,6 +11,8 @@ export type JsonObject = { readonly [key: string]: Json | undefined }
 
 export const DATA_BYTES_MAX = 1024 * 1024
 export const DATA_DEPTH_MAX = 64
+/** Data within a request. */
+const COPY_DEPTH_MAX = DATA_DEPTH_MAX + 8
 
 /**
  * A deep copy of `value` as plain JSON; properties that are `undefined` are left out, as JSON.stringify does.
@@ -20,6 +22,24 @@ export const DATA_DEPTH_MAX = 64
 export function cleanJson(value: unknown, what: string): JsonObject {
   if (!isPlainObject(value)) throw invalid(what, [], 'must be a JSON object')
   return clean(value, what, [], 1) as JsonObject
+}
+
+/**
+ * A copy of plain objects and arrays, all else as it is: keeps what a caller handed in until it can be checked.
+ * What is nested deeper than will be accepted is not copied either.
+ */
+export function copyPlain<T>(value: T, depth = 0, seen: Map<unknown, unknown> = new Map()): T {
+  if (depth > COPY_DEPTH_MAX || (!Array.isArray(value) && !isPlainObject(value))) return value
+  const known = seen.get(value)
+  if (known !== undefined) return known as T
+  const copy: Record<string, unknown> | unknown[] = Array.isArray(value) ? new Array(value.length) : {}
+  seen.set(value, copy)
+  for (const key of Object.keys(value)) {
+    const part = copyPlain((value as Record<string, unknown>)[key], depth + 1, seen)
+    // as a property of its own even if it is called __proto__, so that it is seen and refused
+    Object.defineProperty(copy, key, { value: part, enumerable: true, configurable: true, writable: true })
+  }
+  return copy as T
 }
 
 function clean(value: unknown, what: string, path: (string | number)[], depth: number): Json {

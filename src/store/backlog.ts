@@ -101,8 +101,13 @@ export class Backlog {
       step()
       for (const [key, head] of heads) this.heads.set(key, head)
       this.keys.push(...commit.keys)
-      if (this.sweep === null && commit.lastSeq - this.flushed >= SWEEP_EVENTS) this.start(commit.lastSeq)
+      if (commit.lastSeq - this.flushed >= SWEEP_EVENTS) this.begin(commit.lastSeq)
     }
+  }
+
+  /** Begins a sweep of all that waits, unless one is under way. */
+  begin(lastSeq: number): void {
+    if (this.sweep === null && this.heads.size > 0) this.start(lastSeq)
   }
 
   /** Inside a transaction: writes all that waits. */

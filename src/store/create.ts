@@ -9,6 +9,8 @@ import { FORMAT, type Manifest, SHARDS_DEFAULT, SHARDS_MAX, writeManifest } from
 import { createShard } from './shard-file.ts'
 
 const BUILDING = '.creating-'
+/** In the order in which they come to their place. */
+const PARTS = ['shards', 'lock.db', 'kuma.json']
 
 /**
  * Makes a store in a directory that does not exist or is empty.
@@ -59,6 +61,7 @@ function checkFree(directory: string): void {
   if (names.includes('kuma.json')) throw storeExists(directory)
   const other = names.find((name) => !name.startsWith(BUILDING))
   if (other === undefined) return
+  if (names.every((name) => PARTS.includes(name) || name.startsWith(BUILDING))) throw unfinished(directory)
   const hint = 'a new store needs an empty directory, or one that does not exist yet'
   const message = `${directory} is not empty (it has ${JSON.stringify(other)}), and not a Kuma store`
   throw new KumaError('KUMA_NOT_A_STORE', message, { path: directory }, { hint })
@@ -66,6 +69,11 @@ function checkFree(directory: string): void {
 
 function storeExists(directory: string): KumaError<'KUMA_STORE_EXISTS'> {
   return new KumaError('KUMA_STORE_EXISTS', `${directory} is a store already`, { path: directory })
+}
+
+function unfinished(directory: string): KumaError<'KUMA_STORE_EXISTS'> {
+  const hint = 'if nobody is making it right now, it was given up: remove the directory, there is no event in it'
+  return new KumaError('KUMA_STORE_EXISTS', `${directory} is a store not yet made`, { path: directory }, { hint })
 }
 
 function build(building: string, shards: number): void {
@@ -79,7 +87,7 @@ function build(building: string, shards: number): void {
 
 /** `shards` first: of two that make the same store at once, the second fails there, on a directory that is not empty. */
 function moveIn(building: string, directory: string): void {
-  for (const name of ['shards', 'lock.db', 'kuma.json']) renameSync(join(building, name), join(directory, name))
+  for (const name of PARTS) renameSync(join(building, name), join(directory, name))
   syncDirectory(directory)
   syncDirectory(dirname(directory))
 }

@@ -1,4 +1,5 @@
 /** The shards of a store as they are read, each opened at its first use. */
+import { KumaError } from '../errors.ts'
 import { hashId } from './hash.ts'
 import type { Manifest } from './manifest.ts'
 import { ShardReader } from './shard-reader.ts'
@@ -11,6 +12,7 @@ export interface Place {
 
 export class Readers {
   private readonly open = new Map<number, ShardReader>()
+  private closed = false
 
   constructor(
     readonly path: string,
@@ -22,7 +24,9 @@ export class Readers {
     return { shard: idHash % this.manifest.shards, idHash }
   }
 
+  /** @throws KUMA_CLOSED and what opening a shard throws */
   at(shard: number): ShardReader {
+    if (this.closed) throw new KumaError('KUMA_CLOSED', `the store ${this.path} is closed`, { path: this.path })
     let reader = this.open.get(shard)
     if (reader === undefined) {
       reader = new ShardReader(this.path, shard, this.manifest)
@@ -37,6 +41,7 @@ export class Readers {
   }
 
   close(): void {
+    this.closed = true
     for (const reader of this.open.values()) reader.close()
     this.open.clear()
   }

@@ -3,7 +3,7 @@
  *
  * What a failure means decides everything here:
  * - SQLITE_FULL rolls back for certain: KUMA_DISK_FULL, nothing is recorded, the shard goes on.
- * - Any I/O error leaves the truth open: SQLite rolls back in this process, but after a crash the transaction may be
+ * - Any I/O error, and any other failure of COMMIT itself, leaves the truth open: SQLite rolls back in this process, but after a crash the transaction may be
  *   found in the WAL all the same. KUMA_INDETERMINATE, and the shard is poisoned: were another commit to follow, both
  *   could turn up with the same positions. Reading goes on; opening the store anew finds out what is there.
  * - Someone else's write to the file, or damage, poisons the shard too, but certainly recorded nothing: KUMA_POISONED.
@@ -86,16 +86,18 @@ export class ShardWriter {
     this.assertSound()
     this.assertFollows(commit)
     let settle: () => void
+    let committing = false
     try {
       this.statements.begin.run()
       this.assertAlone()
       this.insert(commit)
       settle = this.backlog.write(commit)
       if (!this.durable) assertDurable(this.db, this.path)
+      committing = true
       this.statements.commit.run()
     } catch (error) {
       this.rollback()
-      throw this.judge(error)
+      throw this.judge(error, committing)
     }
     settle()
     this.durable = true
@@ -105,6 +107,11 @@ export class ShardWriter {
       this.salts.keep(key, salt)
     }
     this.walBytes += COMMIT_BYTES + 2 * commit.events.text.length
+  }
+
+  /** Begins to write the heads that wait: the next commits carry them. */
+  sweep(): void {
+    this.backlog.begin(this.tip.lastSeq)
   }
 
   /** Is a commit that starts at this seq the next one? */
@@ -166,7 +173,7 @@ export class ShardWriter {
     }
   }
 
-  private judge(error: unknown): unknown {
+  private judge(error: unknown, committing: boolean): unknown {
     if (isKumaError(error)) return error
     const code = sqliteCode(error)
     const cause = { cause: error }
@@ -180,7 +187,7 @@ export class ShardWriter {
       return new KumaError('KUMA_LOCKED', message, { path: this.path, pid: null }, { ...cause, hint })
     }
     this.poison = message
-    if (!code.startsWith('SQLITE_IOERR')) return this.poisoned(message)
+    if (!committing && !code.startsWith('SQLITE_IOERR')) return this.poisoned(message)
     const hint = 'open the store again and retry with the same request key: it then tells whether this was recorded'
     return new KumaError('KUMA_INDETERMINATE', message, { requestKey: null }, { ...cause, hint })
   }

@@ -35,14 +35,23 @@ describe.each(['inline', 'worker'] as const)('with the %s committer', (committer
     if (path === null) return context.skip('needs the right to mount a file system')
     const store = join(path, 'store')
     const engine = await openEngine(config(store), { access: 'write', committer, create: true })
+    const keyed = { id: 'e0', newType: 'document', events: [event], requestKey: 'k' }
+    const first = await engine.append(keyed)
+    let repeated: Promise<unknown> | undefined
     const outcomes = await Promise.allSettled(
-      Array.from({ length: 400 }, (_, i) => engine.append({ id: `e${i % 5}`, newType: 'document', events: [event] })),
+      Array.from({ length: 400 }, (_, i) => {
+        const appended = engine.append({ id: `e${i % 5}`, newType: 'document', events: [event] })
+        if (i === 300) repeated = engine.append(keyed)
+        return appended
+      }),
     )
+    // what was acknowledged before stays acknowledged, whatever fails beside it
+    expect(await repeated).toEqual({ ...first, repeated: true })
     const rejected = outcomes.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[]
     expect(rejected.length).toBeGreaterThan(0)
     expect(new Set(rejected.map(({ reason }) => reason.code))).toEqual(new Set(['KUMA_DISK_FULL']))
     await engine.close()
-    await expectSound(store, 400 - rejected.length)
+    await expectSound(store, 401 - rejected.length)
   })
 })
 

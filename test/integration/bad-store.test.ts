@@ -85,6 +85,28 @@ describe('a directory that is no store', () => {
   })
 })
 
+test('a new store that several start at once is made once, and they take turns', async () => {
+  const path = join(folder(), 'store')
+  const takeTurn = async (id: string) => {
+    const ctx = await start({ path, shards: SHARDS })
+    await ctx.spawn(document, id)
+    await ctx.close()
+  }
+  await Promise.all(['a', 'b', 'c', 'd'].map(takeTurn))
+  expect(await readAll(path)).toBe(4)
+  expect(await problemsOf(path)).toEqual([])
+})
+
+test('a store whose making was given up is named as that', async () => {
+  const path = join(folder(), 'store')
+  await createStore(path)
+  rmSync(join(path, 'kuma.json'))
+  await expect(createStore(path)).rejects.toMatchObject({
+    code: 'KUMA_STORE_EXISTS',
+    hint: expect.stringContaining('remove the directory'),
+  })
+})
+
 test.each([0, 1_000, 1.5, Number.NaN])('a new store cannot have %d shards', async (shards) => {
   const path = join(folder(), 'store')
   await expect(createStore(path, { shards })).rejects.toMatchObject({ code: 'KUMA_INVALID_CONFIG' })

@@ -2,6 +2,7 @@
 import * as kuma from 'kuma'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
+import { verifyStore } from '../../src/store/verify.ts'
 import { folder } from '../folder.ts'
 
 const Account = kuma
@@ -75,6 +76,20 @@ describe('spawn', () => {
     expect(new Set(states.map(({ name }) => name)).size).toBe(1)
   })
 
+  test('under a request key can be repeated, also where it must be the first', async () => {
+    const path = folder()
+    const ctx = await open(path)
+    const once = { requestKey: 'k', ifExists: 'error' } as const
+    await ctx.spawn(Account, 'a', { name: 'first' }, once)
+    expect(await (await ctx.spawn(Account, 'a', { name: 'first' }, once)).inspect()).toMatchObject({ version: 1 })
+    await expect(ctx.spawn(Account, 'a', {}, { ...once, requestKey: 'other' })).rejects.toEqual(
+      code('KUMA_ALREADY_EXISTS'),
+    )
+    await expect(ctx.spawn(Order, 'a', { customer: 'x' }, { requestKey: 'third' })).rejects.toEqual(
+      code('KUMA_TYPE_MISMATCH'),
+    )
+  })
+
   test('records Created as the definition declares it', async () => {
     const ctx = await open()
     const order = await ctx.spawn(Order, 'o1', { customer: 'ann' })
@@ -144,15 +159,25 @@ describe('append', () => {
     )
   })
 
-  test('of the caller’s object keeps what it was when it was called', async () => {
-    const ctx = await open()
-    const doc = await ctx.spawn(kuma.document, 'd')
+  test('of the caller’s object keeps what it was when it was called, also while the entity is loaded', async () => {
+    const path = folder()
+    const first = await open(path)
     const data = { tags: ['a'] }
-    const appended = doc.append({ type: 'Tagged', data })
+    const spawned = first.spawn(kuma.document, 'd', data)
     data.tags.push('b')
-    await appended
-    expect(await doc.read()).toEqual({ tags: ['a'] })
-    expect(await doc.log().toArray()).toMatchObject([{}, { data: { tags: ['a'] } }])
+    const doc = await spawned
+    for (let n = 0; n < 1_000; n++) void doc.append({ type: 'Counted', data: { n } })
+    await first.close()
+    const ctx = await open(path)
+    const cold = await ctx.entity(kuma.document, 'd')
+    const event = { type: 'Tagged', data: { tags: ['c'] } }
+    const appended = [cold.append(event)]
+    event.data.tags.push('d')
+    appended.push(cold.append(event))
+    event.data.tags.push('e')
+    await Promise.all(appended)
+    const tags = (await cold.log({ type: ['Created', 'Tagged'] }).toArray()).map((e) => e.data['tags'])
+    expect(tags).toEqual([['a'], ['c'], ['c', 'd']])
   })
 
   test.each<[string, unknown]>([
@@ -233,6 +258,34 @@ describe('a model that fails hurts only that call:', () => {
     expect(await entity.read()).toEqual({ ok: 2 })
     expect(await entity.log().toArray()).toHaveLength(3)
   })
+})
+
+test.each(['itself', 'another'])('a model that appends to %s is refused, and the log stays whole', async (target) => {
+  const path = folder()
+  let inner: Promise<unknown> | undefined
+  let append: (() => Promise<unknown>) | undefined
+  const Meddler = kuma
+    .defineEntity({ type: 'meddler', initial: { n: 0 }, events: { Counted: kuma.type<object>() } })
+    .evolve({
+      Counted: ({ n }) => {
+        const call = append
+        append = undefined
+        inner ??= call?.()
+        return { n: n + 1 }
+      },
+    })
+  const ctx = await open(path, { entities: [Meddler], shards: 1 })
+  const [one, two] = [await ctx.spawn(Meddler, 'one'), await ctx.spawn(Meddler, 'two')]
+  append = () => (target === 'itself' ? one : two).append({ type: 'Counted' })
+  await expect(one.append({ type: 'Counted' })).rejects.toEqual(code('KUMA_MODEL_FAILED'))
+  await inner
+  await one.append({ type: 'Counted' })
+  expect(await one.read()).toEqual({ n: target === 'itself' ? 2 : 1 })
+  await ctx.close()
+  const again = await open(path, { entities: [Meddler] })
+  expect(await (await again.entity(Meddler, 'one')).read()).toEqual({ n: target === 'itself' ? 2 : 1 })
+  expect(await (await again.entity(Meddler, 'two')).read()).toEqual({ n: target === 'itself' ? 0 : 1 })
+  for await (const { problems } of verifyStore(path)) expect(problems).toEqual([])
 })
 
 test('the state handed out is frozen, deeply', async () => {
@@ -324,6 +377,9 @@ test('close settles what was accepted, and refuses what comes after', async () =
   await closing
   await ctx.close()
   await expect(account.read()).rejects.toEqual(code('KUMA_CLOSED'))
+  await expect(account.read({ version: 1 })).rejects.toEqual(code('KUMA_CLOSED'))
+  await expect(account.log().toArray()).rejects.toEqual(code('KUMA_CLOSED'))
+  await expect(ctx.entities().toArray()).rejects.toEqual(code('KUMA_CLOSED'))
   const again = await open(path)
   expect(await (await again.entity(Account, 'a')).read()).toMatchObject({ balance: 500 })
 })
