@@ -35,7 +35,9 @@ const { metafile } = await build({
   banner: {
     js: "import{createRequire as __kumaRequire}from'node:module';const require=__kumaRequire(import.meta.url);",
   },
-  // not minified: Node prints the source line of an uncaught error
+  minifySyntax: true,
+  minifyWhitespace: true,
+  lineLimit: 160, // Node prints the whole source line of an uncaught error
   legalComments: 'none',
   metafile: true,
   logLevel: 'warning',

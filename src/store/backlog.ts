@@ -6,7 +6,7 @@
  * has ended, in the same transaction, sets `flushed = M`. In between, the table holds a mixture that nobody relies on:
  * whoever reads it lays the events after `flushed` over it. (Advancing `flushed` with a part written would lose the
  * rest after a crash.) While a sweep runs it writes two heads for each new event, so it ends before the next one is
- * due, and the events after `flushed` stay below 65,536.
+ * due, and the events after `flushed` stay below 65,536. Request keys go the same way.
  */
 import { COLUMNS, type Commit, type KeyRow } from './commit.ts'
 import type { Database, Statement } from './driver.ts'
@@ -19,7 +19,10 @@ import { KEY_PREFIX, keyHash, keyOf } from './request-key.ts'
 const FEW = 16
 const FEW_COMMITS = 16
 const SWEEP_EVENTS = 32_768
-const HEADS_PER_EVENT = 2
+/** Request keys that wait are held in memory, here and by the actors. */
+const SWEEP_KEYS = 2_048
+/** Heads, and request keys, that a sweep writes for each new event. */
+const ROWS_PER_EVENT = 2
 
 interface Head {
   readonly version: number
@@ -33,7 +36,7 @@ interface Sweep {
   readonly until: number
   readonly heads: readonly HeadRow[]
   readonly keys: readonly KeyRow[]
-  /** how many of `heads` are on disk */
+  /** so many of `heads`, and of `keys`, are on disk */
   written: number
 }
 
@@ -101,7 +104,7 @@ export class Backlog {
       step()
       for (const [key, head] of heads) this.heads.set(key, head)
       this.keys.push(...commit.keys)
-      if (commit.lastSeq - this.flushed >= SWEEP_EVENTS) this.begin(commit.lastSeq)
+      if (commit.lastSeq - this.flushed >= SWEEP_EVENTS || this.keys.length >= SWEEP_KEYS) this.begin(commit.lastSeq)
     }
   }
 
@@ -128,13 +131,11 @@ export class Backlog {
   private step(commit: Commit): () => void {
     const { sweep } = this
     if (sweep === null) return () => {}
-    const end = Math.min(sweep.heads.length, sweep.written + commit.events.count * HEADS_PER_EVENT)
+    const end = sweep.written + commit.events.count * ROWS_PER_EVENT
     this.writeHeads(sweep.heads.slice(sweep.written, end))
-    const ended = end === sweep.heads.length
-    if (ended) {
-      this.writeKeys(sweep.keys)
-      this.finish(sweep.until, commit.id)
-    }
+    this.writeKeys(sweep.keys.slice(sweep.written, end))
+    const ended = end >= sweep.heads.length && end >= sweep.keys.length
+    if (ended) this.finish(sweep.until, commit.id)
     return () => {
       sweep.written = end
       if (!ended) return

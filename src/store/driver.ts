@@ -70,6 +70,8 @@ export function openDatabase(path: string, access: 'read' | 'write' | 'create'):
     // mmap would turn an I/O error into a signal; a schema in someone's file must not run functions of its choice
     db.exec('PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF')
     if (access !== 'read') db.pragma('secure_delete = ON')
+    // the driver's default is 16 MB for every connection, which a log that is appended to fills with pages never read again
+    db.pragma(`cache_size = ${access === 'read' ? -2048 : -4096}`)
     return db
   } catch (error) {
     db?.close()

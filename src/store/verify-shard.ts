@@ -172,7 +172,7 @@ export class ShardVerification {
     for (const row of this.statements.keys.iterate(horizon) as Iterable<
       KeyRow & { meta: string | null; id: string | null }
     >) {
-      indexed++
+      if (row.seq <= flushed) indexed++
       const key = keyOf(row.meta)
       const right =
         key && key.count === row.count && key.digest === row.digest && keyHash(row.id ?? '', key.key) === row.hash

@@ -78,12 +78,12 @@ export const scenarios = [
     run: ({ folder }) => timed('node', [binary, 'read', 'acc_1', '--dir', join(folder, 'read')]),
   },
   { name: 'kuma import', unit: 'events/s', goal: 30_000, run: importFixture },
-  { name: 'peak memory, import of 20,000', unit: 'MiB', run: importMemory(20_000) },
+  { name: 'peak memory, import of 200,000', unit: 'MiB', run: importMemory(200_000) },
   {
-    name: 'peak memory, import of 400,000',
+    name: 'peak memory, import of 800,000',
     unit: 'MiB',
-    against: 'peak memory, import of 20,000',
-    run: importMemory(400_000),
+    against: 'peak memory, import of 200,000',
+    run: importMemory(800_000),
   },
 ]
 
