@@ -1,12 +1,13 @@
 /** Progress of something long, on stderr: a bar on a terminal, a line now and then anywhere else, nothing in the first second. */
 import type { SingleBar } from 'cli-progress'
-import { note, wantsColor } from './output.ts'
+import { note } from './output.ts'
 
 const QUIET_MS = 1_000
 const LINE_MS = 5_000
 
 export interface Progress {
-  update(done: number): void
+  /** @param outOf where the total is known only now */
+  update(done: number, outOf?: number): void
   stop(): void
 }
 
@@ -24,35 +25,35 @@ export function progressBar({
   let shown = began
   let bar: SingleBar | null = null
   let stopped = false
-  const detail = (done: number) => {
+  const detail = (done: number, outOf = total) => {
     const seconds = (performance.now() - began) / 1_000
-    const part = total === undefined || total === 0 ? 0 : Math.min(1, (measure?.() ?? done) / total)
+    const part = outOf === undefined || outOf === 0 ? 0 : Math.min(1, (measure?.() ?? done) / outOf)
     const left = part === 0 ? '' : `, ${Math.round((seconds * (1 - part)) / part)} s left`
     return {
       part,
       text: `${done.toLocaleString('en')} ${unit}, ${Math.round(done / seconds).toLocaleString('en')} a second${left}`,
     }
   }
-  const start = async () => {
+  const start = async (known: number | undefined) => {
     const { default: cliProgress } = await import('cli-progress')
     if (stopped) return
     bar = new cliProgress.SingleBar({
-      format: total === undefined ? '{text}' : '{bar} {text}',
+      format: known === undefined ? '{text}' : '{bar} {text}',
       stream: process.stderr,
-      hideCursor: wantsColor(process.stderr),
+      hideCursor: false, // a signal would leave it hidden
     })
     bar.start(1_000, 0, { text: '' })
   }
   return {
-    update(done) {
+    update(done, outOf) {
       const now = performance.now()
       if (bar !== null) {
-        const { part, text } = detail(done)
+        const { part, text } = detail(done, outOf)
         bar.update(Math.round(part * 1_000), { text })
       } else if (process.stderr.isTTY ? now - shown > QUIET_MS : now - shown > LINE_MS) {
         shown = now
-        if (process.stderr.isTTY) void start()
-        else note(detail(done).text)
+        if (process.stderr.isTTY) void start(outOf ?? total)
+        else note(detail(done, outOf).text)
       }
     },
     stop() {

@@ -3,7 +3,8 @@ import { EXIT } from '../cli/exit-codes.ts'
 import { isTerminal, note, print, visible } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
 import { type Column, table } from '../cli/table.ts'
-import { type ShardReport, verifyStore } from '../store/verify.ts'
+import { verifyStore } from '../store/verify.ts'
+import type { ShardReport } from '../store/verify-shard.ts'
 
 const COLUMNS: readonly Column<ShardReport>[] = [
   { head: 'shard', text: ({ shard }) => String(shard).padStart(3, '0') },
@@ -26,7 +27,9 @@ export default class Verify extends BaseCommand {
     const bar = progressBar({ unit: 'events' })
     const reports: ShardReport[] = []
     try {
-      for await (const report of verifyStore(path, { onProgress: ({ events }) => bar.update(events) })) {
+      for await (const report of verifyStore(path, {
+        onProgress: ({ events, eventsTotal }) => bar.update(events, eventsTotal),
+      })) {
         reports.push(report)
         if (flags.json) await print(JSON.stringify(report))
       }

@@ -14,7 +14,17 @@ import { keyHash, keyOf } from './request-key.ts'
 import { encodeRow, type Row } from './row.ts'
 import { contentOf, genesis, headOf, leafOf } from './seal.ts'
 import { readSettings } from './shard-file.ts'
-import type { ShardReport } from './verify.ts'
+
+export interface ShardReport {
+  readonly shard: number
+  readonly entities: number
+  readonly events: number
+  readonly commits: number
+  /** the seal of the last commit that was verified, in hexadecimal */
+  readonly head: string
+  /** what is wrong, in words; none if all is well */
+  readonly problems: readonly string[]
+}
 
 const COMMITS = 20
 const PROBLEMS_MAX = 100

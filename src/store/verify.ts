@@ -4,18 +4,7 @@ import { isKumaError } from '../errors.ts'
 import { checkDirectory } from './directory.ts'
 import { type Manifest, readManifest } from './manifest.ts'
 import { openShard } from './shard-file.ts'
-import { ShardVerification } from './verify-shard.ts'
-
-export interface ShardReport {
-  readonly shard: number
-  readonly entities: number
-  readonly events: number
-  readonly commits: number
-  /** the seal of the last commit that was verified, in hexadecimal */
-  readonly head: string
-  /** what is wrong, in words; none if all is well */
-  readonly problems: readonly string[]
-}
+import { type ShardReport, ShardVerification } from './verify-shard.ts'
 
 export interface VerifyProgress {
   readonly shard: number
