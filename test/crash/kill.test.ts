@@ -19,7 +19,7 @@ test(`no acknowledged event is lost or doubled by ${KILLS} kills`, { timeout: 90
   const acknowledged = new Map<number, string>()
   for (let kill = 0; kill < KILLS; kill++) {
     const first = kill * 1_000_000
-    const acks = await appendAndKill(path, first, Math.floor(random() * 300))
+    const acks = await appendAndKill('append-forever.js', path, first, Math.floor(random() * 300))
     for (const line of acks) {
       const [entity, version, n] = line.split(' ')
       acknowledged.set(Number(n), `${entity} v${version}`)
@@ -43,15 +43,31 @@ test(`no acknowledged event is lost or doubled by ${KILLS} kills`, { timeout: 90
   expect(lost).toEqual([])
 })
 
+test('killed in the middle of sweeps, heads and request keys are all known again', { timeout: 900_000 }, async () => {
+  console.log(`KUMA_SEED=${seed}`)
+  const random = randomFrom(seed)
+  const path = join(folder(), 'store')
+  let first = 0
+  for (let kill = 0; kill < KILLS / 10; kill++) {
+    const acks = await appendAndKill('append-keys.js', path, first, 3_000 + Math.floor(random() * 12_000))
+    for await (const { problems } of verifyStore(path)) expect(problems, `after kill ${kill}`).toEqual([])
+    const engine = await openEngine({ path }, { access: 'write', committer: 'inline' })
+    for (let tries = 0; tries < 100; tries++) {
+      const [n, version] = acks[Math.floor(random() * acks.length)]!.split(' ').map(Number) as [number, number]
+      const events = [{ type: 'Counted', data: { n } }]
+      const again = await engine.append({ id: `e${n % 3_000}`, events, requestKey: `k${n}` })
+      expect(again, `k${n} after kill ${kill}`).toMatchObject({ version, repeated: true })
+    }
+    await engine.close()
+    first += 1_000_000
+  }
+})
+
 /** The acknowledgements that a process printed before it died. The last line may be cut, and then does not count. */
-async function appendAndKill(path: string, first: number, after: number): Promise<string[]> {
-  const child = spawn(
-    process.execPath,
-    [join(import.meta.dirname, '../programs/append-forever.js'), path, String(first)],
-    {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  )
+async function appendAndKill(program: string, path: string, first: number, after: number): Promise<string[]> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../programs', program), path, String(first)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let stderr = ''
   child.stderr.on('data', (chunk) => (stderr += chunk))
   const lines: string[] = []
