@@ -160,7 +160,8 @@ export class Actor {
       this.key = key
       this.type = definition.type
       this.next = stand
-      if (requestKey !== undefined) this.remember(requestKey, { digest, stand: { ...stand, state: undefined } }) // its state may be large
+      // without the state, which may be large
+      if (requestKey !== undefined) this.remember(requestKey, { digest, stand: { ...stand, state: undefined } })
     })
   }
 

@@ -11,7 +11,7 @@ import { copyPlain, type JsonObject } from '../entity/json.ts'
 import { KumaError } from '../errors.ts'
 import { inSlices } from '../store/chain.ts'
 import { corrupt } from '../store/manifest.ts'
-import type { Place, Readers } from '../store/readers.ts'
+import { type Place, type Readers, storeClosed } from '../store/readers.ts'
 import type { ShardReader } from '../store/shard-reader.ts'
 import { standAt } from './activate.ts'
 import { Actor, NOWHERE, notFound, type Shard, type Stand } from './actor.ts'
@@ -20,6 +20,8 @@ import type { Definitions } from './definitions.ts'
 const ACTORS_MAX = 100_000
 /** How many actors are looked at for one that can leave, when a new one comes. */
 const LEAVERS_LOOKED_AT = 64
+/** And how many when the last look found nobody. */
+const LOOKED_AT_CROWDED = 2
 const MAILBOX_MAX = 65_536
 
 interface Visit {
@@ -68,6 +70,7 @@ export class Router {
     const { reader } = await this.shard(place) // recovered: the heads on disk are the newest
     return this.actors.has(id) ? this.visit(id, summaryOf) : findOnDisk(reader, id, place)
   }
+
   inspect(id: string): Promise<Inspected> {
     return this.visit(id, inspected)
   }
@@ -161,7 +164,7 @@ export class Router {
    * do not know yet must stay, so his shard is asked to write them; while nobody can leave, few are looked at.
    */
   private makeRoom(): void {
-    let looks = this.crowded ? 2 : LEAVERS_LOOKED_AT
+    let looks = this.crowded ? LOOKED_AT_CROWDED : LEAVERS_LOOKED_AT
     for (const [id, actor] of this.actors) {
       if (this.actors.size <= this.actorsMax) return
       if (looks-- === 0) {
@@ -182,8 +185,7 @@ export class Router {
   }
 
   private assertOpen(): void {
-    if (!this.closed) return
-    throw new KumaError('KUMA_CLOSED', `the store ${this.readers.path} is closed`, { path: this.readers.path })
+    if (this.closed) throw storeClosed(this.readers.path)
   }
 
   /** Takes nothing new, settles everything accepted, lets go of the files. */

@@ -30,7 +30,7 @@ export async function main(given: readonly string[]): Promise<void> {
 /** Flags that stand before the command go behind it, `help X` becomes `X --help`, and -h and -v are what one expects. */
 export function arrange(words: readonly string[]): string[] {
   const end = words.indexOf('--')
-  const given = words.map((word, i) => ((end === -1 || i < end) && SHORT[word]) || word)
+  const given = words.map((word, i) => (end === -1 || i < end ? SHORT.get(word) : undefined) ?? word)
   const at = given.findIndex((word, i) => !word.startsWith('-') && !takesValue(given[i - 1]))
   if (at === -1) return [...given]
   const [leading, command, rest] = [given.slice(0, at), given[at]!, given.slice(at + 1)]
@@ -38,7 +38,10 @@ export function arrange(words: readonly string[]): string[] {
   return [command, ...leading, ...rest]
 }
 
-const SHORT: Record<string, string> = { '-h': '--help', '-v': '--version' }
+const SHORT = new Map([
+  ['-h', '--help'],
+  ['-v', '--version'],
+])
 const VALUED = ['--dir', '--config', '--lock-timeout']
 
 function takesValue(word: string | undefined): boolean {

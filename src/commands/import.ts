@@ -30,7 +30,8 @@ export default class Import extends BaseCommand {
       stop.abort()
     }
     process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
-    const bar = progressBar({ unit: 'events', ...sizeOf(input) })
+    const bar = progressBar('events')
+    const part = partOf(input)
     // each once: a wrong model rejects every line for the same reason
     const hints = new Set<string>()
     try {
@@ -45,7 +46,7 @@ export default class Import extends BaseCommand {
             },
             onProgress: (now) => {
               counts = now
-              bar.update(now.imported + now.duplicates + now.rejected)
+              bar.update(now.imported + now.duplicates + now.rejected, part())
             },
             signal: stop.signal,
           })
@@ -67,11 +68,11 @@ function summary({ imported, duplicates, rejected }: ImportCounts, json: boolean
   return `imported ${imported}, duplicates ${duplicates}, rejected ${rejected}`
 }
 
-/** Of a file the time left can be told: by its bytes, packed or not. */
-function sizeOf(input: ReturnType<typeof open> | typeof process.stdin) {
-  return 'bytesRead' in input && 'path' in input
-    ? { total: statSync(input.path).size, measure: () => input.bytesRead }
-    : {}
+/** How much of a file has been read, packed or not: of stdin nobody knows. */
+function partOf(input: ReturnType<typeof open> | typeof process.stdin): () => number | undefined {
+  if (!('bytesRead' in input && 'path' in input)) return () => undefined
+  const bytes = Math.max(1, statSync(input.path).size)
+  return () => Math.min(1, input.bytesRead / bytes)
 }
 
 /** @throws KUMA_IO */

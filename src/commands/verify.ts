@@ -24,11 +24,11 @@ export default class Verify extends BaseCommand {
   async run(): Promise<void> {
     const { flags } = await this.parse(Verify)
     const { path } = await this.locate(flags)
-    const bar = progressBar({ unit: 'events' })
+    const bar = progressBar('events')
     const reports: ShardReport[] = []
     try {
       for await (const report of verifyStore(path, {
-        onProgress: ({ events, eventsTotal }) => bar.update(events, eventsTotal),
+        onProgress: ({ events, eventsTotal }) => bar.update(events, events / Math.max(1, eventsTotal)),
       })) {
         reports.push(report)
         if (flags.json) await print(JSON.stringify(report))

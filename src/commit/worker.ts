@@ -18,9 +18,11 @@ const FEW = 4
 
 port.on('message', (request: Request) => {
   port.postMessage(answer(request))
-  if ('commit' in request) writers.checkpoint(request.commit.shard)
   if ('close' in request) port.close()
-  if ('commit' in request && request.commit.events.count <= FEW) awake.begin()
+  if (!('commit' in request)) return
+  const { shard, events } = request.commit
+  writers.checkpoint(shard)
+  if (events.count <= FEW) awake.begin()
 })
 
 function answer(request: Request): Answer {

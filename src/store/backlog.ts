@@ -108,11 +108,6 @@ export class Backlog {
     }
   }
 
-  /** Begins a sweep of all that waits, unless one is under way. */
-  begin(lastSeq: number): void {
-    if (this.sweep === null && this.heads.size > 0) this.start(lastSeq)
-  }
-
   /** Inside a transaction: writes all that waits. */
   writeAll(lastSeq: number, lastCommit: number): () => void {
     this.writeHeads([...(this.sweep?.heads ?? []), ...this.heads])
@@ -121,7 +116,9 @@ export class Backlog {
     return () => this.reset(lastSeq)
   }
 
-  private start(until: number): void {
+  /** Begins a sweep of all that waits up to `until`, unless one is under way. */
+  begin(until: number): void {
+    if (this.sweep !== null || this.heads.size === 0) return
     const heads = [...this.heads].sort((a, b) => a[0] - b[0])
     this.sweep = { until, heads, keys: this.keys, written: 0 }
     this.heads = new Map()

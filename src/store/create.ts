@@ -72,8 +72,14 @@ function storeExists(directory: string): KumaError<'KUMA_STORE_EXISTS'> {
 }
 
 function unfinished(directory: string): KumaError<'KUMA_STORE_EXISTS'> {
-  const hint = 'if nobody is making it right now, it was given up: remove the directory, there is no event in it'
-  return new KumaError('KUMA_STORE_EXISTS', `${directory} is a store not yet made`, { path: directory }, { hint })
+  const hint =
+    'is it being made right now? If not, its making was given up, or kuma.json is lost: look into shards first'
+  return new KumaError(
+    'KUMA_STORE_EXISTS',
+    `${directory} is a store without its kuma.json`,
+    { path: directory },
+    { hint },
+  )
 }
 
 function build(building: string, shards: number): void {

@@ -26,7 +26,7 @@ export class Readers {
 
   /** @throws KUMA_CLOSED and what opening a shard throws */
   at(shard: number): ShardReader {
-    if (this.closed) throw new KumaError('KUMA_CLOSED', `the store ${this.path} is closed`, { path: this.path })
+    if (this.closed) throw storeClosed(this.path)
     let reader = this.open.get(shard)
     if (reader === undefined) {
       reader = new ShardReader(this.path, shard, this.manifest)
@@ -45,4 +45,8 @@ export class Readers {
     for (const reader of this.open.values()) reader.close()
     this.open.clear()
   }
+}
+
+export function storeClosed(path: string): KumaError<'KUMA_CLOSED'> {
+  return new KumaError('KUMA_CLOSED', `the store ${path} is closed`, { path })
 }

@@ -3,9 +3,10 @@
  *
  * What a failure means decides everything here:
  * - SQLITE_FULL rolls back for certain: KUMA_DISK_FULL, nothing is recorded, the shard goes on.
- * - Any I/O error, and any other failure of COMMIT itself, leaves the truth open: SQLite rolls back in this process, but after a crash the transaction may be
- *   found in the WAL all the same. KUMA_INDETERMINATE, and the shard is poisoned: were another commit to follow, both
- *   could turn up with the same positions. Reading goes on; opening the store anew finds out what is there.
+ * - Any I/O error, and any other failure of COMMIT itself, leaves the truth open: SQLite rolls back in this process, but
+ *   after a crash the transaction may be found in the WAL all the same. KUMA_INDETERMINATE, and the shard is poisoned:
+ *   were another commit to follow, both could turn up with the same positions. Reading goes on; opening the store anew
+ *   finds out what is there.
  * - Someone else's write to the file, or damage, poisons the shard too, but certainly recorded nothing: KUMA_POISONED.
  */
 import { isKumaError, KumaError } from '../errors.ts'

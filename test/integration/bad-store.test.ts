@@ -97,14 +97,15 @@ test('a new store that several start at once is made once, and they take turns',
   expect(await problemsOf(path)).toEqual([])
 })
 
-test('a store whose making was given up is named as that', async () => {
-  const path = join(folder(), 'store')
-  await createStore(path)
+test('a store without its kuma.json is named as that, left as it is, and never said to be worthless', async () => {
+  const path = await store()
   rmSync(join(path, 'kuma.json'))
   await expect(createStore(path)).rejects.toMatchObject({
     code: 'KUMA_STORE_EXISTS',
-    hint: expect.stringContaining('remove the directory'),
+    message: expect.stringContaining('without its kuma.json'),
+    hint: expect.stringContaining('look into shards first'),
   })
+  expect(readdirSync(path).sort()).toEqual(['lock.db', 'shards'])
 })
 
 test.each([0, 1_000, 1.5, Number.NaN])('a new store cannot have %d shards', async (shards) => {

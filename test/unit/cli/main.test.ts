@@ -15,6 +15,7 @@ test.each([
   ['-v', '--version'],
   ['-h', '--help'],
   ['read -h', 'read --help'],
+  ['read constructor', 'read constructor'],
   ['append e T -- -h', 'append e T -- -h'],
   ['', ''],
 ])('%j becomes %j', (given, arranged) => {
