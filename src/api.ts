@@ -3,9 +3,11 @@
  * say nothing of how they are kept, so that a connection to another process can stand behind them as well.
  */
 
-import type { AnyEntityDefinition, EntityDefinition, Facts, FactsFrom } from './entity/define-entity.ts'
+import type { Command } from './entity/decide.ts'
+import type { AnyEntityDefinition, EntityDefinition, FactsFrom } from './entity/define-entity.ts'
 import type { AnyFacts } from './entity/document.ts'
 import type { Event, Meta, NewEvent, Position } from './entity/event.ts'
+import type { Facts } from './entity/facts.ts'
 import type { Point } from './entity/time.ts'
 
 /** A sequence read as it is iterated. */
@@ -27,6 +29,15 @@ export interface Appended {
   readonly position: Position
   /** milliseconds since 1970 */
   readonly at: number
+}
+
+/** Of a command that changed nothing: where the entity stands. */
+// biome-ignore lint/suspicious/noExplicitAny: an entity of any type
+export interface Executed<F extends Facts = any> extends Appended {
+  /** What was recorded; empty if the command changed nothing. */
+  readonly events: readonly Event<F>[]
+  /** after these events. Frozen. */
+  readonly state: Readonly<F['state']>
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: an entity of any type
@@ -71,6 +82,10 @@ export interface Entity<F extends Facts = any> {
   append(event: NewEvent<F>, options?: AppendOptions): Promise<Appended>
   /** Several as one atomic unit: 1 to 4,096 events. */
   appendAll(events: readonly NewEvent<F>[], options?: AppendOptions): Promise<Appended>
+  /**
+   * Has the definition decide what comes of a command, and resolves when that is on disk. KUMA_REJECTED if it throws.
+   */
+  execute(command: Command<F>, options?: AppendOptions): Promise<Executed<F>>
   /** The state now, or at a point in the past. Frozen. */
   read(point?: Point): Promise<Readonly<F['state']>>
   /** The state with its version: what `expectedVersion` and ETags need. */
@@ -118,18 +133,70 @@ export interface EntitySummary {
 
 export interface Context {
   /** The entity with that id; if there is none, records `Created` first, on disk before this resolves. */
-  spawn<F extends Facts>(definition: EntityDefinition<F>, id: string, ...created: SpawnArgs<F>): Promise<Entity<F>>
+  spawn<F extends Facts, C>(
+    definition: EntityDefinition<F, C>,
+    id: string,
+    ...created: SpawnArgs<F>
+  ): Promise<Entity<F>>
   /** One of any type: to read and log. Its state is JSON. Never creates: KUMA_NOT_FOUND. */
   entity(id: string): Promise<Entity<AnyFacts>>
   /** An existing entity. Never creates: KUMA_NOT_FOUND. */
-  entity<F extends Facts>(definition: EntityDefinition<F>, id: string): Promise<Entity<F>>
+  entity<F extends Facts, C>(definition: EntityDefinition<F, C>, id: string): Promise<Entity<F>>
   /** All entities, shard by shard, in each in order of their creation. */
   entities(query?: EntitiesQuery): Items<EntitySummary>
   /** The same store in someone's name: fills `meta` of everything appended through it. Cannot close the store. */
   as(meta: Meta): Context
 }
 
+/** How a measure is spread. */
+export interface Distribution {
+  readonly count: number
+  readonly mean: number
+  readonly p50: number
+  readonly p99: number
+  readonly max: number
+}
+
+/** How the engine does, since it was started. */
+export interface Stats {
+  readonly uptimeMs: number
+  /** entities that are held in memory */
+  readonly actors: number
+  /** entities that are being brought into memory */
+  readonly loading: number
+  /** commands whose decision is awaited */
+  readonly deciding: number
+  /** calls that wait in mailboxes: for an actor to load, or for a decision before them */
+  readonly waiting: number
+  /** appends that wait for the disk, and what they hold in memory */
+  readonly appendsPending: number
+  readonly bytesPending: number
+  /** recorded */
+  readonly events: number
+  /** rates are over the last seconds */
+  readonly eventsPerSecond: number
+  /** of entities as they are now */
+  readonly reads: number
+  readonly readsPerSecond: number
+  /** events in a commit */
+  readonly commitEvents: Distribution
+  /** how long a commit took, fsync included */
+  readonly commitMs: Distribution
+  /** taken */
+  readonly snapshots: number
+  /** the largest state among them, in characters of JSON: a state that grows without end shows here */
+  readonly snapshotCharsMax: number
+  /** entity types that had a state which JSON cannot give back as it is: such a state is not kept as a snapshot */
+  readonly unfitForSnapshots: readonly string[]
+  readonly walBytes: number
+  readonly walBytesByShard: readonly number[]
+  /** how late the event loop came to its timers: an evolve that takes its time shows here */
+  readonly eventLoopDelayMs: Distribution
+}
+
 export interface Kuma extends Context, AsyncDisposable {
+  /** Cheap: counters that are kept anyway. */
+  stats(): Stats
   /** Every append accepted before is acknowledged or rejected first. */
   close(): Promise<void>
 }
@@ -144,6 +211,14 @@ export interface Config {
   readonly ids?: { readonly [glob: string]: AnyEntityDefinition } | undefined
   /** How long to wait for another process to let go of the store. Default: 5,000. */
   readonly lockTimeoutMs?: number | undefined
+  /** How many threads commit, each for whole shards. Default: one less than there are cores, 2 to 4. */
+  readonly committers?: number | undefined
+  /** How many entities stay live in memory: the least recently used leave. Default: 100,000. */
+  readonly actorsMax?: number | undefined
+  /** How long an entity that nobody uses stays live, in milliseconds. Default: 300,000. */
+  readonly actorIdleMs?: number | undefined
+  /** How long a `decide` may take, in milliseconds, until its command fails with KUMA_TIMEOUT. Default: 30,000. */
+  readonly decideTimeoutMs?: number | undefined
   /** Ends the waiting for the lock. */
   readonly signal?: AbortSignal | undefined
 }

@@ -12,11 +12,20 @@ import { KumaError } from './errors.ts'
 import { nearest } from './nearest.ts'
 
 const NAMES = ['kuma.config.ts', 'kuma.config.mts', 'kuma.config.js', 'kuma.config.mjs']
-const KEYS = ['path', 'shards', 'entities', 'ids', 'lockTimeoutMs', 'signal']
+/** Settings that are numbers: their least and greatest values. */
+const NUMBERS = {
+  shards: [1, 999],
+  committers: [1, 64],
+  actorsMax: [1, Number.MAX_SAFE_INTEGER],
+  // timers take 31 bits
+  actorIdleMs: [4, 2 ** 31 - 1],
+  decideTimeoutMs: [1, 2 ** 31 - 1],
+} as const
+const KEYS = ['path', 'entities', 'ids', 'lockTimeoutMs', 'signal', ...Object.keys(NUMBERS)]
 
 /** Checks a config and gives it back, so that an editor knows its type. @throws KUMA_INVALID_CONFIG */
 export function defineConfig(config: Config): Config {
-  check(config, null)
+  checkConfig(config, null)
   return Object.freeze({ ...config })
 }
 
@@ -32,7 +41,7 @@ export async function loadConfig({ cwd, file }: { cwd: string; file?: string | u
   if (found === null) return { config: {}, file: null }
   if (!existsSync(found)) throw invalid(found, `there is no config file ${found}`)
   const config = await load(found)
-  check(config, found)
+  checkConfig(config, found)
   return {
     config: config.path === undefined ? config : { ...config, path: resolve(dirname(found), config.path) },
     file: found,
@@ -97,7 +106,8 @@ function userFrame(error: unknown): string | null {
   return null
 }
 
-function check(config: Config, file: string | null): void {
+/** @param file where it was found, for the messages. @throws KUMA_INVALID_CONFIG */
+export function checkConfig(config: Config, file: string | null): void {
   const bad = (problem: string, hint?: string) =>
     invalid(file, `the config${file === null ? '' : ` ${file}`}: ${problem}`, hint)
   if (typeof config !== 'object' || config === null || Array.isArray(config)) throw bad('must be an object')
@@ -109,10 +119,13 @@ function check(config: Config, file: string | null): void {
       meant === undefined ? `it knows ${KEYS.join(', ')}` : `did you mean ${meant}?`,
     )
   }
-  const { path, shards, entities = [], ids = {}, lockTimeoutMs } = config
+  const { path, entities = [], ids = {}, lockTimeoutMs } = config
   if (path !== undefined && (typeof path !== 'string' || path === '')) throw bad('path must name a directory')
-  if (shards !== undefined && !(Number.isSafeInteger(shards) && shards >= 1 && shards <= 999))
-    throw bad('shards must be 1 to 999')
+  for (const [name, [min, max]] of Object.entries(NUMBERS)) {
+    const value = config[name as keyof typeof NUMBERS]
+    if (value === undefined || (Number.isSafeInteger(value) && value >= min && value <= max)) continue
+    throw bad(`${name} must be ${min} to ${max.toLocaleString('en')}`)
+  }
   if (lockTimeoutMs !== undefined && !(Number.isFinite(lockTimeoutMs) && lockTimeoutMs >= 0))
     throw bad('lockTimeoutMs must be 0 or more')
   if (!Array.isArray(entities)) throw bad('entities must be an array of definitions')

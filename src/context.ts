@@ -7,6 +7,7 @@ import type {
   Context,
   EntitiesQuery,
   Entity,
+  Executed,
   Inspected,
   Items,
   LogQuery,
@@ -15,6 +16,7 @@ import type {
   Step,
 } from './api.ts'
 import type { Engine } from './engine.ts'
+import type { Command } from './entity/decide.ts'
 import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.ts'
 import type { Meta, NewEvent } from './entity/event.ts'
 import { CREATED } from './entity/fold.ts'
@@ -86,12 +88,21 @@ class Handle implements Entity {
     return this.appendAll([event], options)
   }
 
-  async appendAll(events: readonly NewEvent[], options: AppendOptions = {}): Promise<Appended> {
+  appendAll(events: readonly NewEvent[], options: AppendOptions = NONE): Promise<Appended> {
+    const appended = this.engine.append({ ...this.request(options), events })
+    // for the sake of the many appends: what comes without a key is the caller's answer as it is
+    return options.requestKey === undefined ? appended : appended.then(asAppended)
+  }
+
+  async execute(command: Command, options: AppendOptions = NONE): Promise<Executed> {
+    const executed = await this.engine.execute({ ...this.request(options), command })
+    return { ...asAppended(executed), events: executed.events as Executed['events'], state: executed.state }
+  }
+
+  /** What all writes have in common. */
+  private request({ expectedVersion, requestKey, meta }: AppendOptions) {
     const { id, type, as } = this
-    const { expectedVersion, requestKey } = options
-    const meta = as && options.meta ? { ...as, ...options.meta } : (as ?? options.meta)
-    const { version, position, at } = await this.engine.append({ id, type, events, expectedVersion, requestKey, meta })
-    return { version, position, at }
+    return { id, type, expectedVersion, requestKey, meta: as && meta ? { ...as, ...meta } : (as ?? meta) }
   }
 
   async read(point?: Point): Promise<never> {
@@ -116,6 +127,13 @@ class Handle implements Entity {
       return this.engine.log({ ...rest, ...range, id: this.id, types }) as AsyncIterable<never>
     })
   }
+}
+
+const NONE: AppendOptions = {}
+
+/** Without what only the engine tells. */
+function asAppended({ version, position, at }: Appended): Appended {
+  return { version, position, at }
 }
 
 /** A fresh iteration each time. */

@@ -2,7 +2,8 @@
  * What an engine does, by ids and names: the one interface behind the library's contexts and behind every command.
  * Definitions are known to the engine, so that whoever holds it need not have them.
  */
-import type { Appended, EntitiesQuery, EntitySummary, Inspected } from './api.ts'
+import type { Appended, EntitiesQuery, EntitySummary, Inspected, Stats } from './api.ts'
+import type { UncheckedCommand } from './entity/decide.ts'
 import type { Meta, RecordedEvent } from './entity/event.ts'
 import type { JsonObject } from './entity/json.ts'
 import type { ResolvedPoint } from './entity/time.ts'
@@ -31,8 +32,29 @@ export interface UncheckedEvent {
 }
 
 export interface AppendResult extends Appended {
-  /** The request key was known: this is the first answer again, and nothing was recorded. */
-  readonly repeated: boolean
+  /** Only if the request key was known: then this is the first answer again, and nothing was recorded. */
+  readonly repeated?: true | undefined
+}
+
+export interface ExecuteRequest {
+  readonly id: string
+  /** The entity must be of this type; KUMA_TYPE_MISMATCH otherwise. */
+  readonly type?: string | undefined
+  /** Nothing of it has been checked. */
+  readonly command: UncheckedCommand
+  /** The version that the command is decided on; 0: the entity must not exist. */
+  readonly expectedVersion?: number | undefined
+  readonly requestKey?: string | undefined
+  /** What the handler is told, and laid under the meta of each event it decides on. */
+  readonly meta?: Meta | undefined
+}
+
+/** Of the last event recorded; of the entity as it was, if the command changed nothing. */
+export interface ExecuteResult extends AppendResult {
+  /** as recorded; none if the command changed nothing */
+  readonly events: readonly RecordedEvent[]
+  /** after these events. Frozen. */
+  readonly state: JsonObject
 }
 
 /** A state with the event that led to it. */
@@ -60,6 +82,12 @@ export interface Engine {
   readonly path: string
   /** Resolves when the events are on disk. */
   append(request: AppendRequest): Promise<AppendResult>
+  /**
+   * Decides a command and records what comes of it; resolves when that is on disk. The entity takes nothing else
+   * meanwhile.
+   * @throws KUMA_NOT_FOUND, KUMA_INVALID_COMMAND, KUMA_REJECTED, KUMA_TIMEOUT, and what `append` throws
+   */
+  execute(request: ExecuteRequest): Promise<ExecuteResult>
   /** The entity as it durably stands, or null. */
   find(id: string): Promise<EntitySummary | null>
   /** @throws KUMA_NOT_FOUND also when the point lies before the entity's first event */
@@ -67,5 +95,6 @@ export interface Engine {
   replay(id: string, range?: Range): AsyncIterable<RecordedStep>
   log(query?: EngineLogQuery): AsyncIterable<RecordedEvent>
   entities(query?: EntitiesQuery): AsyncIterable<EntitySummary>
+  stats(): Stats
   close(): Promise<void>
 }

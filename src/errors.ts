@@ -18,13 +18,25 @@ export interface KumaErrorDetails {
     readonly type: string
     readonly issues: readonly { readonly message: string; readonly path?: readonly unknown[] | undefined }[]
   }
+  /** The rules of the entity, its `decide`, do not allow the command: `cause` is what it threw. Nothing was recorded. */
+  KUMA_REJECTED: { readonly command: string; readonly reason: string }
+  /** The data does not fit what the definition declares, or the definition declares no such command. */
+  KUMA_INVALID_COMMAND: {
+    readonly command: string
+    readonly issues: readonly { readonly message: string; readonly path?: readonly unknown[] | undefined }[]
+  }
+  /** The `decide` of the command did not answer in time. Nothing was recorded. */
+  KUMA_TIMEOUT: { readonly command: string; readonly timeoutMs: number }
   /** A value that the log cannot hold as JSON. */
   KUMA_INVALID_DATA: { readonly path: string }
   KUMA_INVALID_ID: { readonly id: string }
   KUMA_INVALID_POINT: { readonly point: string }
   /** The `at` of a historical event is earlier than the entity's last event, or ahead of now. */
   KUMA_INVALID_TIME: { readonly entity: string; readonly at: number }
-  /** The definition's `evolve` or `initial` threw, or returned something that is not a state. */
+  /**
+   * The model broke its bargain: `evolve`, `initial` or `upcast` threw, or one of them or `decide` returned something
+   * that is no state and no event. `type` is that of the event, or of the command.
+   */
   KUMA_MODEL_FAILED: { readonly entity: string; readonly type: string; readonly version: number }
   KUMA_REQUEST_KEY_REUSED: { readonly requestKey: string }
   /** A bounded queue is full. Nothing was recorded. */

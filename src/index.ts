@@ -6,10 +6,12 @@ export type {
   AppendOptions,
   Config,
   Context,
+  Distribution,
   EntitiesQuery,
   Entity,
   EntityOf,
   EntitySummary,
+  Executed,
   Inspected,
   Items,
   Kuma,
@@ -17,26 +19,30 @@ export type {
   ReplayRange,
   SpawnArgs,
   SpawnOptions,
+  Stats,
   Step,
 } from './api.ts'
 export { defineConfig } from './config.ts'
+export type { Command, DecideHandlers, Deciding, Decision } from './entity/decide.ts'
 export {
   type AnyEntityDefinition,
+  type CommandOf,
   defineEntity,
   type EntityDefinition,
   type EntityShape,
   type EventOf,
-  type EvolveHandlers,
-  type Facts,
   type FactsFrom,
-  type JsonSafe,
   type NewEventOf,
   type StateOf,
 } from './entity/define-entity.ts'
 export { type AnyFacts, document } from './entity/document.ts'
 export type { Event, Meta, NewEvent, Position } from './entity/event.ts'
+export type { Facts, JsonSafe } from './entity/facts.ts'
+export type { EvolveHandlers } from './entity/fold.ts'
+export type { Given } from './entity/given.ts'
 export type { Json, JsonObject } from './entity/json.ts'
 export { type Schema, type Schemas, type, union } from './entity/schema.ts'
 export type { Point } from './entity/time.ts'
+export type { StoredEvent, Upcasted } from './entity/upcast.ts'
 export { isKumaError, KumaError, type KumaErrorCode, type KumaErrorDetails, type KumaErrorOf } from './errors.ts'
 export { start } from './kuma.ts'

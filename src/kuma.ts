@@ -2,6 +2,7 @@
  * The composition root: opens the parts of an engine, wires them and closes them. `start` puts the interface that
  * programs use on top.
  */
+import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { Definitions } from './actor/definitions.ts'
@@ -10,6 +11,7 @@ import type { Config, EntitiesQuery, Kuma } from './api.ts'
 import { type Committer, InlineCommitter } from './commit/committer.ts'
 import { GroupCommit } from './commit/group-commit.ts'
 import { WorkerCommitter } from './commit/worker-committer.ts'
+import { checkConfig } from './config.ts'
 import { contextOf } from './context.ts'
 import type { Engine } from './engine.ts'
 import { isKumaError, KumaError } from './errors.ts'
@@ -17,7 +19,9 @@ import { entities } from './history/entities.ts'
 import { inspectAt } from './history/inspect-at.ts'
 import { find } from './history/locate.ts'
 import { log } from './history/log.ts'
+import { type RebuildOptions, type RebuildReport, rebuildSnapshots } from './history/rebuild-snapshots.ts'
 import { replay } from './history/replay.ts'
+import { Statistics } from './statistics.ts'
 import { createStore } from './store/create.ts'
 import { checkDirectory } from './store/directory.ts'
 import { takeLock } from './store/lock.ts'
@@ -26,6 +30,11 @@ import { Readers } from './store/readers.ts'
 
 const CREATE_TRIES = 100
 const CREATE_WAIT_MS = 20
+const COMMITTERS_MIN = 2
+const COMMITTERS_MAX = 4
+const ACTORS_MAX = 100_000
+const ACTOR_IDLE_MS = 300_000
+const DECIDE_TIMEOUT_MS = 30_000
 
 export interface EngineOptions {
   /** `read` takes no lock, writes nothing, and works beside a writer. */
@@ -43,13 +52,14 @@ export interface EngineOptions {
 export async function start(config: Config = {}): Promise<Kuma> {
   const engine = await openEngine(config, { access: 'write', create: true })
   const close = () => engine.close()
-  return { ...contextOf(engine), close, [Symbol.asyncDispose]: close }
+  return { ...contextOf(engine), stats: () => engine.stats(), close, [Symbol.asyncDispose]: close }
 }
 
 /** The engine in this process. @throws what `start` throws; KUMA_NOT_A_STORE unless `create` */
 export async function openEngine(config: Config, options: EngineOptions): Promise<Engine> {
   const path = resolve(config.path ?? 'kuma-data')
-  const definitions = new Definitions([...(config.entities ?? []), ...Object.values(config.ids ?? {})])
+  checkConfig(config, null)
+  const definitions = definitionsOf(config)
   if (options.create) await createUnlessThere(path, config.shards)
   checkDirectory(path)
   const manifest = readManifest(path)
@@ -57,6 +67,26 @@ export async function openEngine(config: Config, options: EngineOptions): Promis
   return options.access === 'read'
     ? readingEngine(readers, definitions)
     : writingEngine(readers, definitions, manifest, config, options)
+}
+
+/** Makes all snapshots anew. @throws what `openEngine` throws, and what folding a history throws */
+export async function repairSnapshots(config: Config, options: RebuildOptions = {}): Promise<RebuildReport> {
+  const path = resolve(config.path ?? 'kuma-data')
+  const definitions = definitionsOf(config)
+  checkDirectory(path)
+  const manifest = readManifest(path)
+  const lock = await takeLock(path, config.lockTimeoutMs, config.signal)
+  const readers = new Readers(path, manifest)
+  try {
+    return await rebuildSnapshots(readers, manifest, definitions, options)
+  } finally {
+    readers.close()
+    lock.release()
+  }
+}
+
+function definitionsOf({ entities = [], ids = {} }: Config): Definitions {
+  return new Definitions([...entities, ...Object.values(ids)])
 }
 
 async function createUnlessThere(path: string, shards: number | undefined): Promise<void> {
@@ -83,7 +113,7 @@ function historyOf(readers: Readers, definitions: Definitions) {
   return {
     path: readers.path,
     replay: (id, range) => replay(readers, definitions, id, range),
-    log: (query) => log(readers, query),
+    log: (query) => log(readers, definitions, query),
     entities: (query?: EntitiesQuery) => entities(readers, query),
   } satisfies Partial<Engine>
 }
@@ -92,9 +122,9 @@ function readingEngine(readers: Readers, definitions: Definitions): Engine {
   const { path } = readers
   return {
     ...historyOf(readers, definitions),
-    append: async () => {
-      throw new KumaError('KUMA_READ_ONLY', `${path} was opened for reading`, { path })
-    },
+    append: async () => readOnly(path),
+    execute: async () => readOnly(path),
+    stats: () => readOnly(path),
     find: async (id) => {
       const found = find(readers, id)
       return found && { id, type: found.entity.type, version: found.head.version, updatedAt: found.head.at }
@@ -104,27 +134,48 @@ function readingEngine(readers: Readers, definitions: Definitions): Engine {
   }
 }
 
+function readOnly(path: string): never {
+  throw new KumaError('KUMA_READ_ONLY', `${path} was opened for reading`, { path })
+}
+
+/** More threads than processors have something to do, since most of a commit is waiting for the disk. */
+function committersOf(
+  path: string,
+  manifest: Manifest,
+  kind: EngineOptions['committer'],
+  count = Math.min(COMMITTERS_MAX, Math.max(COMMITTERS_MIN, availableParallelism() - 1)),
+): Committer[] {
+  if (kind === 'inline') return [new InlineCommitter(path, manifest)]
+  return Array.from({ length: Math.min(count, manifest.shards) }, () => new WorkerCommitter(path, manifest))
+}
+
 async function writingEngine(
   readers: Readers,
   definitions: Definitions,
   manifest: Manifest,
-  { lockTimeoutMs, signal }: Config,
+  config: Config,
   { committer }: EngineOptions,
 ): Promise<Engine> {
+  const { lockTimeoutMs, signal, committers } = config
+  const { actorsMax = ACTORS_MAX, actorIdleMs = ACTOR_IDLE_MS, decideTimeoutMs = DECIDE_TIMEOUT_MS } = config
   const { path } = readers
   const lock = await takeLock(path, lockTimeoutMs, signal)
-  let committing: Committer
+  let committing: Committer[]
   try {
-    committing = committer === 'inline' ? new InlineCommitter(path, manifest) : new WorkerCommitter(path, manifest)
+    committing = committersOf(path, manifest, committer, committers)
   } catch (error) {
     lock.release()
     throw error
   }
-  const router = new Router(readers, new GroupCommit(committing), definitions)
+  const commits = new GroupCommit(committing)
+  const router = new Router(readers, commits, definitions, { actorsMax, actorIdleMs, decideTimeoutMs })
+  const statistics = new Statistics(readers, commits, router, definitions)
   let closing: Promise<void> | undefined
   return {
     ...historyOf(readers, definitions),
     append: (request) => router.append(request),
+    execute: (request) => router.execute(request),
+    stats: () => statistics.now(),
     find: (id) => router.find(id),
     inspect: (id, point) => (point === undefined ? router.inspect(id) : inspectAt(readers, definitions, id, point)),
     close: () => (closing ??= closeAll()),
@@ -132,6 +183,7 @@ async function writingEngine(
 
   /** The lock goes last: until then nobody else may write. */
   async function closeAll(): Promise<void> {
+    statistics.close()
     try {
       await router.close()
     } finally {

@@ -1,33 +1,68 @@
-/** Brings an entity's state back: its events, oldest first, folded. */
+/** Brings an entity's state back: from the newest snapshot that helps, the events after it, oldest first, folded. */
 import type { Definition } from '../entity/define-entity.ts'
 import { evolve, initialState } from '../entity/fold.ts'
-import { rowsAt, seqsUntil } from '../store/chain.ts'
+import type { ResolvedPoint } from '../entity/time.ts'
+import { upcast } from '../entity/upcast.ts'
+import { entryTo, rowsAt, seqsUntil } from '../store/chain.ts'
 import type { EntityRow } from '../store/commit.ts'
 import { type Head, type Link, recorded, type ShardReader } from '../store/shard-reader.ts'
-import type { Stand } from './actor.ts'
 
-const ALL = () => true
+/** An entity at one of its versions. */
+export interface Stand {
+  /** 0: there is no such entity yet */
+  readonly version: number
+  readonly seq: number
+  readonly at: number
+  readonly state: unknown
+}
+
+export const NOWHERE: Stand = { version: 0, seq: 0, at: 0, state: undefined }
+
+/** An existing entity, as it was found on disk. */
+export interface Located {
+  readonly reader: ShardReader
+  readonly entity: EntityRow
+  readonly head: Head
+}
+
+/** The newest stand up to a point that needs no folding: that of a snapshot, or of the beginning. */
+export function startBefore({ reader, entity }: Located, definition: Definition, to: ResolvedPoint): Stand {
+  const snapshot = reader.snapshot(entity.key, to, definition.version)
+  if (snapshot === null) return { ...NOWHERE, state: initialState(definition, entity.id) }
+  const { version, seq, at, state } = snapshot
+  return { version, seq, at, state: JSON.parse(state) as unknown }
+}
 
 /**
- * The entity as it stood after the last event that `keep` accepts; null if it accepts none. Yields now and then: run it
- * with `inSlices`.
+ * The entity as it stood at a point, or as it stands now; null if the point lies before its first event. Yields now and
+ * then: run it with `inSlices`.
+ * @param passed is told of every stand on the way
  * @throws KUMA_CORRUPT, KUMA_MODEL_FAILED
  */
 export function* standAt(
-  reader: ShardReader,
-  entity: EntityRow,
-  head: Head,
+  located: Located,
   definition: Definition,
-  keep: (link: Link) => boolean = ALL,
+  to?: ResolvedPoint,
+  passed?: (stand: Stand) => void,
 ): Generator<void, Stand | null> {
-  const seqs = yield* seqsUntil(reader, head.seq, keep)
-  let last: Stand | null = null
-  let state = initialState(definition, entity.id)
-  for (const rows of rowsAt(reader, entity.key, seqs, 1)) {
-    for (const row of rows) state = evolve(definition, state, recorded(row, entity, reader.shard))
-    const { version, seq, at } = rows.at(-1)!
-    last = { version, seq, at, state }
+  const { reader, entity, head } = located
+  let stand = startBefore(located, definition, to ?? { version: head.version })
+  const seqs = yield* seqsUntil(reader, entryTo(reader, entity.key, head, to), stand.version, to ? reached(to) : ALL)
+  for (const rows of rowsAt(reader, entity.key, seqs, stand.version + 1)) {
+    for (const row of rows) {
+      const { version, seq, at } = row
+      const event = upcast(definition, recorded(row, entity, reader.shard))
+      stand = { version, seq, at, state: evolve(definition, stand.state, event) }
+      passed?.(stand)
+    }
     yield
   }
-  return last
+  return stand.version === 0 ? null : stand
+}
+
+const ALL = () => true
+
+/** Does an event lie at the point, or before it? */
+export function reached({ version, at }: ResolvedPoint): (link: Pick<Link, 'version' | 'at'>) => boolean {
+  return version === undefined ? (link) => link.at <= at : (link) => link.version <= version
 }

@@ -1,62 +1,67 @@
 /**
  * An actor is the live, single writer of one entity. It keeps two stands of it: the durable one, which is all that
- * readers see, and the next one, on which appends are decided while earlier ones are still on their way to the disk.
+ * readers see, and the next one, on which appends and commands are decided while earlier ones are still on their way to
+ * the disk.
  *
- * Appends are decided one after the other, in the order of the calls. When a commit fails, the next stand falls back
- * to the durable one. An answer without an event of its own (a rejection, a known request key) rests on the next stand,
- * so it is not given before that stand is durable; if it never is, the caller gets that failure instead.
+ * They are decided one after the other, in the order of the calls. A decision that takes its time holds the mailbox:
+ * whoever comes meanwhile waits in it. When a commit fails, the next stand falls back to the durable one, and a
+ * decision that was begun before is rejected with it. An answer without an event of its own (a rejection, a known
+ * request key, a command that changes nothing) rests on the next stand, so it is not given before that stand is
+ * durable; if it never is, the caller gets that failure instead.
  */
-import type { Draft } from '../commit/batch.ts'
-import type { Lane, Pending } from '../commit/group-commit.ts'
-import type { AppendRequest, AppendResult, UncheckedEvent } from '../engine.ts'
+import { cascaded, type Lane, type Pending, type Settlement } from '../commit/lane.ts'
+import type { AppendRequest, AppendResult, ExecuteRequest, ExecuteResult, UncheckedEvent } from '../engine.ts'
+import { checkCommand, decide } from '../entity/decide.ts'
 import type { Definition } from '../entity/define-entity.ts'
-import { EMPTY_META, formatPosition, mergeMeta } from '../entity/event.ts'
-import { CREATED, deepFreeze, evolve, initialState } from '../entity/fold.ts'
-import { checkId } from '../entity/id.ts'
-import { cleanJson, type JsonObject, jsonText } from '../entity/json.ts'
-import { anything, validate } from '../entity/schema.ts'
+import { EMPTY_META, formatPosition, mergeMeta, type RecordedEvent } from '../entity/event.ts'
+import { deepFreeze } from '../entity/fold.ts'
+import { copyPlain, type JsonObject } from '../entity/json.ts'
+import { upcast } from '../entity/upcast.ts'
 import { isKumaError, KumaError } from '../errors.ts'
-import { nearest } from '../nearest.ts'
 import { keyHash, requestDigest, withKey } from '../store/request-key.ts'
-import type { ShardReader } from '../store/shard-reader.ts'
+import { recorded, type ShardReader } from '../store/shard-reader.ts'
+import { inSlices } from '../store/slices.ts'
+import { type Stand, standAt } from './activate.ts'
 import type { Definitions } from './definitions.ts'
-
-/** An entity at one of its versions. */
-export interface Stand {
-  /** 0: there is no such entity yet */
-  readonly version: number
-  readonly seq: number
-  readonly at: number
-  readonly state: unknown
-}
-
-export const NOWHERE: Stand = { version: 0, seq: 0, at: 0, state: undefined }
+import { draft } from './draft.ts'
+import { type Keyed, RequestKeys } from './request-keys.ts'
 
 /** What an actor needs around it. */
 export interface Shard {
   readonly reader: ShardReader
   readonly lane: Lane
   readonly definitions: Definitions
+  readonly traffic: Traffic
+  readonly decideTimeoutMs: number
 }
 
-/** A request key used since heads were last written: it is not in the shard's index yet. */
-interface RecentKey {
-  readonly digest: string
-  readonly stand: Stand
+/** What goes on in all actors together. */
+export interface Traffic {
+  reads: number
+  /** calls that wait for an actor to load, or for a decision */
+  waiting: number
+  deciding: number
 }
 
-/** Events of one entity recorded as one unit: so many at most, and of 4 MiB together. */
-export const GROUP_EVENTS_MAX = 4_096
-const GROUP_BYTES_MAX = 4 * 1024 * 1024
+/** Calls that may wait for one actor. */
+export const MAILBOX_MAX = 16_384
+
+type Call = () => void
 
 export class Actor {
-  /** Looked at since the last search for idle actors. */
-  used = true
+  /** Rounds of the search for idle actors since it was last used. */
+  idleRounds = 0
   private next: Stand
+  /** It was on disk before this actor was: so may be request keys of it. */
+  private readonly existed: boolean
   private last: Pending | null = null
-  private keys: Map<string, RecentKey> | null = null
-  /** May the shard's index have a request key of this entity? */
-  private keysOnDisk: boolean
+  /** made when the first request key comes */
+  private keys: RequestKeys | null = null
+  private deciding = false
+  private mailbox: Call[] | null = null
+  /** Raised when what was decided is lost. */
+  private generation = 0
+  private failure: KumaError | null = null
 
   /** @param key the entity's key in its shard, 0 while it does not exist */
   constructor(
@@ -68,12 +73,12 @@ export class Actor {
     readonly shard: Shard,
   ) {
     this.next = durable
-    this.keysOnDisk = durable.version > 0
+    this.existed = durable.version > 0
   }
 
   /** Nothing is under way, and what is on disk is enough to bring it back. */
   get canLeave(): boolean {
-    return this.next === this.durable && this.durable.seq <= this.shard.lane.flushed
+    return this.next === this.durable && !this.deciding && this.durable.seq <= this.shard.lane.flushed
   }
 
   /** So that it can leave later on. */
@@ -83,109 +88,194 @@ export class Actor {
   }
 
   append(request: AppendRequest): Promise<AppendResult> {
+    if (this.deciding) {
+      const kept = copyPlain(request) // it waits, and the caller goes on
+      return this.afterDecision(() => this.append(kept))
+    }
     try {
-      const repeated = this.recall(request)
-      if (repeated === null) return this.record(request)
-      const answer = { ...this.receipt(repeated), repeated: true }
-      if (repeated.seq <= this.durable.seq) return Promise.resolve(answer)
-      return this.whenDurable(request, (resolve) => resolve(answer))
+      const { requestKey, events } = request
+      const digest = requestKey === undefined ? '' : digestOf(events)
+      const keyed = requestKey === undefined ? null : this.recall(requestKey, digest)
+      if (keyed === null) return this.record(request, events, digest, false)
+      const answer = { ...this.receipt(keyed.stand), repeated: true } as const
+      return this.whenDurable(request, keyed.stand, () => answer)
     } catch (error) {
-      return this.whenDurable(request, (_, reject) => reject(error as Error))
+      return this.rejectWhenDurable(request, error)
     }
   }
 
-  /** The first answer to a request key, if it was used before. @throws KUMA_REQUEST_KEY_REUSED */
-  private recall({ requestKey, events }: AppendRequest): Stand | null {
-    if (requestKey === undefined) return null
-    checkId(requestKey, 'a request key')
-    const known = this.keys?.get(requestKey) ?? this.lookUp(requestKey)
-    if (known === null || known.digest === digestOf(events)) return known?.stand ?? null
-    throw new KumaError(
-      'KUMA_REQUEST_KEY_REUSED',
-      `the request key ${JSON.stringify(requestKey)} of ${this.id} was used before, with other events`,
-      { requestKey },
-      { hint: 'a request key stands for one request: take a new one' },
-    )
-  }
-
-  private lookUp(requestKey: string): RecentKey | null {
-    if (!this.keysOnDisk) return null
-    const { reader, lane } = this.shard
-    const found = reader.keyed(this.key, keyHash(this.id, requestKey), requestKey, lane.keyCommits)
-    if (found === null) return null
-    const [last] = reader.rows([found.row.seq + found.row.count - 1])
-    return { digest: found.row.digest, stand: { ...NOWHERE, version: last!.version, seq: last!.seq, at: last!.at } }
-  }
-
-  private receipt({ version, seq, at }: Stand): AppendResult {
-    return { version, position: formatPosition(this.shard.lane.shard, seq), at, repeated: false }
-  }
-
-  private record(request: AppendRequest): Promise<AppendResult> {
-    const { lane } = this.shard
-    lane.assertRoom()
-    const definition = this.admit(request)
-    const [seq, before] = [lane.nextSeq, this.next]
-    const { drafts, stand } = this.draft(request, definition)
-    const { requestKey } = request
-    const digest = requestKey === undefined ? '' : digestOf(request.events)
-    // the model's code has run: had it appended here, this request would stand on what is no longer the end of the log
-    if (lane.nextSeq !== seq || this.next !== before) throw appendedMeanwhile(this.id, drafts[0]!.type, stand.version)
-    const isNew = this.next.version === 0
-    const key = isNew ? lane.nextKey : this.key
-    const created = isNew
-      ? { key, idHash: this.idHash, id: this.id, type: definition.type, createdAt: drafts[0]!.at }
-      : null
-    const keyRow =
-      requestKey === undefined
-        ? null
-        : { seq: lane.nextSeq, hash: keyHash(this.id, requestKey), count: drafts.length, digest }
-    if (requestKey !== undefined) {
-      const first = drafts[0]!
-      drafts[0] = { ...first, meta: withKey(first.meta, { key: requestKey, count: drafts.length, digest }) }
+  execute(request: ExecuteRequest): Promise<ExecuteResult> {
+    if (this.deciding) {
+      const kept = copyPlain(request)
+      return this.afterDecision(() => this.execute(kept))
     }
+    try {
+      const { requestKey, command } = request
+      const digest = requestKey === undefined ? '' : requestDigest(['execute', command.type, command.data ?? {}])
+      const keyed = requestKey === undefined ? null : this.recall(requestKey, digest)
+      if (keyed !== null) return this.whenDurable(request, keyed.stand, () => this.repeat(keyed))
+      this.shard.lane.assertRoom()
+      return this.decide(request, this.admit(request), digest)
+    } catch (error) {
+      return this.rejectWhenDurable(request, error)
+    }
+  }
+
+  /** On the next stand. Nobody is let in before the decision is recorded, not even the model itself. */
+  private decide(request: ExecuteRequest, definition: Definition, digest: string): Promise<ExecuteResult> {
+    const { version, state } = this.next
+    const command = checkCommand(definition, request.command)
+    const about = { id: this.id, version, now: Date.now(), meta: mergeMeta(request.meta) ?? EMPTY_META }
+    let decision: ReturnType<typeof decide> | undefined
+    this.deciding = true
+    try {
+      decision = decide(definition, command, state, about)
+      return decision instanceof Promise
+        ? this.concludeLater(request, decision, digest)
+        : this.conclude(request, decision, digest)
+    } finally {
+      if (!(decision instanceof Promise)) this.letIn()
+    }
+  }
+
+  private async concludeLater(
+    request: ExecuteRequest,
+    decision: Promise<readonly UncheckedEvent[]>,
+    digest: string,
+  ): Promise<ExecuteResult> {
+    const { traffic, decideTimeoutMs, lane } = this.shard
+    const { generation } = this
+    traffic.deciding++
+    try {
+      const events = await inTime(decision, decideTimeoutMs, request.command.type)
+      // what it was decided on is not there any more
+      if (generation !== this.generation) throw cascaded(this.failure!, lane.shard)
+      return this.conclude(request, events, digest)
+    } catch (error) {
+      return this.rejectWhenDurable(request, error)
+    } finally {
+      traffic.deciding--
+      this.letIn()
+    }
+  }
+
+  private conclude(request: ExecuteRequest, events: readonly UncheckedEvent[], digest: string): Promise<ExecuteResult> {
+    if (events.length > 0) return this.record(request, events, digest, true) as Promise<ExecuteResult>
+    const stand = this.next
+    return this.whenDurable(request, stand, () => this.executed(stand, []))
+  }
+
+  private executed(stand: Stand, events: readonly RecordedEvent[]): ExecuteResult {
+    return { ...this.receipt(stand), events, state: deepFreeze(stand.state) as JsonObject }
+  }
+
+  /** The first answer to a command again, from what it recorded. */
+  private async repeat({ stand, count }: Keyed): Promise<ExecuteResult> {
+    const { reader, definitions } = this.shard
+    const definition = definitions.of(this.type!)
+    const entity = reader.find(this.id, this.idHash)!
+    const seqs = Array.from({ length: count }, (_, i) => stand.seq - count + 1 + i)
+    const events = reader.rows(seqs).map((row) => upcast(definition, recorded(row, entity, reader.shard)))
+    const then = await inSlices(standAt({ reader, entity, head: stand }, definition))
+    return { ...this.executed(then!, events), repeated: true }
+  }
+
+  private afterDecision<T>(call: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const group = { entity: key, created, version: this.next.version + 1, prev: this.next.seq, drafts, key: keyRow }
-      this.last = lane.add(group, {
-        durable: () => {
-          this.durable = stand
-          if (this.next === stand) this.last = null // it holds the whole batch
-          resolve(this.receipt(stand))
-        },
-        failed: (error) => {
-          this.fallBack(requestKey)
-          reject(withRequestKey(error, requestKey))
-        },
-      })
-      this.key = key
-      this.type = definition.type
-      this.next = stand
-      // without the state, which may be large
-      if (requestKey !== undefined) this.remember(requestKey, { digest, stand: { ...stand, state: undefined } })
+      this.mailbox ??= []
+      if (this.mailbox.length >= MAILBOX_MAX) throw overloaded(this.id)
+      this.shard.traffic.waiting++
+      this.mailbox.push(() => call().then(resolve, reject))
     })
   }
 
-  private remember(requestKey: string, recent: RecentKey): void {
-    this.keys ??= new Map()
-    for (const [key, { stand }] of this.keys) {
-      if (stand.seq > this.shard.lane.flushed) break // in order of their seqs
-      this.keys.delete(key)
-      this.keysOnDisk = true
+  /** Lets in who waits, until one of them must be waited for. */
+  private letIn(): void {
+    this.deciding = false
+    while (!this.deciding && this.mailbox !== null) {
+      const call = this.mailbox.shift()
+      if (this.mailbox.length === 0) this.mailbox = null
+      this.shard.traffic.waiting--
+      call!()
     }
-    this.keys.set(requestKey, recent)
   }
 
-  private fallBack(requestKey: string | undefined): void {
+  /** When no decision is awaited any more. */
+  settled(): Promise<void> {
+    return this.deciding ? this.afterDecision(() => this.settled()) : Promise.resolve()
+  }
+
+  private recall(requestKey: string, digest: string): Keyed | null {
+    this.keys ??= new RequestKeys(this.id, this.shard, this.existed)
+    return this.keys.recall(this.key, requestKey, digest)
+  }
+
+  private receipt({ version, seq, at }: Stand): AppendResult {
+    return { version, position: formatPosition(this.shard.lane.shard, seq), at }
+  }
+
+  private record(
+    request: AppendRequest | ExecuteRequest,
+    given: readonly UncheckedEvent[],
+    digest: string,
+    executing: boolean,
+  ): Promise<AppendResult> {
+    const { lane } = this.shard
+    lane.assertRoom()
+    const definition = this.admit(request)
+    const { id, next: before } = this
+    const { requestKey } = request
+    const [seq, key] = [lane.nextSeq, before.version === 0 ? lane.nextKey : this.key]
+    const place = { id, key, seq, before }
+    const { drafts, events, stand, snapshots } = draft(this.shard, place, definition, given, request.meta, executing)
+    // the model's code has run: had it appended here, this request would stand on what is no longer the end of the log
+    if (lane.nextSeq !== seq || this.next !== before) throw appendedMeanwhile(id, drafts[0]!.type, stand.version)
+    const { idHash } = this
+    const created = before.version === 0 ? { key, idHash, id, type: definition.type, createdAt: drafts[0]!.at } : null
+    let keyRow = null
+    if (requestKey !== undefined) {
+      const keyed = { key: requestKey, count: drafts.length, digest }
+      keyRow = { seq, hash: keyHash(id, requestKey), count: keyed.count, digest: keyed.digest }
+      drafts[0] = { ...drafts[0]!, meta: withKey(drafts[0]!.meta, keyed) }
+      // without the state, which may be large
+      this.keys!.remember(requestKey, { ...keyed, stand: { ...stand, state: undefined } })
+    }
+    return new Promise((resolve, reject) => {
+      const group = { entity: key, created, version: before.version + 1, prev: before.seq, drafts, key: keyRow }
+      const settlement = new Recording(this, stand, requestKey, events, resolve, reject)
+      this.last = lane.add(group, settlement)
+      for (const row of snapshots) lane.addSnapshot(row)
+      this.key = key
+      this.type = definition.type
+      this.next = stand
+    })
+  }
+
+  /** On disk: readers see it from now on. */
+  advance(stand: Stand, events: readonly RecordedEvent[] | null): AppendResult {
+    this.durable = stand
+    if (this.next === stand) this.last = null // it holds the whole batch
+    return events === null ? this.receipt(stand) : this.executed(stand, events)
+  }
+
+  /** What was on its way is lost. */
+  fallBack(error: KumaError, requestKey: string | undefined): void {
     this.next = this.durable
     this.last = null
-    if (requestKey !== undefined) this.keys?.delete(requestKey)
+    this.generation++
+    this.failure = error
+    if (requestKey !== undefined) this.keys!.forget(requestKey)
     if (this.durable.version > 0) return
     this.key = 0
     this.type = null
   }
 
   /** May this request be recorded on the next stand? Then by which definition. */
-  private admit({ type, newType, expectedVersion }: AppendRequest): Definition {
+  private admit({
+    type,
+    newType,
+    expectedVersion,
+  }: Pick<AppendRequest, 'type' | 'newType' | 'expectedVersion'>): Definition {
     const { version } = this.next
     if (version === 0 && newType === undefined) throw notFound(this.id)
     if (expectedVersion !== undefined && expectedVersion !== version) {
@@ -201,79 +291,29 @@ export class Actor {
     return this.shard.definitions.of(actual)
   }
 
-  /** Validates, encodes and folds the events: nothing of the actor is changed. */
-  private draft(request: AppendRequest, definition: Definition): { drafts: Draft[]; stand: Stand } {
-    const { events } = request
-    if (events.length < 1 || events.length > GROUP_EVENTS_MAX) {
-      throw tooLarge(
-        `has ${events.length} events: 1 to ${GROUP_EVENTS_MAX.toLocaleString('en')} are recorded as one unit`,
-      )
-    }
-    const { lane } = this.shard
-    const now = Date.now()
-    let seq = lane.nextSeq
-    let bytes = 0
-    let { version, at, state } =
-      this.next.version > 0 ? this.next : { ...NOWHERE, state: initialState(definition, this.id) }
-    const drafts: Draft[] = []
-    for (const event of events) {
-      version++
-      at = this.timeOf(event, version === 1 ? null : at, now)
-      const meta = mergeMeta(request.meta, event.meta)
-      const data = checkData(definition, event, version)
-      const draft = {
-        type: event.type,
-        data: jsonText(data, `data of ${event.type}`),
-        meta: meta === null ? null : jsonText(meta, 'meta'),
-        at,
-      }
-      bytes += draft.data.length + (draft.meta?.length ?? 0)
-      if (bytes > GROUP_BYTES_MAX) throw tooLarge('is larger than 4 MiB')
-      drafts.push(draft)
-      const position = formatPosition(lane.shard, seq++)
-      const recorded = {
-        type: event.type,
-        data,
-        entity: this.id,
-        entityType: definition.type,
-        version,
-        position,
-        at,
-        meta: meta ?? EMPTY_META,
-      }
-      state = evolve(definition, state, recorded)
-    }
-    return { drafts, stand: { version, seq: seq - 1, at, state } }
-  }
-
-  /** Never before the entity's last event, so that its time order is its version order whatever the clock does. */
-  private timeOf({ at }: UncheckedEvent, last: number | null, now: number): number {
-    if (at === undefined) return last === null ? now : Math.max(now, last)
-    if (Number.isSafeInteger(at) && at <= now && (last === null || at >= last)) return at
-    const problem = !Number.isSafeInteger(at)
-      ? 'is not a whole number of milliseconds'
-      : at > now
-        ? `lies ahead of now (${iso(now)})`
-        : `is earlier than its last event (${iso(last!)})`
-    const shown = Number.isFinite(at) ? iso(at) : String(at)
-    const hint = "a historical event comes after the entity's last one and before now; import in order of time"
-    throw new KumaError(
-      'KUMA_INVALID_TIME',
-      `the time ${shown} of an event of ${this.id} ${problem}`,
-      { entity: this.id, at },
-      { hint },
-    )
-  }
-
-  /** Settles with the newest batch of this actor that is under way, or at once if there is none. */
-  private whenDurable(
-    { requestKey }: AppendRequest,
-    settle: (resolve: (result: AppendResult) => void, reject: (error: Error) => void) => void,
-  ): Promise<AppendResult> {
+  /** Answers when `stand`, or all that was on its way when it was asked, is on disk. */
+  private whenDurable<T>(
+    { requestKey }: { requestKey?: string | undefined },
+    stand: Stand,
+    answer: () => T | Promise<T>,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (this.next === this.durable) return settle(resolve, reject)
+      const settle = () => {
+        try {
+          resolve(answer())
+        } catch (error) {
+          reject(error)
+        }
+      }
+      if (this.last === null || stand.seq <= this.durable.seq) return settle()
       const failed = (error: KumaError) => reject(withRequestKey(error, requestKey))
-      this.last!.settlements.push({ durable: () => settle(resolve, reject), failed })
+      this.last.settlements.push({ durable: settle, failed })
+    })
+  }
+
+  private rejectWhenDurable(request: { requestKey?: string | undefined }, error: unknown): Promise<never> {
+    return this.whenDurable(request, this.next, () => {
+      throw error
     })
   }
 
@@ -283,17 +323,39 @@ export class Actor {
   }
 }
 
-/** @throws KUMA_INVALID_EVENT, KUMA_INVALID_DATA */
-function checkData(definition: Definition, { type, data = {} }: UncheckedEvent, version: number): JsonObject {
-  checkId(type, 'an event type')
-  const schema = definition.schema(type) ?? (type === CREATED && version === 1 ? anything : undefined)
-  if (schema === undefined) {
-    const message = `${JSON.stringify(definition.type)} has no event ${JSON.stringify(type)}`
-    const meant = nearest(type, definition.events)
-    const hint = meant === undefined ? `it has ${definition.events.join(', ') || 'none'}` : `did you mean ${meant}?`
-    throw new KumaError('KUMA_INVALID_EVENT', message, { type, issues: [{ message }] }, { hint })
+/** Events of one actor on their way to the disk, and who waits for them. A class: it costs less than closures. */
+class Recording implements Settlement {
+  constructor(
+    private readonly actor: Actor,
+    private readonly stand: Stand,
+    private readonly requestKey: string | undefined,
+    /** if the caller wants them back */
+    private readonly events: readonly RecordedEvent[] | null,
+    private readonly resolve: (result: AppendResult) => void,
+    private readonly reject: (error: Error) => void,
+  ) {}
+
+  durable(): void {
+    this.resolve(this.actor.advance(this.stand, this.events))
   }
-  return cleanJson(validate(schema, type, data), `data of ${type}`)
+
+  failed(error: KumaError): void {
+    this.actor.fallBack(error, this.requestKey)
+    this.reject(withRequestKey(error, this.requestKey))
+  }
+}
+
+/** @throws KUMA_TIMEOUT */
+function inTime<T>(promise: Promise<T>, timeoutMs: number, command: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = () => {
+      const message = `the decision on ${command} took longer than ${timeoutMs} ms`
+      const hint = 'nothing was recorded; does decide wait for this same entity, or for something that never comes?'
+      reject(new KumaError('KUMA_TIMEOUT', message, { command, timeoutMs }, { hint }))
+    }
+    const timer = setTimeout(late, timeoutMs)
+    promise.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
 }
 
 /** Of what was asked for: not of who asks (`meta`), which may differ in a retry. */
@@ -312,13 +374,10 @@ function appendedMeanwhile(entity: string, type: string, version: number): KumaE
   return new KumaError('KUMA_MODEL_FAILED', message, { entity, type, version }, { hint })
 }
 
-function tooLarge(problem: string): KumaError<'KUMA_INVALID_DATA'> {
-  return new KumaError(
-    'KUMA_INVALID_DATA',
-    `the append ${problem}`,
-    { path: '' },
-    { hint: 'split it into several appends' },
-  )
+export function overloaded(id: string): KumaError<'KUMA_OVERLOADED'> {
+  const message = `${MAILBOX_MAX.toLocaleString('en')} calls wait for ${JSON.stringify(id)}`
+  const hint = 'wait for answers before calling more'
+  return new KumaError('KUMA_OVERLOADED', message, { retryAfterMs: 100 }, { hint })
 }
 
 export function notFound(id: string): KumaError<'KUMA_NOT_FOUND'> {
@@ -328,8 +387,4 @@ export function notFound(id: string): KumaError<'KUMA_NOT_FOUND'> {
 export function typeMismatch(id: string, expected: string, actual: string): KumaError<'KUMA_TYPE_MISMATCH'> {
   const message = `${id} is of type ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`
   return new KumaError('KUMA_TYPE_MISMATCH', message, { entity: id, expected, actual })
-}
-
-function iso(at: number): string {
-  return Math.abs(at) <= 8.64e15 ? new Date(at).toISOString() : String(at)
 }

@@ -4,6 +4,8 @@ import { document } from '../entity/document.ts'
 import { KumaError } from '../errors.ts'
 
 export class Definitions {
+  /** Types that had a state which JSON cannot give back: those are not kept as snapshots. */
+  readonly unfit = new Set<string>()
   private readonly byType = new Map<string, Definition>()
 
   /** @throws KUMA_INVALID_CONFIG if two share a type */
@@ -19,6 +21,15 @@ export class Definitions {
       }
       this.byType.set(found.type, found)
     }
+  }
+
+  /** Types that events are stored under, and that some definition turns into another event. */
+  get upcasts(): readonly string[] {
+    return [...this.byType.values()].flatMap(({ upcasts }) => upcasts)
+  }
+
+  find(type: string): Definition | undefined {
+    return this.byType.get(type)
   }
 
   /** @throws KUMA_UNKNOWN_TYPE */

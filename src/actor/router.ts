@@ -4,25 +4,33 @@
  */
 import type { EntitySummary, Inspected } from '../api.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
-import type { AppendRequest, AppendResult } from '../engine.ts'
+import type { AppendRequest, AppendResult, ExecuteRequest, ExecuteResult } from '../engine.ts'
 import { formatPosition } from '../entity/event.ts'
 import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
-import { KumaError } from '../errors.ts'
-import { inSlices } from '../store/chain.ts'
 import { corrupt } from '../store/manifest.ts'
 import { type Place, type Readers, storeClosed } from '../store/readers.ts'
 import type { ShardReader } from '../store/shard-reader.ts'
-import { standAt } from './activate.ts'
-import { Actor, NOWHERE, notFound, type Shard, type Stand } from './actor.ts'
+import { breathe, inSlices } from '../store/slices.ts'
+import { NOWHERE, standAt } from './activate.ts'
+import { Actor, MAILBOX_MAX, notFound, overloaded, type Shard, type Traffic } from './actor.ts'
 import type { Definitions } from './definitions.ts'
+import { snapshotOf } from './snapshot.ts'
 
-const ACTORS_MAX = 100_000
 /** How many actors are looked at for one that can leave, when a new one comes. */
 const LEAVERS_LOOKED_AT = 64
 /** And how many when the last look found nobody. */
 const LOOKED_AT_CROWDED = 2
-const MAILBOX_MAX = 65_536
+/** An actor leaves when it was idle in so many rounds of the search: after `actorIdleMs`, or a quarter more. */
+const IDLE_ROUNDS = 4
+/** Actors that such a round looks at in one turn of the event loop. */
+const IDLE_SLICE = 5_000
+
+export interface RouterOptions {
+  readonly actorsMax: number
+  readonly actorIdleMs: number
+  readonly decideTimeoutMs: number
+}
 
 interface Visit {
   run(actor: Actor): void
@@ -33,18 +41,24 @@ interface Visit {
 type Mailbox = Visit[]
 
 export class Router {
+  readonly traffic: Traffic = { reads: 0, waiting: 0, deciding: 0 }
+  /** Actors that are being brought to life. */
+  loading = 0
   private readonly actors = new Map<string, Actor | Mailbox>()
   private readonly shards: (Shard | undefined)[] = []
   private closed = false
   /** At the last look nobody could leave. */
   private crowded = false
+  private readonly idleTimer: NodeJS.Timeout
 
   constructor(
     private readonly readers: Readers,
     private readonly commits: GroupCommit,
     private readonly definitions: Definitions,
-    private readonly actorsMax = ACTORS_MAX,
-  ) {}
+    private readonly options: RouterOptions,
+  ) {
+    this.idleTimer = setInterval(() => void this.dropIdle(), options.actorIdleMs / IDLE_ROUNDS).unref()
+  }
 
   /** Entities that are held in memory. */
   get size(): number {
@@ -57,8 +71,13 @@ export class Router {
       const kept = copyPlain(request) // it waits for the actor, and the caller goes on
       return this.visit(request.id, (actor) => actor.append(kept))
     }
-    known.used = true
+    known.idleRounds = 0
     return known.append(request) // as `visit` would, without a promise around a promise
+  }
+
+  execute(request: ExecuteRequest): Promise<ExecuteResult> {
+    const kept = this.actors.get(request.id) instanceof Actor ? request : copyPlain(request)
+    return this.visit(request.id, (actor) => actor.execute(kept))
   }
 
   /** The entity as it durably stands, without bringing its actor to life. */
@@ -68,10 +87,12 @@ export class Router {
     this.assertOpen()
     const place = this.readers.place(id)
     const { reader } = await this.shard(place) // recovered: the heads on disk are the newest
-    return this.actors.has(id) ? this.visit(id, summaryOf) : findOnDisk(reader, id, place)
+    if (this.actors.has(id)) return this.visit(id, summaryOf)
+    return inSlices(findOnDisk(reader, id, place))
   }
 
   inspect(id: string): Promise<Inspected> {
+    this.traffic.reads++
     return this.visit(id, inspected)
   }
 
@@ -81,7 +102,7 @@ export class Router {
       this.assertOpen()
       const known = this.actors.get(id)
       if (known instanceof Actor) {
-        known.used = true
+        known.idleRounds = 0
         resolve(use(known))
         return
       }
@@ -101,62 +122,73 @@ export class Router {
       checkId(id)
       this.activate(id, [visit])
     } else if (known.length < MAILBOX_MAX) {
+      this.traffic.waiting++
       known.push(visit)
-    } else {
-      const details = { retryAfterMs: 100 }
-      throw new KumaError('KUMA_OVERLOADED', `${MAILBOX_MAX} calls wait for ${id} to be loaded`, details)
-    }
+    } else throw overloaded(id)
   }
 
   private activate(id: string, mailbox: Mailbox): void {
     this.actors.set(id, mailbox)
+    this.traffic.waiting++
+    this.loading++
+    const settle = (actor: Actor) => {
+      this.loaded(mailbox)
+      this.makeRoom()
+      this.actors.set(id, actor)
+      for (const visit of mailbox) visit.run(actor)
+    }
     const fail = (error: unknown) => {
+      this.loaded(mailbox)
       this.actors.delete(id)
       for (const visit of mailbox) visit.reject(error)
     }
     try {
-      const loading = this.load(id)
-      if (loading instanceof Actor) this.settle(id, mailbox, loading)
-      else loading.then((actor) => this.settle(id, mailbox, actor)).catch(fail)
+      const actor = this.load(id)
+      if (actor instanceof Actor) settle(actor)
+      else actor.then(settle).catch(fail)
     } catch (error) {
       fail(error)
     }
   }
 
-  private settle(id: string, mailbox: Mailbox, actor: Actor): void {
-    this.makeRoom()
-    this.actors.set(id, actor)
-    for (const visit of mailbox) visit.run(actor)
+  private loaded(mailbox: Mailbox): void {
+    this.loading--
+    this.traffic.waiting -= mailbox.length
   }
 
   private load(id: string): Actor | Promise<Actor> {
     const place = this.readers.place(id)
     const shard = this.shards[place.shard]
     return shard === undefined
-      ? this.shard(place).then((opened) => this.loadFrom(id, place, opened))
-      : this.loadFrom(id, place, shard)
+      ? this.shard(place).then((opened) => inSlices(this.loadFrom(id, place, opened)))
+      : inSlices(this.loadFrom(id, place, shard))
   }
 
   /** What all actors of a shard share. Opening it recovers it, if that is due. */
   private async shard({ shard }: Place): Promise<Shard> {
     const lane = await this.commits.lane(shard)
-    this.shards[shard] ??= { reader: this.readers.at(shard), lane, definitions: this.definitions }
+    const { definitions, traffic } = this
+    const { decideTimeoutMs } = this.options
+    this.shards[shard] ??= { reader: this.readers.at(shard), lane, definitions, traffic, decideTimeoutMs }
     return this.shards[shard]
   }
 
   /**
    * The head on disk is the newest: the shard was recovered when it was opened, and no actor leaves before its head is
-   * flushed.
+   * flushed. Snapshots that are missing on the way (those of a definition before this one do not count) are made.
    */
-  private loadFrom(id: string, { idHash }: Place, shard: Shard): Actor | Promise<Actor> {
-    const { reader, definitions } = shard
+  private *loadFrom(id: string, { idHash }: Place, shard: Shard): Generator<void, Actor> {
+    const { reader, definitions, lane } = shard
     const entity = reader.find(id, idHash)
     if (entity === null) return new Actor(id, idHash, 0, null, NOWHERE, shard)
     const head = reader.flushedHead(entity.key)
     if (head === null) throw corrupt(reader.path, `the head of ${JSON.stringify(id)} is missing`)
-    const live = (stand: Stand | null) => new Actor(id, idHash, entity.key, entity.type, stand ?? NOWHERE, shard)
-    const stand = inSlices(standAt(reader, entity, head, definitions.of(entity.type)))
-    return stand instanceof Promise ? stand.then(live) : live(stand)
+    const definition = definitions.of(entity.type)
+    const stand = yield* standAt({ reader, entity, head }, definition, undefined, (passed) => {
+      const row = snapshotOf(entity.key, passed, definition, definitions)
+      if (row !== null) lane.addSnapshot(row)
+    })
+    return new Actor(id, idHash, entity.key, entity.type, stand ?? NOWHERE, shard)
   }
 
   /**
@@ -166,22 +198,38 @@ export class Router {
   private makeRoom(): void {
     let looks = this.crowded ? LOOKED_AT_CROWDED : LEAVERS_LOOKED_AT
     for (const [id, actor] of this.actors) {
-      if (this.actors.size <= this.actorsMax) return
+      if (this.actors.size <= this.options.actorsMax) return
       if (looks-- === 0) {
         this.crowded = true
         return
       }
       this.actors.delete(id)
       if (actor instanceof Actor) {
-        if (actor.canLeave && !actor.used) {
+        if (actor.canLeave && actor.idleRounds > 0) {
           this.crowded = false
           continue
         }
-        actor.used = false
+        actor.idleRounds++
         actor.askForHead()
       }
       this.actors.set(id, actor)
     }
+  }
+
+  /** One round of the search for actors that nobody has used for a while. */
+  private async dropIdle(): Promise<void> {
+    let looks = 0
+    const behind = new Set<Shard>()
+    for (const [id, actor] of this.actors) {
+      if (actor instanceof Actor && ++actor.idleRounds > IDLE_ROUNDS) {
+        if (actor.canLeave) this.actors.delete(id)
+        else behind.add(actor.shard)
+      }
+      if (++looks % IDLE_SLICE === 0) await breathe()
+      if (this.closed) return
+    }
+    // their shards may be idle too: no commit would come along that carried their heads
+    for (const { lane } of behind) lane.flushHeads()
   }
 
   private assertOpen(): void {
@@ -191,10 +239,8 @@ export class Router {
   /** Takes nothing new, settles everything accepted, lets go of the files. */
   async close(): Promise<void> {
     this.closed = true
-    const loading = [...this.actors.values()].filter((actor): actor is Mailbox => Array.isArray(actor))
-    await Promise.all(
-      loading.map((mailbox) => new Promise<void>((done) => mailbox.push({ run: () => done(), reject: () => done() }))),
-    )
+    clearInterval(this.idleTimer)
+    await Promise.all(Array.from(this.actors.values(), settled))
     try {
       await this.commits.close()
     } finally {
@@ -203,11 +249,20 @@ export class Router {
   }
 }
 
+/** When an actor has been brought to life, or could not be, and everything before has been decided. */
+function settled(actor: Actor | Mailbox): Promise<void> {
+  if (actor instanceof Actor) return actor.settled()
+  return new Promise((done) => {
+    actor.push({ run: (loaded) => done(loaded.settled()), reject: () => done() })
+  })
+}
+
 function summaryOf({ id, type, durable }: Actor): EntitySummary | null {
   return durable.version === 0 ? null : { id, type: type!, version: durable.version, updatedAt: durable.at }
 }
 
-function findOnDisk(reader: ShardReader, id: string, { idHash }: Place): EntitySummary | null {
+// biome-ignore lint/correctness/useYield: one step, which waits for its turn as others do
+function* findOnDisk(reader: ShardReader, id: string, { idHash }: Place): Generator<void, EntitySummary | null> {
   const entity = reader.find(id, idHash)
   const head = entity && reader.flushedHead(entity.key)
   return entity && head && { id, type: entity.type, version: head.version, updatedAt: head.at }

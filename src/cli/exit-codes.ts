@@ -21,6 +21,7 @@ const BY_CODE: Partial<Record<KumaErrorCode, number>> = {
   KUMA_INVALID_DATA: EXIT.usage,
   KUMA_INVALID_EVENT: EXIT.usage,
   KUMA_INVALID_TIME: EXIT.usage,
+  KUMA_INVALID_COMMAND: EXIT.usage,
   KUMA_NOT_FOUND: EXIT.notFound,
   KUMA_NOT_A_STORE: EXIT.notFound,
   KUMA_CONFLICT: EXIT.conflict,
@@ -28,6 +29,8 @@ const BY_CODE: Partial<Record<KumaErrorCode, number>> = {
   KUMA_STORE_EXISTS: EXIT.conflict,
   KUMA_REQUEST_KEY_REUSED: EXIT.conflict,
   KUMA_TYPE_MISMATCH: EXIT.conflict,
+  // a conflict with the rules
+  KUMA_REJECTED: EXIT.conflict,
   KUMA_LOCKED: EXIT.busy,
   KUMA_OVERLOADED: EXIT.busy,
   KUMA_CORRUPT: EXIT.corrupt,

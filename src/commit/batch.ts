@@ -1,12 +1,15 @@
 /** What goes to a committer: the events of one shard that will be one commit. It can cross a thread. */
-import type { EventColumns, KeyRow, NewEntity } from '../store/commit.ts'
+import type { EventColumns, KeyRow, NewEntity, SnapshotRow } from '../store/commit.ts'
 
 export interface Batch {
   readonly shard: number
   readonly firstSeq: number
+  /** None in a batch that only writes what is derived. */
   readonly events: EventColumns
   readonly created: readonly NewEntity[]
   readonly keys: readonly KeyRow[]
+  /** Of events in this batch or in earlier ones. */
+  readonly snapshots: readonly SnapshotRow[]
   /** Someone waits for heads to be on disk: begin to write them. */
   readonly sweep: boolean
 }
@@ -39,8 +42,9 @@ export class OpenBatch {
   count = 0
   /** about, in memory and on disk */
   bytes = 0
+  readonly snapshots: SnapshotRow[] = []
   private readonly numbers: number[] = []
-  private readonly texts: string[] = []
+  private text = ''
   private readonly created: NewEntity[] = []
   private readonly keys: KeyRow[] = []
 
@@ -53,23 +57,26 @@ export class OpenBatch {
     return this.firstSeq + this.count
   }
 
-  add(group: Group): void {
-    let { prev, version } = group
-    if (group.created !== null) this.created.push(group.created)
-    if (group.key !== null) this.keys.push(group.key)
-    for (const { type, data, meta, at } of group.drafts) {
-      this.numbers.push(group.entity, version++, prev, at, type.length, data.length, meta === null ? -1 : meta.length)
-      this.texts.push(type, data)
-      if (meta !== null) this.texts.push(meta)
-      prev = this.nextSeq
+  add({ entity, created, version, prev, drafts, key }: Group): void {
+    if (created !== null) this.created.push(created)
+    if (key !== null) this.keys.push(key)
+    let before = prev
+    for (let i = 0; i < drafts.length; i++) {
+      const { type, data, meta, at } = drafts[i]!
+      const metaLength = meta === null ? -1 : meta.length
+      this.numbers.push(entity, version + i, before, at, type.length, data.length, metaLength)
+      this.text += type
+      this.text += data
+      if (meta !== null) this.text += meta
+      before = this.nextSeq
       this.count++
     }
   }
 
   close(sweep: boolean): Batch {
-    const { shard, firstSeq, count, created, keys } = this
-    const events = { count, numbers: new Float64Array(this.numbers), text: this.texts.join('') }
-    return { shard, firstSeq, events, created, keys, sweep }
+    const { shard, firstSeq, count, created, keys, snapshots } = this
+    const events = { count, numbers: new Float64Array(this.numbers), text: this.text }
+    return { shard, firstSeq, events, created, keys, snapshots, sweep }
   }
 }
 

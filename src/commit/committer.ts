@@ -18,15 +18,23 @@ export interface ShardEnd {
   readonly keyCommits: number
 }
 
+/** What became of a batch. */
+export interface Committed {
+  /** Heads and request keys are on disk up to this seq. */
+  readonly flushed: number
+  /** How long it took to prepare and write it, fsync included. */
+  readonly ms: number
+}
+
 export interface Committer {
   /** Opens a shard for writing and recovers it. */
   open(shard: number): Promise<ShardEnd>
   /**
-   * Resolves when the batch is on disk, with the seq up to which heads are. In the order of the calls, and a batch that
-   * does not follow on the shard's last is refused.
+   * Resolves when the batch is on disk. In the order of the calls, and a batch that does not follow on the shard's last
+   * is refused. One without events only writes what is derived: its snapshots, and with `sweep` all heads that wait.
    * @throws KUMA_DISK_FULL, KUMA_INDETERMINATE, KUMA_POISONED, KUMA_LOCKED
    */
-  commit(batch: Batch): Promise<number>
+  commit(batch: Batch): Promise<Committed>
   /** Writes what was put off and lets go of all files. */
   close(): Promise<void>
 }
@@ -50,7 +58,8 @@ export class ShardWriters {
     return { lastSeq: tip.lastSeq, lastKey, flushed, keyCommits }
   }
 
-  commit(batch: Batch): number {
+  commit(batch: Batch): Committed {
+    const begun = performance.now()
     const writer = this.writers.get(batch.shard)
     if (writer === undefined) throw new KumaError('KUMA_INTERNAL', `shard ${batch.shard} is not open`, {})
     writer.assertSound()
@@ -58,9 +67,14 @@ export class ShardWriters {
       // a batch before it failed, so this one must not be recorded either
       throw new KumaError('KUMA_INTERNAL', `event ${batch.firstSeq} does not follow on shard ${batch.shard}`, {})
     }
-    writer.apply(prepare(batch, writer))
-    if (batch.sweep) writer.sweep()
-    return writer.flushed
+    if (batch.events.count > 0) {
+      writer.apply(prepare(batch, writer))
+      if (batch.sweep) writer.sweep()
+    } else {
+      if (batch.snapshots.length > 0) writer.addSnapshots(batch.snapshots)
+      if (batch.sweep) writer.flush()
+    }
+    return { flushed: writer.flushed, ms: performance.now() - begun }
   }
 
   /** What may take a moment, and is best done after the commit was acknowledged. */
@@ -94,7 +108,7 @@ export class InlineCommitter implements Committer {
     return this.writers.open(shard)
   }
 
-  async commit(batch: Batch): Promise<number> {
+  async commit(batch: Batch): Promise<Committed> {
     this.writers.checkpoint(batch.shard) // of the commits before
     return this.writers.commit(batch)
   }

@@ -7,7 +7,7 @@ import { crc32 } from 'node:zlib'
 import { COLUMNS, type Commit, type EntityRow, type EventColumns } from '../store/commit.ts'
 import { entityCrc } from '../store/entity-row.ts'
 import { ABSENT, ROW_HEAD_BYTES, writeRowHead } from '../store/row.ts'
-import { contentOf, headOf, leafOf, SALT_BYTES } from '../store/seal.ts'
+import { contentOf, headOf, leafOf, leafOfBytes, SALT_BYTES } from '../store/seal.ts'
 import type { ShardWriter } from '../store/shard-writer.ts'
 import type { Batch } from './batch.ts'
 
@@ -22,7 +22,7 @@ export function prepare(batch: Batch, writer: ShardWriter): Commit {
     return { ...salted, crc: entityCrc(salted) }
   })
   const rows = encodeRows(events, firstSeq)
-  const content = contentOf(leavesOf(rows, events, entities, writer))
+  const content = contentOf(leavesOf(rows, entities, writer))
   const sealed = {
     id: tip.commitId + 1,
     firstSeq,
@@ -37,30 +37,47 @@ export function prepare(batch: Batch, writer: ShardWriter): Commit {
     epoch: tip.epoch,
     previous: tip.head,
     events,
-    crcs: crcsOf(rows),
+    crcs: rows.crcs,
     entities,
     keys: batch.keys,
+    snapshots: batch.snapshots,
     content,
     head,
   }
 }
 
-/** All rows of a batch in one buffer: row i lies between ends[i - 1] and ends[i]. */
+/** Rows of one entity that follow on each other. */
+interface Run {
+  readonly entity: number
+  readonly start: number
+  end: number
+}
+
+/** All rows of a batch in one buffer. Before each run there is room for a salt, so that most leaves are one piece. */
 interface EncodedRows {
   readonly bytes: Buffer
-  readonly ends: Uint32Array
+  readonly crcs: Uint32Array
+  readonly runs: readonly Run[]
 }
 
 function encodeRows({ count, numbers, text }: EventColumns, firstSeq: number): EncodedRows {
   const textBytes = Buffer.byteLength(text)
   const ascii = textBytes === text.length // then lengths in bytes are those in characters
-  const bytes = Buffer.allocUnsafe(count * ROW_HEAD_BYTES + textBytes)
+  const bytes = Buffer.allocUnsafe(count * (SALT_BYTES + ROW_HEAD_BYTES) + textBytes)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const ends = new Uint32Array(count)
+  const crcs = new Uint32Array(count)
+  const runs: Run[] = []
   const size = (start: number, end: number) => (ascii ? end - start : Buffer.byteLength(text.slice(start, end)))
+  let run: Run | undefined
   let [offset, start] = [0, 0]
   for (let i = 0; i < count; i++) {
     const c = i * COLUMNS
+    const entity = numbers[c]!
+    if (run?.entity !== entity) {
+      offset += SALT_BYTES
+      run = { entity, start: offset, end: offset }
+      runs.push(run)
+    }
     const dataStart = start + numbers[c + 4]!
     const metaStart = dataStart + numbers[c + 5]!
     const absent = numbers[c + 6]! < 0
@@ -69,7 +86,7 @@ function encodeRows({ count, numbers, text }: EventColumns, firstSeq: number): E
       view,
       offset,
       firstSeq + i,
-      numbers[c]!,
+      entity,
       numbers[c + 1]!,
       numbers[c + 2]!,
       numbers[c + 3]!,
@@ -77,46 +94,39 @@ function encodeRows({ count, numbers, text }: EventColumns, firstSeq: number): E
       size(dataStart, metaStart),
       absent ? ABSENT : size(metaStart, end),
     )
+    const rowStart = offset
     offset += ROW_HEAD_BYTES
     offset += bytes.write(text.slice(start, end), offset, ascii ? 'latin1' : 'utf8')
-    ends[i] = offset
+    crcs[i] = crc32(bytes.subarray(rowStart, offset))
+    run.end = offset
     start = end
   }
-  return { bytes, ends }
-}
-
-function crcsOf({ bytes, ends }: EncodedRows): Uint32Array {
-  const crcs = new Uint32Array(ends.length)
-  let start = 0
-  for (let i = 0; i < ends.length; i++) {
-    crcs[i] = crc32(bytes.subarray(start, ends[i]))
-    start = ends[i]!
-  }
-  return crcs
+  return { bytes, crcs, runs }
 }
 
 /** One leaf for each entity, in the order of their first rows. */
-function leavesOf(
-  { bytes, ends }: EncodedRows,
-  { count, numbers }: EventColumns,
-  created: readonly EntityRow[],
-  writer: ShardWriter,
-): string[] {
-  const parts = new Map<number, Uint8Array[]>()
-  let start = 0
-  for (let i = 0; i < count; ) {
-    const entity = numbers[i * COLUMNS]!
-    while (++i < count && numbers[i * COLUMNS] === entity); // rows that follow on each other are one part
-    const end = ends[i - 1]!
-    const part = bytes.subarray(start, end)
-    const known = parts.get(entity)
-    if (known === undefined) parts.set(entity, [part])
-    else known.push(part)
-    start = end
-  }
+function leavesOf({ bytes, runs }: EncodedRows, created: readonly EntityRow[], writer: ShardWriter): string[] {
   const fresh = new Map(created.map((entity) => [entity.key, entity]))
-  return Array.from(parts, ([entity, rows]) => {
-    const row = fresh.get(entity)
-    return row === undefined ? leafOf(writer.salts.of(entity), rows, null) : leafOf(row.salt, rows, row)
+  const runsOf = new Map<number, Run | Run[]>()
+  for (const run of runs) {
+    const known = runsOf.get(run.entity)
+    if (known === undefined) runsOf.set(run.entity, run)
+    else if (Array.isArray(known)) known.push(run)
+    else runsOf.set(run.entity, [known, run])
+  }
+  return Array.from(runsOf, ([entity, known]) => {
+    const row = fresh.get(entity) ?? null
+    const salt = row?.salt ?? writer.salts.of(entity)
+    if (row === null && !Array.isArray(known)) {
+      const start = known.start - SALT_BYTES
+      bytes.set(salt, start)
+      return leafOfBytes(bytes.subarray(start, known.end))
+    }
+    const rows = Array.isArray(known) ? known : [known]
+    return leafOf(
+      salt,
+      rows.map(({ start, end }) => bytes.subarray(start, end)),
+      row,
+    )
   })
 }

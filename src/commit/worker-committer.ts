@@ -7,7 +7,7 @@ import { fromWire, KumaError } from '../errors.ts'
 import { loadDriver } from '../store/driver.ts'
 import type { Manifest } from '../store/manifest.ts'
 import type { Batch } from './batch.ts'
-import type { Committer, ShardEnd } from './committer.ts'
+import type { Committed, Committer, ShardEnd } from './committer.ts'
 import { StayAwake } from './stay-awake.ts'
 import type { Answer, Request } from './worker.ts'
 
@@ -19,40 +19,50 @@ interface Waiting {
 /** A commit on a fast disk. */
 const QUICK_MS = 0.3
 
+/** The thread starts with the first request: a committer whose shards nobody uses costs nothing. */
 export class WorkerCommitter implements Committer {
-  private readonly worker: Worker
+  private worker: Worker | null = null
+  private exited: Promise<void> = Promise.resolve()
   /** Answers come in the order of the requests. */
   private waiting: Waiting[] = []
   private ended: string | null = null
-  private readonly exited: Promise<void>
   /** Only for a single commit: while there are more, there is other work to do. Not on a slow disk: it would not help. */
   private readonly awake = new StayAwake(QUICK_MS, () => this.waiting.length === 1)
   private quick = true
   private askedAt = 0
 
-  constructor(directory: string, manifest: Manifest) {
+  constructor(
+    private readonly directory: string,
+    private readonly manifest: Manifest,
+  ) {
     loadDriver() // native code must be loaded by the main thread before any other
-    this.worker = new Worker(workerFile(), { workerData: { directory, manifest }, execArgv: [] })
-    this.worker.unref() // an idle store does not keep a program alive; one with work does
-    this.worker.on('message', (answer: Answer) => this.settle(answer))
-    this.worker.on('error', (error: Error) => this.end(error.message))
+  }
+
+  private start(): Worker {
+    const { directory, manifest } = this
+    const worker = new Worker(workerFile(), { workerData: { directory, manifest }, execArgv: [] })
+    worker.unref() // an idle store does not keep a program alive; one with work does
+    worker.on('message', (answer: Answer) => this.settle(answer))
+    worker.on('error', (error: Error) => this.end(error.message))
     this.exited = new Promise((resolve) => {
-      this.worker.on('exit', () => {
+      worker.on('exit', () => {
         this.end('it has ended')
         resolve()
       })
     })
+    return worker
   }
 
   open(shard: number): Promise<ShardEnd> {
     return this.request({ open: shard })
   }
 
-  commit(batch: Batch): Promise<number> {
+  commit(batch: Batch): Promise<Committed> {
     return this.request({ commit: batch })
   }
 
   async close(): Promise<void> {
+    if (this.worker === null) return
     const closed = this.request({ close: true })
     try {
       await closed
@@ -64,10 +74,12 @@ export class WorkerCommitter implements Committer {
 
   private request<T>(request: Request): Promise<T> {
     if (this.ended !== null) return Promise.reject(lost(this.ended))
+    this.worker ??= this.start()
+    const { worker } = this
     return new Promise((resolve, reject) => {
       const alone = this.waiting.push({ resolve, reject }) === 1
-      if (alone) this.worker.ref()
-      this.worker.postMessage(request)
+      if (alone) worker.ref()
+      worker.postMessage(request)
       if (!alone) return
       this.askedAt = performance.now()
       if (this.quick) this.awake.begin()
@@ -77,7 +89,7 @@ export class WorkerCommitter implements Committer {
   private settle(answer: Answer): void {
     const waiting = this.waiting.shift()
     if (this.waiting.length === 0) {
-      this.worker.unref()
+      this.worker?.unref()
       this.quick = performance.now() - this.askedAt < QUICK_MS
     }
     if ('error' in answer) waiting?.reject(fromWire(answer.error))

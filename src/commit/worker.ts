@@ -3,11 +3,11 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { toWire, type WireError } from '../errors.ts'
 import type { Manifest } from '../store/manifest.ts'
 import type { Batch } from './batch.ts'
-import { type ShardEnd, ShardWriters } from './committer.ts'
+import { type Committed, type ShardEnd, ShardWriters } from './committer.ts'
 import { StayAwake } from './stay-awake.ts'
 
 export type Request = { open: number } | { commit: Batch } | { close: true }
-export type Answer = { value: ShardEnd | number | null } | { error: WireError }
+export type Answer = { value: ShardEnd | Committed | null } | { error: WireError }
 
 const { directory, manifest } = workerData as { directory: string; manifest: Manifest }
 const writers = new ShardWriters(directory, manifest)

@@ -1,101 +1,59 @@
 /**
- * A definition says what an entity is: the events it knows and how each one changes its state. It is pure, without I/O
- * and safe to import anywhere.
+ * A definition says what an entity is: the events it knows and how each one changes its state, and the commands it
+ * takes. It is pure, without I/O and safe to import anywhere.
  *
- * It is made in two steps, `defineEntity({...}).evolve({...})`, because one call cannot infer a state that is a union
+ * It is made in steps, `defineEntity({...}).evolve({...})`, because one call cannot infer a state that is a union
  * together with the events: TypeScript would need explicit generics, which lose the literal names.
  */
-
-import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { KumaError } from '../errors.ts'
+import { type Command, type DecideHandlers, type Decider, withDeciders } from './decide.ts'
 import type { Event, NewEvent } from './event.ts'
-import { deepFreeze } from './fold.ts'
+import type { AllIn, AllOut, EventsOut, Facts, JsonSafe, Out } from './facts.ts'
+import { type CheckedEvolve, deepFreeze, type EvolveHandlers } from './fold.ts'
+import { type Given, given } from './given.ts'
 import { checkId } from './id.ts'
-import { anything, type Schema, type Schemas } from './schema.ts'
+import { malformed } from './model.ts'
+import { anything, isUnion, type Schema, type Schemas } from './schema.ts'
+import { type StoredEvent, type Upcasted, type Upcaster, withUpcasters } from './upcast.ts'
 
-/** What a definition knows, by name. Hovering a definition shows this. */
-export interface Facts {
-  type: string
-  // biome-ignore-start lint/suspicious/noExplicitAny: each definition says what these are
-  state: any
-  /** data as it is stored and folded */
-  events: any
-  /** data as it is appended (differs where a schema has defaults or transforms) */
-  input: any
-  // biome-ignore-end lint/suspicious/noExplicitAny: each definition says what these are
-}
-
-/** What JSON cannot give back (Date, Map, bigint, functions) turns into a sentence that the compiler prints. Looks four levels deep. */
-export type JsonSafe<T, Depth extends 0[] = []> = 0 extends 1 & T
-  ? T
-  : Depth['length'] extends 4
-    ? T
-    : T extends string | number | boolean | null | undefined
-      ? T
-      : T extends
-            | Date
-            | bigint
-            | symbol
-            | ((...args: never) => unknown)
-            | ReadonlyMap<unknown, unknown>
-            | ReadonlySet<unknown>
-        ? 'Kuma stores JSON: give this field as a string, number, boolean, array or plain object'
-        : T extends object
-          ? { [K in keyof T]: JsonSafe<T[K], [...Depth, 0]> }
-          : T
-
-type In<S> = S extends StandardSchemaV1<infer I, infer _> ? I : never
-type Out<S> = S extends StandardSchemaV1<infer _, infer O> ? O : never
-type Simplify<T> = { [K in keyof T]: T[K] } & unknown
-type AllKeys<S> = S extends unknown ? keyof S : never
-type Extra<R, S> = R extends unknown ? Exclude<keyof R, AllKeys<S>> & string : never
-
-type EventsOut<E, S> = 'Created' extends keyof E
-  ? { [K in keyof E]: Out<E[K]> }
-  : Simplify<{ Created: Partial<S> } & { [K in keyof E]: Out<E[K]> }>
-// conditional only so that editors print the result and not the alias
-type AllIn<E> = E extends unknown ? { [K in keyof E]: In<E[K]> } : never
-
-export type EvolveHandlers<F extends Facts> = {
-  [K in keyof F['events'] & string]: (state: F['state'], data: F['events'][K], event: Event<F, K>) => F['state']
-}
-
-/** Catches what TypeScript lets through: an unknown field in a returned state, a handler for an unknown event. */
-type CheckedEvolve<H, F extends Facts> = {
-  [K in keyof H]: K extends keyof F['events']
-    ? H[K] extends (...args: never) => infer R
-      ? R extends PromiseLike<unknown>
-        ? 'evolve is synchronous: it may not return a promise'
-        : [Extra<R, F['state']>] extends [never]
-          ? unknown
-          : `the state has no field '${Extra<R, F['state']>}'`
-      : unknown
-    : `there is no event '${K & string}'`
-}
+const SNAPSHOT_EVERY = 1_000
 
 /** The first half of a definition: names and shapes. `.evolve()` makes it whole. */
-export interface EntityShape<F extends Facts, Declared extends string> {
+export interface EntityShape<F extends Facts, Declared extends string, C> {
   readonly type: F['type']
-  evolve<H extends { [K in Declared]: EvolveHandlers<F>[K] }>(handlers: H & CheckedEvolve<H, F>): EntityDefinition<F>
+  evolve<H extends { [K in Declared]: EvolveHandlers<F>[K] }>(handlers: H & CheckedEvolve<H, F>): EntityDefinition<F, C>
 }
 
-/** A whole definition. */
+/** A whole definition. It never changes: each step gives a new one. */
 // biome-ignore lint/suspicious/noExplicitAny: a definition of any entity
-export interface EntityDefinition<F extends Facts = any> {
+export interface EntityDefinition<F extends Facts = any, C = any> {
   readonly type: F['type']
+  /**
+   * The rules: a state and a command in, events out. A handler that throws rejects the command; it may be async, and
+   * the entity waits for it.
+   */
+  decide(handlers: DecideHandlers<F, C>): EntityDefinition<F, C>
+  /** Old events, by the type they are stored under, one new event for each. */
+  upcast(handlers: { readonly [storedType: string]: (event: StoredEvent) => Upcasted<F> }): EntityDefinition<F, C>
+  /** Tests without I/O: `await Account.given([...]).when(command)`. */
+  given(events: readonly NewEvent<F>[]): Given<F>
   readonly '~facts': F
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a definition of any entity
-export type AnyEntityDefinition = EntityDefinition<any>
+export type AnyEntityDefinition = EntityDefinition<any, any>
 export type FactsFrom<D extends AnyEntityDefinition> = D['~facts']
 export type StateOf<D extends AnyEntityDefinition> = FactsFrom<D>['state']
 export type EventOf<D extends AnyEntityDefinition> = Event<FactsFrom<D>>
 export type NewEventOf<D extends AnyEntityDefinition> = NewEvent<FactsFrom<D>>
+export type CommandOf<D extends AnyEntityDefinition> = Command<FactsFrom<D>>
 
 /** What a definition holds at run time, behind its public type. */
 export interface Definition {
   readonly type: string
+  /** Snapshots of another version are of no use. */
+  readonly version: number
+  readonly snapshotEvery: number
   /** a state, or a function from an id to one */
   readonly initial: unknown
   /** the schema of an event, undefined for an event that is not declared */
@@ -103,6 +61,14 @@ export interface Definition {
   handler(event: string): Handler | undefined
   /** those that are declared */
   readonly events: readonly string[]
+  /** the schema of a command, undefined for a command that is not declared */
+  command(name: string): Schema | undefined
+  decider(command: string): Decider | undefined
+  /** those that are declared */
+  readonly commands: readonly string[]
+  upcaster(storedType: string): Upcaster | undefined
+  /** the stored types that have an upcaster */
+  readonly upcasts: readonly string[]
 }
 
 export type Handler = (state: unknown, data: unknown, event: unknown) => unknown
@@ -123,60 +89,110 @@ export function definitionOf(definition: AnyEntityDefinition): Definition {
   )
 }
 
-export function asPublic<F extends Facts>(definition: Definition): EntityDefinition<F> {
-  return Object.freeze({ type: definition.type, [parts]: definition }) as unknown as EntityDefinition<F>
+type Step = 'decide' | 'upcast'
+
+/** @param taken the steps that led to it, each of which is taken once */
+export function asPublic<F extends Facts, C>(
+  definition: Definition,
+  taken: readonly Step[] = [],
+): EntityDefinition<F, C> {
+  const { type } = definition
+  const take = (step: Step, next: (definition: Definition) => Definition) => {
+    if (taken.includes(step)) throw malformed(type, `has its .${step}({...}) already`, `say all of it in one .${step}`)
+    return asPublic<F, C>(next(definition), [...taken, step])
+  }
+  const face: Omit<EntityDefinition<F, C>, '~facts'> & { readonly [parts]: Definition } = {
+    type,
+    decide: (handlers) => take('decide', (before) => withDeciders(before, handlers)),
+    upcast: (handlers) => take('upcast', (before) => withUpcasters(before, handlers)),
+    given: (events) => given<F>(definition, events),
+    [parts]: definition,
+  }
+  return Object.freeze(face) as unknown as EntityDefinition<F, C>
 }
 
 /**
- * Names an entity type, its first state and its events; `.evolve({...})` then says how each event changes the state.
+ * Names an entity type, its first state, its events and the commands it takes; `.evolve({...})` then says how each event
+ * changes the state, and `.decide({...})` what comes of each command.
  *
  * `Created` is version 1 of every entity that `spawn` makes. Declare it among the events to give it data of its own;
  * otherwise its data is a part of the state, laid over `initial`.
  * @throws KUMA_INVALID_ID, KUMA_INVALID_CONFIG
  */
-export function defineEntity<const T extends string, S extends object, E extends Schemas>(shape: {
+export function defineEntity<
+  const T extends string,
+  S extends object,
+  E extends Schemas,
+  C extends Schemas = Record<never, never>,
+>(shape: {
   readonly type: T
+  /** Raise it when `evolve` changes: snapshots of another version are ignored. Default: 1. */
+  readonly version?: number | undefined
   readonly initial: S | ((id: string) => S)
   readonly events: E & {
     // biome-ignore lint/suspicious/noExplicitAny: whatever the schema takes
     [K in keyof E]: [Out<E[K]>] extends [JsonSafe<Out<E[K]>>] ? unknown : Schema<any, JsonSafe<Out<E[K]>>>
   }
-}): EntityShape<{ type: T; state: S; events: EventsOut<E, S>; input: AllIn<E> }, keyof E & string> {
-  const { type, initial, events } = shape
+  readonly commands?: C | undefined
+  /** How many events lie between two snapshots at most. Default: 1,000. */
+  readonly snapshotEvery?: number | undefined
+}): EntityShape<
+  { type: T; state: S; events: EventsOut<E, S>; input: AllIn<E>; commands: AllIn<C> },
+  keyof E & string,
+  AllOut<C>
+> {
+  const { type, version = 1, initial, events, commands = {}, snapshotEvery = SNAPSHOT_EVERY } = shape
   checkId(type, 'an entity type')
+  checkCount(type, 'version', version)
+  checkCount(type, 'snapshotEvery', snapshotEvery)
   if (typeof initial !== 'function' && !(typeof initial === 'object' && initial !== null)) {
     throw malformed(type, 'needs an `initial` state')
   }
   // all entities begin with this one object: an evolve that writes to it would change the others
   if (typeof initial === 'object') deepFreeze(initial)
-  if (typeof events !== 'object' || events === null) throw malformed(type, 'needs `events`')
-  for (const event of Object.keys(events)) {
-    checkId(event, 'an event type')
-    if (typeof events[event]?.['~standard']?.validate !== 'function') {
-      throw malformed(type, `declares ${event} without a schema: use kuma.type<...>() or any Standard Schema`)
-    }
-  }
+  // Maps, since an event or a command may be called `constructor`
+  const schemas = checkSchemas(type, events, 'events', 'an event type')
+  const declared = checkSchemas(type, commands, 'commands', 'a command')
   return {
     type,
     evolve: (given) => {
-      // Maps, since an event may be called `constructor`
       const handlers = new Map(Object.entries((given ?? {}) as Record<string, Handler>))
-      const schemas = new Map<string, Schema>(Object.entries(events))
       for (const event of schemas.keys()) {
         if (typeof handlers.get(event) !== 'function') throw malformed(type, `has no evolve handler for ${event}`)
       }
       return asPublic({
         type,
+        version,
+        snapshotEvery,
         initial,
         // the events of `kuma.union` have no schema at run time: those with a handler are declared
         schema: (event) => schemas.get(event) ?? (handlers.has(event) ? anything : undefined),
         handler: (event) => handlers.get(event),
         events: [...handlers.keys()],
+        // nor have its commands: which of them there are `.decide` tells
+        command: (name) => declared.get(name) ?? (isUnion(commands) ? anything : undefined),
+        decider: () => undefined,
+        commands: [...declared.keys()],
+        upcaster: () => undefined,
+        upcasts: [],
       })
     },
   }
 }
 
-function malformed(type: string, problem: string): KumaError<'KUMA_INVALID_CONFIG'> {
-  return new KumaError('KUMA_INVALID_CONFIG', `the definition of ${JSON.stringify(type)} ${problem}`, { path: null })
+function checkCount(type: string, name: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 1) return
+  throw malformed(type, `has ${JSON.stringify(value)} as its \`${name}\`: it must be a whole number from 1 on`)
+}
+
+/** What is declared, by name. */
+function checkSchemas(type: string, schemas: Schemas, field: string, what: string): Map<string, Schema> {
+  if (typeof schemas !== 'object' || schemas === null) throw malformed(type, `needs \`${field}\``)
+  const declared = new Map(Object.entries(schemas))
+  for (const [name, schema] of declared) {
+    checkId(name, what)
+    if (typeof schema?.['~standard']?.validate === 'function') continue
+    throw malformed(type, `declares ${name} without a schema: use kuma.type<...>() or any Standard Schema`)
+  }
+  return declared
 }

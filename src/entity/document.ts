@@ -4,7 +4,10 @@
  */
 import { asPublic, type EntityDefinition } from './define-entity.ts'
 import type { JsonObject } from './json.ts'
+import { malformed } from './model.ts'
 import { anything } from './schema.ts'
+
+type None = Record<never, never>
 
 /** What is known of an entity whose definition is not at hand. */
 export interface AnyFacts {
@@ -12,18 +15,35 @@ export interface AnyFacts {
   state: JsonObject
   events: { [type: string]: JsonObject }
   input: { [type: string]: JsonObject }
+  commands: None
 }
 
 export const DOCUMENT = 'document'
 
 /** The built-in type: each event's data is merged into the state (RFC 7396). */
-export const document: EntityDefinition<AnyFacts & { type: 'document' }> = asPublic({
-  type: DOCUMENT,
-  initial: Object.freeze({}),
-  // a document knows every event, `Created` too, and folds all of them alike
-  schema: () => anything,
-  events: [],
-  handler: () => mergePatch,
+export const document: EntityDefinition<AnyFacts & { type: 'document' }, None> = Object.freeze({
+  ...asPublic<AnyFacts & { type: 'document' }, None>({
+    type: DOCUMENT,
+    version: 1,
+    snapshotEvery: 1_000,
+    initial: Object.freeze({}),
+    // a document knows every event, `Created` too, and folds all of them alike
+    schema: () => anything,
+    events: [],
+    handler: () => mergePatch,
+    command: () => undefined,
+    decider: () => undefined,
+    commands: [],
+    upcaster: () => undefined,
+    upcasts: [],
+  }),
+  upcast: () => {
+    throw malformed(
+      DOCUMENT,
+      'is built in: every event is folded as it was recorded',
+      'define an entity type of your own',
+    )
+  },
 })
 
 /** RFC 7396, section 2, without changing `target`. */

@@ -1,7 +1,7 @@
 /** An event, before and after it is recorded, and the meta that says who, why and from where. */
 
 import { KumaError } from '../errors.ts'
-import type { Facts } from './define-entity.ts'
+import type { Facts } from './facts.ts'
 import { cleanJson, type Json, type JsonObject } from './json.ts'
 
 /** Where an event stands in the store, as a token `SSS:seq`. Print it, keep it, give it back. */

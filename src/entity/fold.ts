@@ -1,20 +1,33 @@
 /** State is the fold of an entity's events. Here is the one place that calls a user's `evolve` and judges its answer. */
-import { isKumaError, KumaError } from '../errors.ts'
 import type { Definition } from './define-entity.ts'
-import type { RecordedEvent } from './event.ts'
+import type { Event, RecordedEvent } from './event.ts'
+import type { Extra, Facts } from './facts.ts'
+import { type About, callModel, describe, modelFailed, type Part } from './model.ts'
 
 export const CREATED = 'Created'
+
+export type EvolveHandlers<F extends Facts> = {
+  [K in keyof F['events'] & string]: (state: F['state'], data: F['events'][K], event: Event<F, K>) => F['state']
+}
+
+/** Catches what TypeScript lets through: an unknown field in a returned state, a handler for an unknown event. */
+export type CheckedEvolve<H, F extends Facts> = {
+  [K in keyof H]: K extends keyof F['events']
+    ? H[K] extends (...args: never) => infer R
+      ? R extends PromiseLike<unknown>
+        ? 'evolve is synchronous: it may not return a promise'
+        : [Extra<R, F['state']>] extends [never]
+          ? unknown
+          : `the state has no field '${Extra<R, F['state']>}'`
+      : unknown
+    : `there is no event '${K & string}'`
+}
 
 /** The state before the first event. */
 export function initialState(definition: Definition, id: string): unknown {
   const { initial } = definition
   if (typeof initial !== 'function') return initial
-  const about = { entity: id, type: 'initial', version: 0 }
-  return checkState(
-    definition,
-    about,
-    call(definition, about, () => initial(id) as unknown),
-  )
+  return stateOf(definition, 'initial', { entity: id, type: 'initial', version: 0 }, () => initial(id) as unknown)
 }
 
 /**
@@ -23,45 +36,15 @@ export function initialState(definition: Definition, id: string): unknown {
  */
 export function evolve(definition: Definition, state: unknown, event: RecordedEvent): unknown {
   const handler = definition.handler(event.type)
-  if (handler !== undefined) {
-    return checkState(
-      definition,
-      event,
-      call(definition, event, () => handler(state, event.data, event)),
-    )
-  }
+  if (handler !== undefined) return stateOf(definition, 'evolve', event, () => handler(state, event.data, event))
   if (event.type === CREATED) return { ...(state as object), ...event.data }
-  throw failed(definition, event, `has no evolve handler for it`, undefined)
+  throw modelFailed(definition, 'evolve', event, 'has no evolve handler for it')
 }
 
-type About = Pick<RecordedEvent, 'entity' | 'type' | 'version'>
-
-function call(definition: Definition, about: About, run: () => unknown): unknown {
-  try {
-    return run()
-  } catch (cause) {
-    if (isKumaError(cause)) throw cause
-    throw failed(definition, about, `threw: ${cause instanceof Error ? cause.message : String(cause)}`, cause)
-  }
-}
-
-function checkState(definition: Definition, about: About, state: unknown): unknown {
-  if (typeof state === 'object' && state !== null) {
-    if (typeof (state as { then?: unknown }).then !== 'function') return state
-    if (state instanceof Promise) state.catch(() => {}) // its outcome must not end the process
-    throw failed(definition, about, 'returned a promise: evolve is synchronous', undefined)
-  }
-  throw failed(definition, about, `returned ${state === null ? 'null' : typeof state} instead of a state`, undefined)
-}
-
-function failed(definition: Definition, about: About, problem: string, cause: unknown): KumaError<'KUMA_MODEL_FAILED'> {
-  const { entity, type, version } = about
-  return new KumaError(
-    'KUMA_MODEL_FAILED',
-    `the model of ${JSON.stringify(definition.type)} failed on ${type} (version ${version} of ${entity}): it ${problem}`,
-    { entity, type, version },
-    { cause, hint: 'mend the evolve function; the recorded events are as they were' },
-  )
+function stateOf(definition: Definition, part: Part, about: About, run: () => unknown): unknown {
+  const state = callModel(definition, part, about, run)
+  if (typeof state === 'object' && state !== null) return state
+  throw modelFailed(definition, part, about, `returned ${describe(state)} instead of a state`)
 }
 
 /**

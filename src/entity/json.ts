@@ -21,8 +21,17 @@ const COPY_DEPTH_MAX = DATA_DEPTH_MAX + 8
  */
 export function cleanJson(value: unknown, what: string): JsonObject {
   if (!isPlainObject(value)) throw invalid(what, [], 'must be a JSON object')
-  return clean(value, what, [], 1) as JsonObject
+  const start = path.length
+  try {
+    return clean(value, what, start, 1) as JsonObject
+  } catch (error) {
+    path.length = start
+    throw error
+  }
 }
+
+/** Where the walk is, for its messages. One for all walks, since one for each would cost as much as the walk. */
+const path: (string | number)[] = []
 
 /**
  * A copy of plain objects and arrays, all else as it is: keeps what a caller handed in until it can be checked.
@@ -42,60 +51,62 @@ export function copyPlain<T>(value: T, depth = 0, seen: Map<unknown, unknown> = 
   return copy as T
 }
 
-function clean(value: unknown, what: string, path: (string | number)[], depth: number): Json {
+function clean(value: unknown, what: string, start: number, depth: number): Json {
   switch (typeof value) {
     case 'string':
-      checkText(value, what, path)
+      checkText(value, what, start)
       return value
     case 'number':
-      return cleanNumber(value, what, path)
+      return cleanNumber(value, what, start)
     case 'boolean':
       return value
     case 'object':
       if (value === null) return null
-      if (depth > DATA_DEPTH_MAX) throw invalid(what, path, `is nested deeper than ${DATA_DEPTH_MAX} levels`)
-      return Array.isArray(value) ? cleanArray(value, what, path, depth) : cleanObject(value, what, path, depth)
+      if (depth > DATA_DEPTH_MAX)
+        throw invalid(what, path.slice(start), `is nested deeper than ${DATA_DEPTH_MAX} levels`)
+      return Array.isArray(value) ? cleanArray(value, what, start, depth) : cleanObject(value, what, start, depth)
     default:
-      throw invalid(what, path, `is ${describe(value)}, which JSON cannot hold`)
+      throw invalid(what, path.slice(start), `is ${describe(value)}, which JSON cannot hold`)
   }
 }
 
-function cleanArray(value: unknown[], what: string, path: (string | number)[], depth: number): Json {
+function cleanArray(value: unknown[], what: string, start: number, depth: number): Json {
   const copy = new Array<Json>(value.length)
   for (let i = 0; i < value.length; i++) {
     path.push(i)
-    copy[i] = clean(value[i], what, path, depth + 1)
+    copy[i] = clean(value[i], what, start, depth + 1)
     path.pop()
   }
   return copy
 }
 
-function cleanObject(value: object, what: string, path: (string | number)[], depth: number): Json {
-  if (!isPlainObject(value)) throw invalid(what, path, `is ${describe(value)}, which JSON cannot give back`)
+function cleanObject(value: object, what: string, start: number, depth: number): Json {
+  if (!isPlainObject(value))
+    throw invalid(what, path.slice(start), `is ${describe(value)}, which JSON cannot give back`)
   const copy: Record<string, Json> = {}
   for (const key of Object.keys(value)) {
     const part = value[key]
     if (part === undefined) continue
     path.push(key)
-    if (key === '__proto__') throw invalid(what, path, 'is a key that would change what the object is')
-    checkText(key, what, path)
-    copy[key] = clean(part, what, path, depth + 1)
+    if (key === '__proto__') throw invalid(what, path.slice(start), 'is a key that would change what the object is')
+    checkText(key, what, start)
+    copy[key] = clean(part, what, start, depth + 1)
     path.pop()
   }
   return copy
 }
 
-function cleanNumber(value: number, what: string, path: (string | number)[]): number {
-  if (!Number.isFinite(value)) throw invalid(what, path, `is ${value}, which JSON cannot hold`)
+function cleanNumber(value: number, what: string, start: number): number {
+  if (!Number.isFinite(value)) throw invalid(what, path.slice(start), `is ${value}, which JSON cannot hold`)
   if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
-    throw invalid(what, path, 'is an integer beyond 2^53, which would lose digits: give it as a string')
+    throw invalid(what, path.slice(start), 'is an integer beyond 2^53, which would lose digits: give it as a string')
   }
   return value === 0 ? 0 : value // -0 comes back from JSON as 0
 }
 
-function checkText(value: string, what: string, path: readonly (string | number)[]): void {
-  if (!value.isWellFormed()) throw invalid(what, path, 'has a lone surrogate, which UTF-8 cannot hold')
-  if (value.includes('\0')) throw invalid(what, path, 'has a NUL character')
+function checkText(value: string, what: string, start: number): void {
+  if (!value.isWellFormed()) throw invalid(what, path.slice(start), 'has a lone surrogate, which UTF-8 cannot hold')
+  if (value.includes('\0')) throw invalid(what, path.slice(start), 'has a NUL character')
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {

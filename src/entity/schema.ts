@@ -1,6 +1,7 @@
-/** How a definition says what an event carries: any validator that speaks Standard Schema, or a bare TypeScript type. */
+/** How a definition says what an event or a command carries: any validator that speaks Standard Schema, or a bare TypeScript type. */
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { KumaError } from '../errors.ts'
+import { KumaError, type KumaErrorDetails } from '../errors.ts'
+import { nearest } from '../nearest.ts'
 
 /** Any validator that speaks Standard Schema: zod, valibot, arktype ... or `kuma.type<T>()`. */
 // biome-ignore lint/suspicious/noExplicitAny: what a schema takes and gives is inferred where it is used
@@ -18,56 +19,82 @@ export const anything: Schema = {
 }
 
 type DataIn<U, K> =
-  // biome-ignore lint/complexity/noBannedTypes: an event without data may leave it out
+  // biome-ignore lint/complexity/noBannedTypes: what is without data may leave it out
   Extract<U, { readonly type: K }> extends { readonly data: infer D } ? D : {}
 
-/** The same for a whole union of events that already exists: `kuma.union<AccountEvent>()`. */
+const UNION = Symbol.for('kuma.union')
+
+/** The same for a whole union of events or commands that already exists: `kuma.union<AccountEvent>()`. */
 export function union<U extends { readonly type: string; readonly data?: unknown }>(): {
   readonly [K in U['type']]: Schema<DataIn<U, K>, DataIn<U, K>>
 } {
-  return {} as never // its names exist for the compiler only
+  return { [UNION]: true } as never // its names exist for the compiler only
 }
 
+/** Are there names among these that only the compiler knows? */
+export function isUnion(schemas: Schemas): boolean {
+  return UNION in schemas
+}
+
+/** What a schema is the schema of. */
+export type Declared = 'event' | 'command'
+
 /**
- * What the schema makes of `data`: defaults filled in, values coerced. That output is what gets stored.
- * @throws KUMA_INVALID_EVENT with the validator's issues, or if it throws or answers with a promise
+ * What the schema makes of `data`: defaults filled in, values coerced. That output is what gets stored, or decided on.
+ * @throws KUMA_INVALID_EVENT (KUMA_INVALID_COMMAND) with the validator's issues, or if it throws or answers with a
+ * promise
  */
-export function validate(schema: Schema, event: string, data: unknown): unknown {
-  const result = answerOf(schema, event, data)
+export function validate(schema: Schema, name: string, data: unknown, what: Declared = 'event'): unknown {
+  const result = answerOf(schema, name, data, what)
   if ('then' in result) {
     result.then(undefined, () => {}) // its outcome is of no interest, and must not end the process
-    throw invalid(event, [{ message: 'an asynchronous validator cannot be used: events are validated in order' }])
+    const message = `an asynchronous validator cannot be used: ${what}s are validated in order`
+    throw invalid(what, name, [{ message }])
   }
-  if (result.issues !== undefined) throw invalid(event, result.issues)
+  if (result.issues !== undefined) throw invalid(what, name, result.issues)
   return result.value
 }
 
 type Answer = ReturnType<Schema['~standard']['validate']>
 
-function answerOf(schema: Schema, event: string, data: unknown): Answer {
+function answerOf(schema: Schema, name: string, data: unknown, what: Declared): Answer {
   try {
     return schema['~standard'].validate(data)
   } catch (cause) {
     const message = `the validator threw: ${cause instanceof Error ? cause.message : String(cause)}`
-    throw invalid(event, [{ message }], cause)
+    throw invalid(what, name, [{ message }], cause)
   }
 }
 
-function invalid(
-  type: string,
-  issues: readonly StandardSchemaV1.Issue[],
-  cause?: unknown,
-): KumaError<'KUMA_INVALID_EVENT'> {
+function invalid(what: Declared, name: string, issues: readonly StandardSchemaV1.Issue[], cause?: unknown): KumaError {
   // Array.from, since the `map` of a validator's own kind of array makes another of that kind
   const plain = Array.from(issues, ({ message, path }) => ({ message, path: path && Array.from(path, plainKey) }))
   const first = plain[0]
   const where = first?.path?.length ? ` at .${first.path.join('.')}` : ''
-  return new KumaError(
-    'KUMA_INVALID_EVENT',
-    `${type} is not valid${where}: ${first?.message ?? 'no reason given'}`,
-    { type, issues: plain },
-    cause === undefined ? {} : { cause },
-  )
+  const message = `${name} is not valid${where}: ${first?.message ?? 'no reason given'}`
+  return refusal(what, name, message, plain, cause === undefined ? {} : { cause })
+}
+
+/** The definition of that entity type declares no event, or no command, of that name. */
+export function undeclared(what: Declared, type: string, name: string, known: readonly string[]): KumaError {
+  const message = `${JSON.stringify(type)} has no ${what} ${JSON.stringify(name)}`
+  const meant = nearest(name, known)
+  const hint = meant === undefined ? `it has ${known.join(', ') || 'none'}` : `did you mean ${meant}?`
+  return refusal(what, name, message, [{ message }], { hint })
+}
+
+type Issues = KumaErrorDetails['KUMA_INVALID_EVENT']['issues']
+
+function refusal(
+  what: Declared,
+  name: string,
+  message: string,
+  issues: Issues,
+  options: { cause?: unknown; hint?: string },
+): KumaError {
+  return what === 'event'
+    ? new KumaError('KUMA_INVALID_EVENT', message, { type: name, issues }, options)
+    : new KumaError('KUMA_INVALID_COMMAND', message, { command: name, issues }, options)
 }
 
 function plainKey(part: PropertyKey | StandardSchemaV1.PathSegment): string | number {

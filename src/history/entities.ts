@@ -1,8 +1,8 @@
 /** Which entities are there? Shard by shard, in each in order of their creation. */
 import type { EntitiesQuery, EntitySummary } from '../api.ts'
-import { breathe } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
 import type { ShardReader } from '../store/shard-reader.ts'
+import { breathe } from '../store/slices.ts'
 
 const PAGE = 1_000
 

@@ -1,5 +1,5 @@
 /** What was it then? The state of an entity at a point in the past. */
-import { standAt } from '../actor/activate.ts'
+import { type Located, standAt } from '../actor/activate.ts'
 import type { Definitions } from '../actor/definitions.ts'
 import type { Inspected } from '../api.ts'
 import { formatPosition } from '../entity/event.ts'
@@ -7,12 +7,9 @@ import { deepFreeze } from '../entity/fold.ts'
 import type { JsonObject } from '../entity/json.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
-import { inSlices } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
-import type { Link } from '../store/shard-reader.ts'
-import { type Located, locate } from './locate.ts'
-
-const NOW: ResolvedPoint = { version: Number.MAX_SAFE_INTEGER }
+import { inSlices } from '../store/slices.ts'
+import { locate } from './locate.ts'
 
 /** @throws KUMA_NOT_FOUND also if the point lies before the first event; KUMA_INVALID_POINT for a version not yet reached */
 export async function inspectAt(
@@ -27,8 +24,7 @@ export async function inspectAt(
     const message = `${id} has no version ${point.version}: its last is ${head.version}`
     throw new KumaError('KUMA_INVALID_POINT', message, { point: `v${point.version}` })
   }
-  const upTo = reached(point ?? NOW)
-  const stand = await inSlices(standAt(reader, entity, head, definitions.of(entity.type), upTo))
+  const stand = await inSlices(standAt(located, definitions.of(entity.type), point))
   if (stand === null) throw before(located)
   const { version, seq, at, state } = stand
   return {
@@ -39,12 +35,6 @@ export async function inspectAt(
     position: formatPosition(reader.shard, seq),
     state: deepFreeze(state) as JsonObject,
   }
-}
-
-/** Does an event lie at the point, or before it? */
-export function reached(point: ResolvedPoint): (link: Pick<Link, 'version' | 'at'>) => boolean {
-  const { version, at } = point
-  return version === undefined ? (link) => link.at <= at : (link) => link.version <= version
 }
 
 function before({ entity }: Located): KumaError<'KUMA_NOT_FOUND'> {

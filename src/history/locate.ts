@@ -1,15 +1,8 @@
 /** Where an entity's history begins to be read: its row and its newest event, as of now, whoever writes meanwhile. */
+import type { Located } from '../actor/activate.ts'
 import { notFound } from '../actor/actor.ts'
 import { checkId } from '../entity/id.ts'
-import type { EntityRow } from '../store/commit.ts'
 import type { Readers } from '../store/readers.ts'
-import type { Head, ShardReader } from '../store/shard-reader.ts'
-
-export interface Located {
-  readonly reader: ShardReader
-  readonly entity: EntityRow
-  readonly head: Head
-}
 
 /** Null if there is no such entity. @throws KUMA_INVALID_ID */
 export function find(readers: Readers, id: string): Located | null {

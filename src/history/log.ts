@@ -1,39 +1,58 @@
 /** What happened? The events of one entity, or of all. */
+import type { Located } from '../actor/activate.ts'
+import type { Definitions } from '../actor/definitions.ts'
 import type { EngineLogQuery } from '../engine.ts'
 import type { RecordedEvent } from '../entity/event.ts'
+import { upcast } from '../entity/upcast.ts'
 import { KumaError } from '../errors.ts'
-import { breathe, linksFrom, rowsAt } from '../store/chain.ts'
+import { entryTo, linksFrom, rowsAt } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
-import { recorded, type ScanFilter } from '../store/shard-reader.ts'
-import { type Located, locate } from './locate.ts'
+import type { Row } from '../store/row.ts'
+import { type EntityName, recorded, type ScanFilter } from '../store/shard-reader.ts'
+import { breathe } from '../store/slices.ts'
+import { locate } from './locate.ts'
 import { rangeOf } from './range.ts'
 
 const SCAN = 10_000
 const PAGE = 64
 
-export async function* log(readers: Readers, query: EngineLogQuery = {}): AsyncGenerator<RecordedEvent> {
-  const { limit = Number.POSITIVE_INFINITY } = query
-  if (limit <= 0) return
-  let left = limit
-  for await (const event of query.id === undefined ? logOfAll(readers, query) : logOfOne(readers, query.id, query)) {
+/** Events as today's definitions know them; where none is at hand, as they are stored. */
+export async function* log(
+  readers: Readers,
+  definitions: Definitions,
+  query: EngineLogQuery = {},
+): AsyncGenerator<RecordedEvent> {
+  let { limit: left = Number.POSITIVE_INFINITY } = query
+  if (left <= 0) return
+  const types = query.types && new Set(query.types)
+  const events =
+    query.id === undefined ? logOfAll(readers, definitions, query) : logOfOne(readers, definitions, query.id, query)
+  for await (const event of events) {
+    if (types !== undefined && !types.has(event.type)) continue
+    if (query.by !== undefined && event.meta.by !== query.by) continue
     yield event
     if (--left === 0) return
   }
 }
 
-async function* logOfOne(readers: Readers, id: string, query: EngineLogQuery): AsyncGenerator<RecordedEvent> {
+async function* logOfOne(
+  readers: Readers,
+  definitions: Definitions,
+  id: string,
+  query: EngineLogQuery,
+): AsyncGenerator<RecordedEvent> {
   const located = locate(readers, id)
-  const { reader, entity } = located
-  const types = query.types && new Set(query.types)
   for await (const rows of pages(located, query)) {
-    for (const row of rows) {
-      if (types !== undefined && !types.has(row.type)) continue
-      const event = recorded(row, entity, reader.shard)
-      if (query.by === undefined || event.meta.by === query.by) yield event
-    }
+    for (const row of rows) yield known(definitions, row, located.entity, located.reader.shard)
     query.signal?.throwIfAborted()
     await breathe()
   }
+}
+
+function known(definitions: Definitions, row: Row, name: EntityName, shard: number): RecordedEvent {
+  const event = recorded(row, name, shard)
+  const definition = definitions.find(name.type)
+  return definition === undefined ? event : upcast(definition, event)
 }
 
 /** Newest first, a page of the chain can be read as soon as it is known; oldest first, the chain's beginning must be found. */
@@ -41,7 +60,7 @@ async function* pages({ reader, entity, head }: Located, query: EngineLogQuery) 
   const { begun, notEnded } = rangeOf(query)
   const kept: number[] = []
   let first = 0
-  for (const links of linksFrom(reader, head.seq)) {
+  for (const links of linksFrom(reader, entryTo(reader, entity.key, head, query.to))) {
     const inside = links.filter((link) => begun(link) && notEnded(link))
     if (query.reverse && inside.length > 0) {
       const seqs = inside.map((link) => link.seq)
@@ -60,13 +79,23 @@ async function* pages({ reader, entity, head }: Located, query: EngineLogQuery) 
 const SEQS = 2 ** 40
 
 /** By `at`, then shard and seq. All places are found first (16 bytes each), then read in pages. */
-async function* logOfAll(readers: Readers, query: EngineLogQuery): AsyncGenerator<RecordedEvent> {
-  const places = await placesOf(readers, query)
+async function* logOfAll(
+  readers: Readers,
+  definitions: Definitions,
+  query: EngineLogQuery,
+): AsyncGenerator<RecordedEvent> {
+  const places = await placesOf(readers, stored(definitions, query))
   for (let start = 0; start < places.length; start += PAGE) {
-    yield* eventsAt(readers, places.slice(start, start + PAGE))
+    yield* eventsAt(readers, definitions, places.slice(start, start + PAGE))
     query.signal?.throwIfAborted()
     await breathe()
   }
+}
+
+/** The query as it can be put to what is stored: under which types an event that is asked for may stand there. */
+function stored({ upcasts }: Definitions, query: EngineLogQuery): EngineLogQuery {
+  if (query.types === undefined || upcasts.length === 0) return query
+  return { ...query, types: [...query.types, ...upcasts], limit: undefined } // more may be found than is wanted
 }
 
 async function placesOf(readers: Readers, query: EngineLogQuery): Promise<Float64Array> {
@@ -110,7 +139,7 @@ function sorted({ ats, places }: { ats: number[]; places: number[] }, reverse: b
 }
 
 /** The events at these places, in their order; each shard is asked once. */
-function eventsAt(readers: Readers, places: Float64Array): RecordedEvent[] {
+function eventsAt(readers: Readers, definitions: Definitions, places: Float64Array): RecordedEvent[] {
   const seqs = new Map<number, number[]>()
   for (const place of places) {
     const shard = Math.floor(place / SEQS)
@@ -122,7 +151,7 @@ function eventsAt(readers: Readers, places: Float64Array): RecordedEvent[] {
   for (const [shard, wanted] of seqs) {
     const reader = readers.at(shard)
     for (const row of reader.rows(wanted)) {
-      events.set(shard * SEQS + row.seq, recorded(row, reader.nameOf(row.entity), shard))
+      events.set(shard * SEQS + row.seq, known(definitions, row, reader.nameOf(row.entity), shard))
     }
   }
   return Array.from(places, (place) => events.get(place)!)

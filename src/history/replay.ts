@@ -1,11 +1,15 @@
 /** Every event of an entity with the state after it, oldest first. */
+import { startBefore } from '../actor/activate.ts'
 import type { Definitions } from '../actor/definitions.ts'
 import type { Range, RecordedStep } from '../engine.ts'
-import { deepFreeze, evolve, initialState } from '../entity/fold.ts'
+import { deepFreeze, evolve } from '../entity/fold.ts'
 import type { JsonObject } from '../entity/json.ts'
-import { breathe, inSlices, rowsAt, seqsUntil } from '../store/chain.ts'
+import type { ResolvedPoint } from '../entity/time.ts'
+import { upcast } from '../entity/upcast.ts'
+import { entryTo, rowsAt, seqsUntil } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
 import { recorded } from '../store/shard-reader.ts'
+import { breathe, inSlices } from '../store/slices.ts'
 import { locate } from './locate.ts'
 import { rangeOf } from './range.ts'
 
@@ -16,18 +20,27 @@ export async function* replay(
   id: string,
   range: Range = {},
 ): AsyncGenerator<RecordedStep> {
-  const { reader, entity, head } = locate(readers, id)
+  const located = locate(readers, id)
+  const { reader, entity, head } = located
   const definition = definitions.of(entity.type)
   const { begun, notEnded } = rangeOf(range)
-  const seqs = await inSlices(seqsUntil(reader, head.seq, notEnded))
-  let state = initialState(definition, id)
-  for (const rows of rowsAt(reader, entity.key, seqs, 1)) {
+  const start = startBefore(located, definition, justBefore(range.from))
+  const entry = entryTo(reader, entity.key, head, range.to)
+  const seqs = await inSlices(seqsUntil(reader, entry, start.version, notEnded))
+  let { state } = start
+  for (const rows of rowsAt(reader, entity.key, seqs, start.version + 1)) {
     for (const row of rows) {
-      const event = recorded(row, entity, reader.shard)
+      const event = upcast(definition, recorded(row, entity, reader.shard))
       state = evolve(definition, state, event)
       if (begun(row)) yield { event, state: deepFreeze(state) as JsonObject }
     }
     range.signal?.throwIfAborted()
     await breathe()
   }
+}
+
+/** Every event after this point lies in a range from `from` on, or is folded on the way there. */
+function justBefore(from: ResolvedPoint | undefined): ResolvedPoint {
+  if (from === undefined) return { version: 0 }
+  return from.version === undefined ? { at: from.at - 1 } : { version: from.version - 1 }
 }

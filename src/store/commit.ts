@@ -40,6 +40,21 @@ export interface KeyRow {
   readonly digest: string
 }
 
+/**
+ * An entity's state at one of its versions, so that nobody must fold what came before. Derived: it may be lost, and one
+ * that a definition of another version made is not used. Its place in the chain stays useful all the same.
+ */
+export interface SnapshotRow {
+  readonly entity: number
+  readonly version: number
+  readonly at: number
+  readonly seq: number
+  /** version of the definition, and a crc: see snapshot.ts */
+  readonly definition: string
+  /** JSON */
+  readonly state: string
+}
+
 export interface Commit extends SealedCommit {
   readonly shard: number
   readonly epoch: number
@@ -49,6 +64,7 @@ export interface Commit extends SealedCommit {
   readonly crcs: Uint32Array
   readonly entities: readonly EntityRow[]
   readonly keys: readonly KeyRow[]
+  readonly snapshots: readonly SnapshotRow[]
   readonly content: Uint8Array
   readonly head: Uint8Array
 }

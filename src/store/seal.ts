@@ -26,7 +26,12 @@ export function leafOf(
 ): string {
   const parts = [salt, ...rows]
   if (created !== null) parts.push(Buffer.from(`${created.id}\0${created.type}`))
-  return hash('sha256', Buffer.concat(parts), 'latin1')
+  return leafOfBytes(Buffer.concat(parts))
+}
+
+/** @param bytes salt and rows in one piece */
+export function leafOfBytes(bytes: Uint8Array): string {
+  return hash('sha256', bytes, 'latin1')
 }
 
 export interface SealedCommit {

@@ -9,7 +9,9 @@
  *                    events after that tell the rest.
  *     commits        the seal: one row for each durable transaction. Never rewritten.
  *     erased_leaves  leaves of entities whose salt is gone
- *     snapshots      states along the history; derived, disposable
+ *     snapshots      states along the history; derived, disposable. Rows are only ever added at the end, and emptied
+ *                    in place: rows that moved would leave copies of people's data in the gaps of pages. The index
+ *                    holds numbers alone.
  *     request_keys   an index over the keys that stand in `meta`; lazy like heads, derived
  *     settings       what the shard must know about itself
  *     history        a view for people with a `sqlite3` shell
@@ -72,9 +74,9 @@ CREATE TABLE snapshots (
   at         INTEGER NOT NULL,
   seq        INTEGER NOT NULL,
   definition TEXT    NOT NULL,
-  state      TEXT    NOT NULL,
-  PRIMARY KEY (entity, version)
-) STRICT, WITHOUT ROWID;
+  state      TEXT    NOT NULL
+) STRICT;
+CREATE INDEX snapshots_place ON snapshots (entity, version, at, seq);
 CREATE TABLE request_keys (
   seq    INTEGER PRIMARY KEY,
   hash   INTEGER NOT NULL,

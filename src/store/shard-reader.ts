@@ -5,14 +5,16 @@
 import type { Meta, RecordedEvent } from '../entity/event.ts'
 import { EMPTY_META, formatPosition } from '../entity/event.ts'
 import type { JsonObject } from '../entity/json.ts'
+import type { ResolvedPoint } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
-import type { EntityRow, KeyRow } from './commit.ts'
+import type { EntityRow, KeyRow, SnapshotRow } from './commit.ts'
 import { type Database, sqliteError } from './driver.ts'
 import { entityCrc } from './entity-row.ts'
 import { corrupt, type Manifest, shardPath } from './manifest.ts'
 import { keyOf } from './request-key.ts'
 import { type Row, rowCrc } from './row.ts'
 import { openShard } from './shard-file.ts'
+import { isUsable } from './snapshot.ts'
 
 /** The newest event of an entity. */
 export interface Head {
@@ -120,6 +122,27 @@ export class ShardReader {
     return this.run(() => this.statements.page.all(key, limit)) as (EntityName & { key: number } & Partial<Head>)[]
   }
 
+  /** The newest snapshot up to a bound that a definition of this version made, and that is whole. */
+  snapshot(entity: number, bound: ResolvedPoint, definitionVersion: number): SnapshotRow | null {
+    const { at = Number.MAX_SAFE_INTEGER } = bound
+    for (let { version = Number.MAX_SAFE_INTEGER } = bound; ; ) {
+      const made = [`${definitionVersion}:`, `${definitionVersion};`] // ';' comes after ':'
+      const row = this.run(() => this.statements.snapshot.get(entity, version, at, ...made)) as SnapshotRow | undefined
+      if (row === undefined) return null
+      if (isUsable(row, definitionVersion)) return row
+      version = row.version - 1
+    }
+  }
+
+  /** A snapshot's event that is the bound or comes after it, and near it; null if there is none. */
+  entryAfter(entity: number, bound: ResolvedPoint): Pick<Link, 'seq' | 'version'> | null {
+    const { afterVersion, afterTime } = this.statements
+    const entry = this.run(() =>
+      bound.version === undefined ? afterTime.get(entity, bound.at) : afterVersion.get(entity, bound.version),
+    )
+    return (entry as Pick<Link, 'seq' | 'version'> | undefined) ?? null
+  }
+
   /** Up to `limit` links of an entity's chain, newest first, from the event at `seq` on. */
   links(seq: number, limit: number): Link[] {
     return this.run(() => this.statements.links.all(seq, limit)) as Link[]
@@ -200,6 +223,15 @@ function prepareStatements(db: Database) {
       `SELECT n.key, n.id, n.type, h.version, h.head AS seq, h.updated_at AS at
        FROM entities n LEFT JOIN heads h ON h.key = n.key WHERE n.key > ? ORDER BY n.key LIMIT ?`,
     ),
+    snapshot: db.prepare(
+      `SELECT entity, version, at, seq, definition, state FROM snapshots
+       WHERE entity = ? AND version <= ? AND at <= ? AND definition >= ? AND definition < ?
+       ORDER BY version DESC LIMIT 1`,
+    ),
+    afterVersion: db.prepare(
+      'SELECT seq, version FROM snapshots WHERE entity = ? AND version >= ? ORDER BY version LIMIT 1',
+    ),
+    afterTime: db.prepare('SELECT seq, version FROM snapshots WHERE entity = ? AND at > ? ORDER BY version LIMIT 1'),
     links: db.prepare(
       `WITH RECURSIVE chain (seq, prev, version, at, n) AS (
          SELECT seq, prev, version, at, 1 FROM events WHERE seq = ?

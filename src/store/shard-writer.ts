@@ -11,7 +11,7 @@
  */
 import { isKumaError, KumaError } from '../errors.ts'
 import { Backlog } from './backlog.ts'
-import { COLUMNS, type Commit } from './commit.ts'
+import { COLUMNS, type Commit, type EventColumns, type SnapshotRow } from './commit.ts'
 import { assertDurable, type Database, sqliteCode, sqliteError } from './driver.ts'
 import { type Manifest, shardPath } from './manifest.ts'
 import { Salts } from './salts.ts'
@@ -33,6 +33,8 @@ export interface Tip {
  * what it has, and an fsync of that is a third faster than one of a file that grows.
  */
 const CHECKPOINT_BYTES = 2 * 1024 * 1024
+/** Events that are inserted with one statement. */
+const ROWS = 16
 /** Pages that a commit writes however small it is: events, commits, settings, heads, indexes. */
 const COMMIT_BYTES = 5 * 4096
 
@@ -49,6 +51,8 @@ export class ShardWriter {
   private poison: string | null = null
   private durable = false
   private walBytes = 0
+  /** Of the statement that inserts several events: filled anew each time. */
+  private readonly values: unknown[] = new Array(ROWS * 9).fill(null)
 
   /** @throws what `openShard` throws, KUMA_DISK_FULL if heads must be recovered and there is no room */
   constructor(
@@ -65,9 +69,9 @@ export class ShardWriter {
       this.lastKey = this.db.prepare('SELECT coalesce(max(key), 0) FROM entities').pluck().get() as number
       this.statements = prepareStatements(this.db)
       this.backlog = new Backlog(this.db, flushed, keyCommits)
-      // so that every head on disk is the newest one from here on: whoever opens the store reads them without a search
-      if (flushed < this.tip.lastSeq) this.flush()
       this.dataVersion = this.statements.dataVersion.get() as number
+      // so that every head on disk is the newest one from here on: whoever opens the store reads them without a search
+      this.flush()
     } catch (error) {
       this.db.close()
       throw sqliteError(error, this.path)
@@ -84,30 +88,47 @@ export class ShardWriter {
    * @throws KUMA_DISK_FULL, KUMA_INDETERMINATE, KUMA_POISONED (see above); KUMA_INTERNAL if it does not follow
    */
   apply(commit: Commit): void {
-    this.assertSound()
     this.assertFollows(commit)
-    let settle: () => void
-    let committing = false
-    try {
-      this.statements.begin.run()
-      this.assertAlone()
+    const settle = this.transact(() => {
       this.insert(commit)
-      settle = this.backlog.write(commit)
-      if (!this.durable) assertDurable(this.db, this.path)
-      committing = true
-      this.statements.commit.run()
-    } catch (error) {
-      this.rollback()
-      throw this.judge(error, committing)
-    }
+      return this.backlog.write(commit)
+    })
     settle()
-    this.durable = true
     this.tip = { epoch: commit.epoch, commitId: commit.id, head: commit.head, lastSeq: commit.lastSeq, at: commit.at }
     for (const { key, salt } of commit.entities) {
       this.lastKey = key
       this.salts.keep(key, salt)
     }
-    this.walBytes += COMMIT_BYTES + 2 * commit.events.text.length
+    this.walBytes += COMMIT_BYTES + 2 * commit.events.text.length + textBytes(commit.snapshots)
+  }
+
+  /** Snapshots of events that are on disk. @throws as `apply` */
+  addSnapshots(snapshots: readonly SnapshotRow[]): void {
+    this.transact(() => this.insertSnapshots(snapshots))
+    this.walBytes += COMMIT_BYTES + textBytes(snapshots)
+  }
+
+  /** Empties all snapshots. Their places stay: they are ways into the chains. @throws as `apply` */
+  dropSnapshots(): void {
+    this.transact(() => this.statements.dropSnapshots.run())
+  }
+
+  private transact<T>(work: () => T): T {
+    this.assertSound()
+    let committing = false
+    try {
+      this.statements.begin.run()
+      this.assertAlone()
+      const result = work()
+      if (!this.durable) assertDurable(this.db, this.path)
+      committing = true
+      this.statements.commit.run()
+      this.durable = true
+      return result
+    } catch (error) {
+      this.rollback()
+      throw this.judge(error, committing)
+    }
   }
 
   /** Begins to write the heads that wait: the next commits carry them. */
@@ -137,33 +158,50 @@ export class ShardWriter {
     throw this.poisoned('another program wrote to it')
   }
 
-  private insert({ events, firstSeq, crcs, entities, ...commit }: Commit): void {
-    const { insertEntity, insertEvent, insertCommit } = this.statements
+  private insert({ events, firstSeq, crcs, entities, snapshots, ...commit }: Commit): void {
+    const { insertEntity, insertCommit } = this.statements
     for (const { key, idHash, id, type, salt, createdAt, crc } of entities) {
       insertEntity.run(key, idHash, id, type, salt, createdAt, crc)
     }
-    const { count, numbers, text } = events
+    this.insertEvents(events, firstSeq, crcs)
+    this.insertSnapshots(snapshots)
+    insertCommit.run(commit.id, firstSeq, commit.lastSeq, commit.at, commit.content, commit.head, commit.extra)
+  }
+
+  /** Several rows with each statement: a call of the driver costs as much as the row itself. */
+  private insertEvents({ count, numbers, text }: EventColumns, firstSeq: number, crcs: Uint32Array): void {
+    const { insertEvent, insertEvents } = this.statements
+    const { values } = this
+    const whole = count - (count % ROWS)
     let start = 0
+    let n = 0
     for (let i = 0; i < count; i++) {
       const c = i * COLUMNS
       const dataStart = start + numbers[c + 4]!
       const metaStart = dataStart + numbers[c + 5]!
       const metaLength = numbers[c + 6]!
       const end = metaLength < 0 ? metaStart : metaStart + metaLength
-      insertEvent.run(
-        firstSeq + i,
-        numbers[c],
-        numbers[c + 1],
-        numbers[c + 2],
-        numbers[c + 3],
-        text.slice(start, dataStart),
-        text.slice(dataStart, metaStart),
-        metaLength < 0 ? null : text.slice(metaStart, end),
-        crcs[i],
-      )
+      values[n++] = firstSeq + i
+      values[n++] = numbers[c]
+      values[n++] = numbers[c + 1]
+      values[n++] = numbers[c + 2]
+      values[n++] = numbers[c + 3]
+      values[n++] = text.slice(start, dataStart)
+      values[n++] = text.slice(dataStart, metaStart)
+      values[n++] = metaLength < 0 ? null : text.slice(metaStart, end)
+      values[n++] = crcs[i]
       start = end
+      if (i >= whole) insertEvent.run(values.slice(0, n))
+      else if (n === values.length) insertEvents.run(values)
+      else continue
+      n = 0
     }
-    insertCommit.run(commit.id, firstSeq, commit.lastSeq, commit.at, commit.content, commit.head, commit.extra)
+  }
+
+  private insertSnapshots(snapshots: readonly SnapshotRow[]): void {
+    for (const { entity, version, at, seq, definition, state } of snapshots) {
+      this.statements.insertSnapshot.run(entity, version, at, seq, definition, state)
+    }
   }
 
   private rollback(): void {
@@ -218,21 +256,21 @@ export class ShardWriter {
     }
   }
 
-  private flush(): void {
-    this.statements.begin.run()
-    const settle = this.backlog.writeAll(this.tip.lastSeq, this.tip.commitId)
-    this.statements.commit.run()
+  /** Writes all heads and request keys that wait. @throws as `apply` */
+  flush(): void {
+    if (this.flushed === this.tip.lastSeq) return
+    const settle = this.transact(() => this.backlog.writeAll(this.tip.lastSeq, this.tip.commitId))
     settle()
   }
 
   /** Writes all heads and empties the WAL. What fails here costs no event: the next to open recovers it. */
   close(): void {
     try {
-      if (this.poison === null && this.flushed < this.tip.lastSeq) this.flush()
+      if (this.poison === null) this.flush()
       if (this.poison === null) this.db.pragma('wal_checkpoint(TRUNCATE)')
     } catch (error) {
-      this.rollback()
-      if (sqliteCode(error) !== 'SQLITE_FULL') throw sqliteError(error, this.path)
+      const full = sqliteCode(error) === 'SQLITE_FULL' || isKumaError(error, 'KUMA_DISK_FULL')
+      if (!full) throw sqliteError(error, this.path)
     } finally {
       this.db.close()
     }
@@ -261,8 +299,22 @@ function prepareStatements(db: Database) {
     insertEvent: db.prepare(
       'INSERT INTO events (seq, entity, version, prev, at, type, data, meta, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
     ),
+    insertEvents: db.prepare(
+      `INSERT INTO events (seq, entity, version, prev, at, type, data, meta, crc) VALUES ${Array(ROWS).fill('(?, ?, ?, ?, ?, ?, ?, ?, ?)').join(', ')}`,
+    ),
+    // the first stores have a unique index on (entity, version)
+    insertSnapshot: db.prepare(
+      'REPLACE INTO snapshots (entity, version, at, seq, definition, state) VALUES (?, ?, ?, ?, ?, ?)',
+    ),
+    dropSnapshots: db.prepare("UPDATE snapshots SET definition = '', state = '' WHERE definition <> ''"),
     insertCommit: db.prepare(
       'INSERT INTO commits (id, first_seq, last_seq, at, content, head, extra) VALUES (?, ?, ?, ?, ?, ?, ?)',
     ),
   }
+}
+
+function textBytes(snapshots: readonly SnapshotRow[]): number {
+  let bytes = 0
+  for (const { state } of snapshots) bytes += state.length
+  return bytes
 }

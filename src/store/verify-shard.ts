@@ -4,8 +4,7 @@
  * with the last commits, heads and request keys are held against that.
  */
 import { crc32 } from 'node:zlib'
-import { breathe } from './chain.ts'
-import type { EntityRow, KeyRow } from './commit.ts'
+import type { EntityRow, KeyRow, SnapshotRow } from './commit.ts'
 import { type Database, sqliteCode } from './driver.ts'
 import { entityCrc } from './entity-row.ts'
 import { hashId } from './hash.ts'
@@ -14,6 +13,8 @@ import { keyHash, keyOf } from './request-key.ts'
 import { encodeRow, type Row } from './row.ts'
 import { contentOf, genesis, headOf, leafOf } from './seal.ts'
 import { readSettings } from './shard-file.ts'
+import { breathe } from './slices.ts'
+import { isWhole } from './snapshot.ts'
 
 export interface ShardReport {
   readonly shard: number
@@ -151,6 +152,7 @@ export class ShardVerification {
     if (flushed > this.last.lastSeq) this.problem(`heads claim to be written up to ${flushed}, beyond the last event`)
     const entities = this.verifyEntities(flushed)
     this.verifyKeys(flushed, keyCommits)
+    this.verifySnapshots()
     return entities
   }
 
@@ -190,6 +192,16 @@ export class ShardVerification {
     }
     const due = this.keyed.filter((seq) => seq > horizon && seq <= flushed).length
     if (indexed < due) this.problem(`the index of request keys lacks ${due - indexed} of ${due} keys`)
+  }
+
+  /** They are derived, so a wrong one is not used: but it would not be wrong if all were well. */
+  private verifySnapshots(): void {
+    for (const row of this.statements.snapshots.iterate() as Iterable<SnapshotRow>) {
+      const { entity, version, at, seq } = row
+      const of = `the snapshot of entity ${entity} at version ${version}`
+      if (!isWhole(row)) this.problem(`${of}: the crc is wrong`)
+      if (this.statements.isEvent.get(seq, entity, version, at) === undefined) this.problem(`${of} is of no event`)
+    }
   }
 }
 
@@ -231,6 +243,7 @@ function prepareStatements(db: Database) {
     isEvent: db.prepare('SELECT 1 FROM events WHERE seq = ? AND entity = ? AND version = ? AND at = ?'),
     maxSeq: db.prepare('SELECT coalesce(max(seq), 0) FROM events').pluck(),
     lastSeqOf: db.prepare('SELECT last_seq FROM commits WHERE id = ?').pluck(),
+    snapshots: db.prepare('SELECT entity, version, at, seq, definition, state FROM snapshots'),
     keys: db.prepare(
       `SELECT k.seq, k.hash, k.count, k.digest, e.meta, n.id FROM request_keys k
        LEFT JOIN events e ON e.seq = k.seq LEFT JOIN entities n ON n.key = e.entity WHERE k.seq > ? ORDER BY k.seq`,

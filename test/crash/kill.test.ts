@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { openEngine } from '../../src/kuma.ts'
 import { verifyStore } from '../../src/store/verify.ts'
 import { folder } from '../folder.ts'
-import { Account } from '../models.ts'
+import { accountOf } from '../models.ts'
 
 const KILLS = Number(process.env['KUMA_KILLS'] ?? 100)
 const seed = Number(process.env['KUMA_SEED'] ?? Date.now() % 1_000_000)
@@ -28,7 +28,7 @@ test(`no acknowledged event is lost or doubled by ${KILLS} kills`, { timeout: 90
   }
   expect(acknowledged.size).toBeGreaterThan(KILLS)
 
-  const engine = await openEngine({ path, entities: [Account] }, { access: 'read' })
+  const engine = await openEngine({ path, entities: [accountOf({ snapshotEvery: 5 })] }, { access: 'read' })
   const found = new Map<number, string>()
   let doubled = 0
   for await (const { type, entity, version, data } of engine.log()) {
@@ -37,7 +37,17 @@ test(`no acknowledged event is lost or doubled by ${KILLS} kills`, { timeout: 90
     if (found.has(n)) doubled++
     found.set(n, `${entity} v${version}`)
   }
+  // what snapshots tell is what the events add up to
+  let snapshots = 0
+  for await (const { id, version } of engine.entities()) {
+    const { state } = await engine.inspect(id)
+    let balance = 0
+    for await (const { type, data } of engine.log({ id })) if (type === 'Deposited') balance += data['amount'] as number
+    expect(state, id).toEqual({ balance, events: version - 1 })
+    snapshots += Math.floor(version / 5)
+  }
   await engine.close()
+  expect(snapshots).toBeGreaterThan(KILLS)
   expect(doubled).toBe(0)
   const lost = [...acknowledged].filter(([n, place]) => found.get(n) !== place)
   expect(lost).toEqual([])

@@ -1,12 +1,15 @@
 /**
  * Appends to random accounts of a store, many at once, and prints each acknowledgement as soon as it has it:
  * `entity version n`. The n of an event stands in its data, so that each one can be found again. It never ends.
+ *
+ * With several committers, snapshots at every fifth version, and actors that leave as soon as they can.
  */
 import { defineEntity, start, type } from '../../dist/index.js'
 
 const [path, first] = process.argv.slice(2)
 const Account = defineEntity({
   type: 'account',
+  snapshotEvery: 5,
   initial: { balance: 0, events: 0 },
   events: { Deposited: type(), Withdrawn: type() },
 }).evolve({
@@ -14,7 +17,7 @@ const Account = defineEntity({
   Withdrawn: (state, { amount }) => ({ balance: state.balance - amount, events: state.events + 1 }),
 })
 
-const ctx = await start({ path, shards: 3, entities: [Account] })
+const ctx = await start({ path, shards: 3, entities: [Account], committers: 3, actorsMax: 5, actorIdleMs: 20 })
 let n = Number(first)
 async function appendOn() {
   for (;;) {

@@ -1,6 +1,9 @@
 // The config file that the library and the shell share.
 import * as kuma from 'kuma'
+import { Auction } from './auction.ts'
+import { Door, Locker } from './locker.ts'
 import { Membership } from './membership.ts'
+import { Meter } from './meter.ts'
 import { Parcel } from './parcel.ts'
 import { Reservation } from './reservation.ts'
 import { Thermostat } from './thermostat.ts'
@@ -8,7 +11,11 @@ import { Thermostat } from './thermostat.ts'
 export default kuma.defineConfig({
   path: './data',
   shards: 8,
-  entities: [Membership, Parcel, Reservation, Thermostat, kuma.document],
+  entities: [Auction, Door, Locker, Membership, Meter, Parcel, Reservation, Thermostat, kuma.document],
   ids: { 'm-*': Membership, '00*': Parcel, '*': kuma.document },
   lockTimeoutMs: 500,
+  committers: 2,
+  actorsMax: 10_000,
+  actorIdleMs: 60_000,
+  decideTimeoutMs: 1_000,
 })

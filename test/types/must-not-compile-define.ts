@@ -57,6 +57,9 @@ kuma.defineEntity({ type: 'lamp', initial: 0, events: {} })
 // @ts-expect-error there are no events
 kuma.defineEntity({ type: 'lamp', initial: {} })
 
+// @ts-expect-error a version is a number
+kuma.defineEntity({ type: 'lamp', version: '2', initial: {}, events: {} })
+
 // @ts-expect-error an event is declared by a schema
 kuma.defineEntity({ type: 'lamp', initial: {}, events: { Broke: 'string' } })
 
@@ -74,6 +77,88 @@ kuma.defineEntity({
     Replaced: z.object({ at: z.string().transform((text) => new Date(text)) }),
   },
 })
+
+// ---- commands
+
+const Lamp = kuma
+  .defineEntity({
+    type: 'lamp',
+    initial: { on: false, watts: 0 },
+    events: { Switched: kuma.type<{ on: boolean }>(), Dimmed: kuma.type<{ watts: number }>() },
+    commands: { Switch: kuma.type<{ on: boolean }>(), Dim: z.object({ watts: z.coerce.number() }) },
+  })
+  .evolve({ Switched: (lamp, { on }) => ({ ...lamp, on }), Dimmed: (lamp, { watts }) => ({ ...lamp, watts }) })
+const nothing = () => undefined
+
+// @ts-expect-error a command without a handler
+Lamp.decide({ Switch: nothing })
+
+// @ts-expect-error a handler for a command that is not declared
+Lamp.decide({ Switch: nothing, Dim: nothing, Smash: nothing })
+
+Lamp.decide({
+  // @ts-expect-error decides on an event that is not declared
+  Switch: (_lamp, { on }) => ({ type: 'Swiched', data: { on } }),
+  // @ts-expect-error decides on an event with a field it does not have
+  Dim: (_lamp, { watts }) => ({ type: 'Dimmed', data: { wats: watts } }),
+})
+
+Lamp.decide({
+  // @ts-expect-error the data is missing, also later
+  Switch: async () => ({ type: 'Switched' }),
+  // @ts-expect-error the second of them is wrong
+  Dim: () => [{ type: 'Dimmed', data: { watts: 0 } }, { type: 'Dimmed' }],
+})
+
+Lamp.decide({
+  // @ts-expect-error the command carries no such field
+  Switch: (_lamp, { off }) => ({ type: 'Switched', data: { on: !off } }),
+  // @ts-expect-error what a validator makes of the data is given, not what it takes
+  Dim: (_lamp, { watts }) => ({ type: 'Dimmed', data: { watts: watts.length } }),
+})
+
+Lamp.decide({
+  // @ts-expect-error the state has no such field
+  Switch: (lamp) => (lamp.isOn ? undefined : { type: 'Switched', data: { on: true } }),
+  // @ts-expect-error an answer is an event, not a state
+  Dim: (lamp) => ({ ...lamp, watts: 0 }),
+})
+
+// @ts-expect-error a command is declared by a schema
+kuma.defineEntity({ type: 'lamp', initial: {}, events: {}, commands: { Smash: 'string' } })
+
+// @ts-expect-error half a definition decides nothing
+shape.decide({})
+
+// ---- upcast
+
+Lamp.upcast({
+  // @ts-expect-error to an event that is not declared
+  Turned: ({ data }) => ({ type: 'Swiched', data }),
+  // @ts-expect-error to an event with a field of the wrong type
+  Lit: () => ({ type: 'Switched', data: { on: 'yes' } }),
+  // @ts-expect-error to nothing
+  Burnt: () => undefined,
+  // @ts-expect-error to several
+  Flickered: () => [{ type: 'Switched', data: { on: true } }],
+  // @ts-expect-error later
+  Faded: async () => ({ type: 'Dimmed', data: { watts: 0 } }),
+})
+
+// ---- given and when
+
+// @ts-expect-error an event that is not declared
+Lamp.given([{ type: 'Swiched', data: { on: true } }])
+// @ts-expect-error data that does not fit
+Lamp.given([{ type: 'Switched', data: { on: 1 } }])
+// @ts-expect-error a command that is not declared
+Lamp.given([]).when({ type: 'Swich', data: { on: true } })
+// @ts-expect-error a command without its data
+Lamp.given([]).when({ type: 'Switch' })
+// @ts-expect-error the time is a number
+Lamp.given([]).when({ type: 'Switch', data: { on: true } }, { now: new Date() })
+
+// ---- definitions in a config
 
 // @ts-expect-error the first half of a definition is not a definition
 kuma.defineConfig({ entities: [shape] })

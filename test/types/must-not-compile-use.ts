@@ -1,5 +1,6 @@
 // Each line under an expected error must be refused by the compiler. Entities, contexts and errors.
 import * as kuma from 'kuma'
+import { Auction } from './auction.ts'
 import { Parcel } from './parcel.ts'
 import { Reservation } from './reservation.ts'
 import { Thermostat } from './thermostat.ts'
@@ -29,6 +30,30 @@ await hall.append({ type: 'Reset', meta: { by: 7 } })
 await hall.append({ type: 'Reset' }, { expectedVersion: '3' })
 // @ts-expect-error a write cannot be aborted, since its outcome would be unknown
 await hall.append({ type: 'Reset' }, { signal: AbortSignal.timeout(1) })
+
+// ---- what is executed
+
+const auction = await store.spawn(Auction, 'a1')
+// @ts-expect-error no such command
+await auction.execute({ type: 'PlaceBidd', data: { bidder: 'bo', cents: 1 } })
+// @ts-expect-error a field of the wrong type
+await auction.execute({ type: 'PlaceBid', data: { bidder: 'bo', cents: '1' } })
+// @ts-expect-error a field that the command does not have
+await auction.execute({ type: 'PlaceBid', data: { bidder: 'bo', cents: 1, unit: 'EUR' } })
+// @ts-expect-error the data is missing
+await auction.execute({ type: 'PlaceBid' })
+// @ts-expect-error an event is no command
+await auction.execute({ type: 'Bid', data: { bidder: 'bo', cents: 1 } })
+// @ts-expect-error nor is a command an event
+await auction.append({ type: 'PlaceBid', data: { bidder: 'bo', cents: 1 } })
+// @ts-expect-error meta belongs to the options
+await auction.execute({ type: 'Open', meta: { by: 'bo' } })
+// @ts-expect-error an entity without commands takes none
+await hall.execute({ type: 'SetTarget', data: { celsius: 20 } })
+// @ts-expect-error of an entity of any type no command is known
+await (await store.entity('a1')).execute({ type: 'Open' })
+// @ts-expect-error the state that comes of it is the store's
+;(await auction.execute({ type: 'Open' })).state.phase = 'closed'
 
 // ---- what is read
 
@@ -89,6 +114,8 @@ declare const error: unknown
 kuma.isKumaError(error, 'KUMA_CONFLIT')
 // @ts-expect-error the details of another code
 if (kuma.isKumaError(error, 'KUMA_CONFLICT')) error.details.retryAfterMs
+// @ts-expect-error a rejection tells the command, not the event
+if (kuma.isKumaError(error, 'KUMA_REJECTED')) error.details.type
 // @ts-expect-error the code is not known yet
 if (kuma.isKumaError(error)) error.details.entity
 // @ts-expect-error an error of Kuma has a code and its details

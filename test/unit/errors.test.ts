@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { exitCodeOf } from '../../src/cli/exit-codes.ts'
 import { fromWire, internal, isKumaError, KumaError, toWire } from '../../src/errors.ts'
 
 const conflict = new KumaError(
@@ -65,5 +66,18 @@ describe('on the wire', () => {
   ])('%s that is not of Kuma is an internal one', (_, cause, message) => {
     expect(toWire(cause)).toMatchObject({ code: 'KUMA_INTERNAL', message, hint: expect.stringContaining('report') })
     expect(internal(cause).cause).toBe(cause)
+  })
+})
+
+describe('of a command', () => {
+  const issues = [{ message: 'expected a number', path: ['amount'] }]
+
+  test.each([
+    ['conflicts with the rules', new KumaError('KUMA_REJECTED', 'no', { command: 'Withdraw', reason: 'no' }), 4],
+    ['was not given rightly', new KumaError('KUMA_INVALID_COMMAND', 'no', { command: 'Withdraw', issues }), 2],
+    ['took too long', new KumaError('KUMA_TIMEOUT', 'no', { command: 'Withdraw', timeoutMs: 5 }), 1],
+  ])('one that %s tells a script so, and arrives as it was sent', (_, error, exitCode) => {
+    expect(exitCodeOf(error)).toBe(exitCode)
+    expect(toWire(fromWire(JSON.parse(JSON.stringify(toWire(error)))))).toEqual(toWire(error))
   })
 })

@@ -14,12 +14,11 @@ async function routerOf(actorsMax: number) {
   await createStore(path, { shards: 2 })
   const manifest = readManifest(path)
   const readers = new Readers(path, manifest)
-  const router = new Router(
-    readers,
-    new GroupCommit(new InlineCommitter(path, manifest)),
-    new Definitions([]),
+  const router = new Router(readers, new GroupCommit([new InlineCommitter(path, manifest)]), new Definitions([]), {
     actorsMax,
-  )
+    actorIdleMs: 60_000,
+    decideTimeoutMs: 1_000,
+  })
   onTestFinished(async () => {
     await router.close()
     readers.close()

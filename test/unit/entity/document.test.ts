@@ -55,3 +55,21 @@ test('the document type knows every event, and folds each by merging', () => {
     expect(handler(event)?.({ a: 1, b: { c: 2 } }, { a: null, b: { d: 3 } }, {})).toEqual({ b: { c: 2, d: 3 } })
   }
 })
+
+test('the document type takes no commands and upcasts nothing', () => {
+  const { commands, command, decider, upcasts, upcaster, version, snapshotEvery } = definitionOf(document)
+  expect({ commands, upcasts, version, snapshotEvery }).toEqual({
+    commands: [],
+    upcasts: [],
+    version: 1,
+    snapshotEvery: 1_000,
+  })
+  expect([command('Any'), decider('Any'), upcaster('Any')]).toEqual([undefined, undefined, undefined])
+  const refused = expect.objectContaining({ code: 'KUMA_INVALID_CONFIG' })
+  expect(() => document.decide({ Any: () => undefined } as never)).toThrow(refused)
+  expect(() => document.upcast({ Any: ({ data }) => ({ type: 'Other', data }) })).toThrow(refused)
+})
+
+test('what a document becomes can be tried without a store', () => {
+  expect(document.given([{ type: 'Any', data: { a: 1 } }, { type: 'Other' }]).state).toEqual({ a: 1 })
+})

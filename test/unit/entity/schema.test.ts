@@ -2,7 +2,7 @@ import { type as ark } from 'arktype'
 import * as v from 'valibot'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { type Schema, type, union, validate } from '../../../src/entity/schema.ts'
+import { anything, isUnion, type Schema, type, undeclared, union, validate } from '../../../src/entity/schema.ts'
 import { isKumaError, type KumaError } from '../../../src/errors.ts'
 
 function refusal(schema: Schema, data: unknown): KumaError<'KUMA_INVALID_EVENT'> {
@@ -30,6 +30,12 @@ describe('type', () => {
 describe('union', () => {
   test('has no names at run time', () => {
     expect(Object.keys(union<{ type: 'Moved'; data: { x: number } }>())).toEqual([])
+  })
+
+  test('is known as one, also with schemas beside it', () => {
+    expect(isUnion(union())).toBe(true)
+    expect(isUnion({ ...union<{ type: 'Moved' }>(), Turned: anything })).toBe(true)
+    expect(isUnion({})).toBe(false)
   })
 })
 
@@ -102,5 +108,38 @@ describe('validate', () => {
     )
     expect(error.message).toBe('Moved is not valid: the validator threw: no such table')
     expect(error.cause).toBe(cause)
+  })
+})
+
+describe('of a command', () => {
+  test('validate tells what is wrong in a code of its own', () => {
+    const run = () => validate(z.object({ x: z.number() }), 'Move', { x: 'far' }, 'command')
+    expect(run).toThrow(
+      expect.objectContaining({
+        code: 'KUMA_INVALID_COMMAND',
+        message: expect.stringMatching(/^Move is not valid at \.x: ./),
+        details: { command: 'Move', issues: [{ message: expect.any(String), path: ['x'] }] },
+      }),
+    )
+    const later = custom(async () => ({ value: {} }))
+    expect(() => validate(later, 'Move', {}, 'command')).toThrow('commands are validated in order')
+  })
+})
+
+describe('undeclared', () => {
+  test('suggests the name that was meant, else names them all', () => {
+    expect(undeclared('event', 'cart', 'Movd', ['Moved', 'Turned'])).toMatchObject({
+      code: 'KUMA_INVALID_EVENT',
+      message: '"cart" has no event "Movd"',
+      hint: 'did you mean Moved?',
+      details: { type: 'Movd', issues: [{ message: '"cart" has no event "Movd"' }] },
+    })
+    expect(undeclared('command', 'cart', 'Buy', ['Move', 'Turn'])).toMatchObject({
+      code: 'KUMA_INVALID_COMMAND',
+      message: '"cart" has no command "Buy"',
+      hint: 'it has Move, Turn',
+      details: { command: 'Buy' },
+    })
+    expect(undeclared('command', 'cart', 'Buy', []).hint).toBe('it has none')
   })
 })

@@ -1,0 +1,110 @@
+/** Makes events ready to be recorded: validated, timed, encoded and folded. Nothing of the actor is changed by it. */
+import type { Draft } from '../commit/batch.ts'
+import type { UncheckedEvent } from '../engine.ts'
+import { checkEvent } from '../entity/check-event.ts'
+import type { Definition } from '../entity/define-entity.ts'
+import { EMPTY_META, formatPosition, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
+import { evolve, initialState } from '../entity/fold.ts'
+import { jsonText } from '../entity/json.ts'
+import { KumaError } from '../errors.ts'
+import type { SnapshotRow } from '../store/commit.ts'
+import { NOWHERE, type Stand } from './activate.ts'
+import type { Shard } from './actor.ts'
+import { snapshotOf } from './snapshot.ts'
+
+/** Events of one entity recorded as one unit: so many at most, and of 4 MiB together. */
+export const GROUP_EVENTS_MAX = 4_096
+const GROUP_BYTES_MAX = 4 * 1024 * 1024
+const NONE: readonly SnapshotRow[] = []
+
+export interface Drafted {
+  readonly drafts: Draft[]
+  /** if the caller wants them back */
+  readonly events: readonly RecordedEvent[] | null
+  readonly stand: Stand
+  readonly snapshots: readonly SnapshotRow[]
+}
+
+/** Where the events will stand. */
+export interface Place {
+  readonly id: string
+  /** the entity's key */
+  readonly key: number
+  readonly seq: number
+  /** what they follow on */
+  readonly before: Stand
+}
+
+/** @throws KUMA_INVALID_EVENT, KUMA_INVALID_DATA, KUMA_INVALID_TIME, KUMA_MODEL_FAILED */
+export function draft(
+  { lane: { shard }, definitions }: Shard,
+  { id, key, seq: firstSeq, before }: Place,
+  definition: Definition,
+  events: readonly UncheckedEvent[],
+  meta: Meta | undefined,
+  wanted: boolean,
+): Drafted {
+  if (events.length < 1 || events.length > GROUP_EVENTS_MAX) {
+    throw tooLarge(
+      `has ${events.length} events: 1 to ${GROUP_EVENTS_MAX.toLocaleString('en')} are recorded as one unit`,
+    )
+  }
+  const now = Date.now()
+  let stand = before.version > 0 ? before : { ...NOWHERE, state: initialState(definition, id) }
+  let bytes = 0
+  let seq = firstSeq
+  const drafts: Draft[] = []
+  let snapshots = NONE
+  const recorded: RecordedEvent[] | null = wanted ? [] : null
+  for (const given of events) {
+    const { type } = given
+    const version = stand.version + 1
+    const at = timeOf(id, given, version === 1 ? null : stand.at, now)
+    const data = checkEvent(definition, given, version)
+    const merged = meta === undefined && given.meta === undefined ? null : mergeMeta(meta, given.meta)
+    const text = jsonText(data, `data of ${type}`)
+    const metaText = merged === null ? null : jsonText(merged, 'meta')
+    bytes += text.length + (metaText?.length ?? 0)
+    if (bytes > GROUP_BYTES_MAX) throw tooLarge('is larger than 4 MiB')
+    drafts.push({ type, data: text, meta: metaText, at })
+    const event = {
+      type,
+      data,
+      entity: id,
+      entityType: definition.type,
+      version,
+      position: formatPosition(shard, seq),
+      at,
+      meta: merged ?? EMPTY_META,
+    }
+    recorded?.push(event)
+    stand = { version, seq: seq++, at, state: evolve(definition, stand.state, event) }
+    const snapshot = snapshotOf(key, stand, definition, definitions)
+    if (snapshot !== null) snapshots = [...snapshots, snapshot]
+  }
+  return { drafts, events: recorded, stand, snapshots }
+}
+
+/** Never before the entity's last event, so that its time order is its version order whatever the clock does. */
+function timeOf(id: string, { at }: UncheckedEvent, last: number | null, now: number): number {
+  if (at === undefined) return last === null ? now : Math.max(now, last)
+  if (Number.isSafeInteger(at) && at <= now && (last === null || at >= last)) return at
+  const problem = !Number.isSafeInteger(at)
+    ? 'is not a whole number of milliseconds'
+    : at > now
+      ? `lies ahead of now (${iso(now)})`
+      : `is earlier than its last event (${iso(last!)})`
+  const shown = Number.isFinite(at) ? iso(at) : String(at)
+  const hint = "a historical event comes after the entity's last one and before now; import in order of time"
+  const message = `the time ${shown} of an event of ${id} ${problem}`
+  throw new KumaError('KUMA_INVALID_TIME', message, { entity: id, at }, { hint })
+}
+
+function iso(at: number): string {
+  return Math.abs(at) <= 8.64e15 ? new Date(at).toISOString() : String(at)
+}
+
+function tooLarge(problem: string): KumaError<'KUMA_INVALID_DATA'> {
+  const hint = 'split it into several appends'
+  return new KumaError('KUMA_INVALID_DATA', `the append ${problem}`, { path: '' }, { hint })
+}

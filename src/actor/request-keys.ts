@@ -1,0 +1,65 @@
+/** The request keys of one entity: those used lately are in memory, the others in the shard's index. */
+import { checkId } from '../entity/id.ts'
+import { KumaError } from '../errors.ts'
+import { keyHash } from '../store/request-key.ts'
+import { NOWHERE, type Stand } from './activate.ts'
+import type { Shard } from './actor.ts'
+
+/** What was recorded under a request key. */
+export interface Keyed {
+  readonly digest: string
+  /** events in the group */
+  readonly count: number
+  /** after its last event, without the state */
+  readonly stand: Stand
+}
+
+export class RequestKeys {
+  /** Used since heads were last written: they are not in the shard's index yet. */
+  private recent: Map<string, Keyed> | null = null
+
+  /** @param onDisk may the shard's index have a request key of this entity? */
+  constructor(
+    private readonly id: string,
+    private readonly shard: Shard,
+    private onDisk: boolean,
+  ) {}
+
+  /** What the key was used for before, or null. @throws KUMA_REQUEST_KEY_REUSED if that was another request */
+  recall(entity: number, requestKey: string, digest: string): Keyed | null {
+    checkId(requestKey, 'a request key')
+    const known = this.recent?.get(requestKey) ?? this.lookUp(entity, requestKey)
+    if (known === null || known.digest === digest) return known
+    throw new KumaError(
+      'KUMA_REQUEST_KEY_REUSED',
+      `the request key ${JSON.stringify(requestKey)} of ${this.id} was used before, with other events`,
+      { requestKey },
+      { hint: 'a request key stands for one request: take a new one' },
+    )
+  }
+
+  private lookUp(entity: number, requestKey: string): Keyed | null {
+    if (!this.onDisk) return null
+    const { reader, lane } = this.shard
+    const found = reader.keyed(entity, keyHash(this.id, requestKey), requestKey, lane.keyCommits)
+    if (found === null) return null
+    const { seq, count, digest } = found.row
+    const [last] = reader.rows([seq + count - 1])
+    return { digest, count, stand: { ...NOWHERE, version: last!.version, seq: last!.seq, at: last!.at } }
+  }
+
+  remember(requestKey: string, keyed: Keyed): void {
+    this.recent ??= new Map()
+    for (const [key, { stand }] of this.recent) {
+      if (stand.seq > this.shard.lane.flushed) break // in order of their seqs
+      this.recent.delete(key)
+      this.onDisk = true
+    }
+    this.recent.set(requestKey, keyed)
+  }
+
+  /** It was not recorded after all. */
+  forget(requestKey: string): void {
+    this.recent?.delete(requestKey)
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * A lane is the end of one shard's log, with what is on its way there: batches that wait and batches that are under
+ * way. When one fails, all after it fail with it: they hold events decided on what was not recorded.
+ */
+import { isKumaError, KumaError } from '../errors.ts'
+import type { SnapshotRow } from '../store/commit.ts'
+import { type Batch, type Group, groupBytes, OpenBatch } from './batch.ts'
+import type { ShardEnd } from './committer.ts'
+
+const BATCH_EVENTS = 512
+const BATCH_BYTES = 4 * 1024 * 1024
+/** Of all lanes together, waiting or under way. */
+const PENDING_BYTES_MAX = 64 * 1024 * 1024
+/** What an append holds in memory beside its events: promises, states, places in arrays. */
+const APPEND_BYTES = 512
+/** Snapshots are left out when so much waits already: they can be made again. */
+const SNAPSHOT_BYTES_MAX = PENDING_BYTES_MAX / 4
+
+/** Told when what it stands for is on disk, or when it is not and never will be. */
+export interface Settlement {
+  durable(): void
+  failed(error: KumaError): void
+}
+
+/** A batch with everyone who waits for it. */
+export interface Pending {
+  readonly batch: OpenBatch
+  readonly settlements: Settlement[]
+  appends: number
+  failed: boolean
+}
+
+/** What all lanes have on their way to the disk. */
+export interface Load {
+  appends: number
+  bytes: number
+}
+
+export class Lane {
+  /** Heads on disk are the newest up to this seq. */
+  flushed: number
+  readonly keyCommits: number
+  /** The next batch shall begin to write the heads that wait. */
+  sweepWanted = false
+  private durableSeq: number
+  private durableKey: number
+  private lastKey: number
+  private readonly waiting: Pending[] = []
+  private readonly underWay: Pending[] = []
+
+  constructor(
+    readonly shard: number,
+    end: ShardEnd,
+    private readonly load: Load,
+    private readonly ready: (lane: Lane) => void,
+  ) {
+    this.durableSeq = end.lastSeq
+    this.durableKey = end.lastKey
+    this.lastKey = end.lastKey
+    this.flushed = end.flushed
+    this.keyCommits = end.keyCommits
+  }
+
+  get nextSeq(): number {
+    const last = this.waiting.at(-1) ?? this.underWay.at(-1)
+    return last === undefined ? this.durableSeq + 1 : last.batch.nextSeq
+  }
+
+  get hasWork(): boolean {
+    return this.waiting.length > 0
+  }
+
+  get nextKey(): number {
+    return this.lastKey + 1
+  }
+
+  /** @throws KUMA_OVERLOADED if too much is waiting already */
+  assertRoom(): void {
+    if (this.load.bytes < PENDING_BYTES_MAX) return
+    const message = `${this.load.appends.toLocaleString('en')} appends wait for the disk, ${PENDING_BYTES_MAX / 1024 / 1024} MiB in memory`
+    const hint = 'wait for acknowledgements before appending more'
+    throw new KumaError('KUMA_OVERLOADED', message, { retryAfterMs: 100 }, { hint })
+  }
+
+  /** Puts a group at the end of the log. Its first event gets `nextSeq`, a new entity `nextKey`. */
+  add(group: Group, settlement: Settlement): Pending {
+    const pending = this.open(groupBytes(group.drafts) + APPEND_BYTES)
+    pending.batch.add(group)
+    pending.settlements.push(settlement)
+    pending.appends++
+    this.load.appends++
+    if (group.created !== null) this.lastKey = group.created.key
+    return pending
+  }
+
+  /** With the next batch, or with one of its own. Its event is on disk or in a batch that was added before. */
+  addSnapshot(row: SnapshotRow): void {
+    if (this.load.bytes + row.state.length > SNAPSHOT_BYTES_MAX) return
+    this.open(row.state.length).batch.snapshots.push(row)
+  }
+
+  /** So that every head gets to disk soon, also if nothing more is appended. */
+  flushHeads(): void {
+    this.sweepWanted = true
+    if (this.waiting.length === 0 && this.underWay.length === 0) this.open(0)
+  }
+
+  /** The batch that is being filled. */
+  private open(bytes: number): Pending {
+    let pending = this.waiting.at(-1)
+    if (pending === undefined || pending.batch.count >= BATCH_EVENTS || pending.batch.bytes + bytes > BATCH_BYTES) {
+      pending = { batch: new OpenBatch(this.shard, this.nextSeq), settlements: [], appends: 0, failed: false }
+      if (this.waiting.push(pending) === 1) this.ready(this)
+    }
+    pending.batch.bytes += bytes
+    this.load.bytes += bytes
+    return pending
+  }
+
+  /** The next batch to commit. */
+  take(): Pending {
+    const pending = this.waiting.shift()!
+    this.underWay.push(pending)
+    if (this.waiting.length > 0) this.ready(this)
+    return pending
+  }
+
+  close(pending: Pending): Batch {
+    const batch = pending.batch.close(this.sweepWanted)
+    this.sweepWanted = false
+    return batch
+  }
+
+  committed(pending: Pending, batch: Batch, flushed: number): void {
+    this.underWay.shift()
+    this.unload(pending)
+    this.durableSeq = pending.batch.nextSeq - 1
+    this.durableKey = batch.created.at(-1)?.key ?? this.durableKey
+    this.flushed = flushed
+    for (const settlement of pending.settlements) settlement.durable()
+  }
+
+  failed(error: KumaError): void {
+    const lost = [...this.underWay.splice(0), ...this.waiting.splice(0)]
+    this.lastKey = this.durableKey
+    for (const [i, pending] of lost.entries()) {
+      pending.failed = true
+      this.unload(pending)
+      const reason = i === 0 ? error : cascaded(error, this.shard)
+      for (const settlement of pending.settlements) settlement.failed(reason)
+    }
+  }
+
+  private unload({ batch, appends }: Pending): void {
+    this.load.bytes -= batch.bytes
+    this.load.appends -= appends
+  }
+}
+
+/** What a failure means for the batches after it: those were never tried, so nothing about them is unclear. */
+export function cascaded(error: KumaError, shard: number): KumaError {
+  if (!isKumaError(error, 'KUMA_INDETERMINATE')) return error
+  const message = `not recorded: the commit before it failed (${error.message})`
+  return new KumaError('KUMA_POISONED', message, { shard }, { cause: error, hint: 'open the store again and retry' })
+}

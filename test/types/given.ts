@@ -1,0 +1,19 @@
+// Given, when, then: without a store, a clock or a file.
+import * as kuma from 'kuma'
+import { Auction, type AuctionState } from './auction.ts'
+import { Locker } from './locker.ts'
+import { Thermostat } from './thermostat.ts'
+
+const running = Auction.given([{ type: 'Opened' }, { type: 'Bid', data: { bidder: 'al', cents: 5 } }])
+running satisfies kuma.Given<kuma.FactsFrom<typeof Auction>>
+running.state satisfies AuctionState
+const { events, state } = await running.when({ type: 'Close' }, { now: 5, meta: { by: 'bo' } })
+for (const event of events) if (event.type === 'Bid') event.data.cents satisfies number
+if (state.phase === 'closed') state.closedAt satisfies number
+
+// an entity without commands still folds
+Thermostat.given([{ type: 'Reset' }]).state.target satisfies number
+const filled = await Locker.given([]).when({ type: 'Fill', data: { parcels: '2' } })
+filled.state.code satisfies string | null
+
+kuma.document.given([{ type: 'Anything', data: { plan: 'pro' } }]).state['plan'] satisfies kuma.Json | undefined
