@@ -1,93 +1,60 @@
 /**
- * npm run bench [-- --json] [--rounds N] [--scale F] [--only TEXT]
+ * npm run bench [-- --rounds N] [--scale F] [--only TEXT] [--peers] [--json] [--chart FILE] [--from FILE]
  *
  * Runs every scenario once in each round, so that what it is held against ran a moment before on the same disk, and
- * prints medians over the rounds. Ratios are medians of the ratios within a round: they hold where times do not.
+ * prints medians over the rounds with the goals beside them. `--peers` measures other stores too. `--chart` draws an
+ * SVG. `--from` takes the results from a document that `--json` printed, and runs nothing.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import Table from 'cli-table3'
-import { scenarios } from './scenarios.js'
+import { chart } from './chart.js'
+import { fileSystemOf } from './file-system.js'
+import { choose, measure, resultsOf } from './measure.js'
+import { table } from './table.js'
 
-const { values } = parseArgs({
+const { values: options } = parseArgs({
   options: {
-    json: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '5' },
     scale: { type: 'string', default: '1' },
     only: { type: 'string' },
+    peers: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    chart: { type: 'string' },
+    from: { type: 'string' },
   },
 })
-const rounds = Number(values.rounds)
-const scale = Number(values.scale)
-const chosen = scenarios.filter(
-  ({ name }) =>
-    values.only === undefined ||
-    name.includes(values.only) ||
-    scenarios.some((other) => other.against === name && other.name.includes(values.only)),
-)
 
-const folder = mkdtempSync(join(tmpdir(), 'kuma-bench-'))
-const measured = new Map(chosen.map(({ name }) => [name, []]))
-try {
-  for (const scenario of chosen) await scenario.prepare?.({ folder })
-  for (let round = 0; round < rounds; round++) {
-    for (const { name, run } of chosen) {
-      process.stderr.write(`round ${round + 1} of ${rounds}: ${name}\n`)
-      measured.get(name).push(await run({ folder, round, scale }))
-    }
+const document = options.from === undefined ? await run() : JSON.parse(readFileSync(options.from, 'utf8'))
+if (options.chart !== undefined) writeFileSync(options.chart, chart(document))
+console.log(options.json ? JSON.stringify(document, null, 2) : table(document))
+if (document.results.some(({ median }) => median === null)) process.exitCode = 1
+
+async function run() {
+  // loaded here: the results of another day are drawn without a build
+  const { scenariosWith } = await import('./scenarios/index.js')
+  const rounds = Number(options.rounds)
+  const scale = Number(options.scale)
+  const folder = mkdtempSync(join(tmpdir(), 'kuma-bench-'))
+  try {
+    const machine = machineOf(folder)
+    const peers = options.peers ? await (await import('./peers/index.js')).peers(folder) : []
+    const scenarios = choose(scenariosWith(peers), options.only)
+    const runs = await measure(scenarios, { folder, rounds, scale })
+    return { machine, rounds, scale, results: resultsOf(scenarios, runs) }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
   }
-} finally {
-  rmSync(folder, { recursive: true, force: true })
 }
 
-const results = chosen.map(({ name, unit, against, goal }) => {
-  const runs = measured.get(name)
-  const ratio = against === undefined ? null : median(runs.map((value, round) => value / measured.get(against)[round]))
-  return { name, unit, median: median(runs), ratio, against: against ?? null, goal: goal ?? null, runs }
-})
-const machine = {
-  node: process.version,
-  cpu: cpus()[0]?.model ?? '',
-  cores: cpus().length,
-  memoryBytes: totalmem(),
-  synchronous: 'FULL',
-}
-
-if (values.json) console.log(JSON.stringify({ machine, rounds, scale, results }, null, 2))
-else print()
-
-function print() {
-  const table = new Table({
-    head: ['', 'median', 'ratio', 'goal'],
-    colAligns: ['left', 'right', 'right', 'right'],
-    style: { head: [], border: [] },
-  })
-  for (const { name, unit, median: value, ratio, against, goal } of results) {
-    table.push([
-      name,
-      `${number(value)} ${unit}`,
-      ratio === null ? '' : `${ratio.toFixed(2)} of ${against}`,
-      goal === null ? '' : goalText(goal),
-    ])
+function machineOf(folder) {
+  return {
+    node: process.version,
+    cpu: cpus()[0]?.model ?? '',
+    cores: cpus().length,
+    memoryBytes: totalmem(),
+    fileSystem: fileSystemOf(folder),
+    date: new Date().toISOString().slice(0, 10),
   }
-  console.log(table.toString())
-  console.log(
-    `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, synchronous=FULL, medians of ${rounds} rounds`,
-  )
-}
-
-/** A negative goal is an upper bound. */
-function goalText(goal) {
-  return goal < 0 ? `at most ${-goal}` : `at least ${number(goal)}`
-}
-
-function number(value) {
-  return value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(2)
-}
-
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b)
-  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2
 }

@@ -1,0 +1,20 @@
+/** The command, timed from start to end. */
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+
+export const root = join(import.meta.dirname, '..', '..')
+export const binary = join(root, 'bin', 'run.js')
+
+/** Milliseconds. */
+export function kuma(args) {
+  return node([binary, ...args])
+}
+
+export function node(args) {
+  const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env // reading certificates would triple every start
+  const begin = performance.now()
+  const child = spawnSync(process.execPath, args, { env, encoding: 'utf8' })
+  const ms = performance.now() - begin
+  if (child.status !== 0) throw new Error(`${args.join(' ')} ended with ${child.status}: ${child.stderr}`)
+  return ms
+}
