@@ -30,7 +30,7 @@ import { Readers } from './store/readers.ts'
 
 const CREATE_TRIES = 100
 const CREATE_WAIT_MS = 20
-const COMMITTERS_MIN = 2
+const COMMITTERS_MIN = 1
 const COMMITTERS_MAX = 4
 const ACTORS_MAX = 100_000
 const ACTOR_IDLE_MS = 300_000

@@ -74,8 +74,8 @@ export class Statistics {
       unfitForSnapshots: [...this.definitions.unfit],
       walBytes: walBytes.reduce((sum, bytes) => sum + bytes, 0),
       walBytesByShard: walBytes,
-      // the histogram holds the whole interval between two turns
-      eventLoopDelayMs: distribution(this.loopDelay, 1e6),
+      // what it holds is the time between its own timers: the delay is what came on top
+      eventLoopDelayMs: distribution(this.loopDelay, 1e6, RESOLUTION_MS),
     }
   }
 

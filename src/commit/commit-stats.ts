@@ -30,16 +30,20 @@ export class CommitStats {
   }
 }
 
-/** @param unit so many of what was recorded are one of what is told */
-export function distribution(histogram: Histogram, unit: number): Distribution {
+/**
+ * @param unit so many of what was recorded are one of what is told
+ * @param base what of each value, in what is told, does not count
+ */
+export function distribution(histogram: Histogram, unit: number, base = 0): Distribution {
   const { count } = histogram
   if (count === 0) return { count: 0, mean: 0, p50: 0, p99: 0, max: 0 }
   const { mean, max } = histogram
+  const told = (value: number) => Math.max(0, value / unit - base)
   return {
     count,
-    mean: mean / unit,
-    p50: histogram.percentile(50) / unit,
-    p99: histogram.percentile(99) / unit,
-    max: max / unit,
+    mean: told(mean),
+    p50: told(histogram.percentile(50)),
+    p99: told(histogram.percentile(99)),
+    max: told(max),
   }
 }

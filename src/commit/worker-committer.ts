@@ -17,7 +17,7 @@ interface Waiting {
 }
 
 /** A commit on a fast disk. */
-const QUICK_MS = 0.3
+const QUICK_MS = 0.6
 
 /** The thread starts with the first request: a committer whose shards nobody uses costs nothing. */
 export class WorkerCommitter implements Committer {

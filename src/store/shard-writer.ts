@@ -12,7 +12,7 @@
 import { isKumaError, KumaError } from '../errors.ts'
 import { Backlog } from './backlog.ts'
 import { COLUMNS, type Commit, type EventColumns, type SnapshotRow } from './commit.ts'
-import { assertDurable, type Database, sqliteCode, sqliteError } from './driver.ts'
+import { assertDurable, type Database, type Statement, sqliteCode, sqliteError } from './driver.ts'
 import { type Manifest, shardPath } from './manifest.ts'
 import { Salts } from './salts.ts'
 import { genesis } from './seal.ts'
@@ -33,8 +33,8 @@ export interface Tip {
  * what it has, and an fsync of that is a third faster than one of a file that grows.
  */
 const CHECKPOINT_BYTES = 2 * 1024 * 1024
-/** Events that are inserted with one statement. */
-const ROWS = 16
+/** Events that are inserted with one statement, if there are so many. */
+const ROWS = [32, 8, 1]
 /** Pages that a commit writes however small it is: events, commits, settings, heads, indexes. */
 const COMMIT_BYTES = 5 * 4096
 
@@ -51,8 +51,6 @@ export class ShardWriter {
   private poison: string | null = null
   private durable = false
   private walBytes = 0
-  /** Of the statement that inserts several events: filled anew each time. */
-  private readonly values: unknown[] = new Array(ROWS * 9).fill(null)
 
   /** @throws what `openShard` throws, KUMA_DISK_FULL if heads must be recovered and there is no room */
   constructor(
@@ -168,34 +166,32 @@ export class ShardWriter {
     insertCommit.run(commit.id, firstSeq, commit.lastSeq, commit.at, commit.content, commit.head, commit.extra)
   }
 
-  /** Several rows with each statement: a call of the driver costs as much as the row itself. */
+  /** As many rows as possible with each statement: a call of the driver costs as much as a row. */
   private insertEvents({ count, numbers, text }: EventColumns, firstSeq: number, crcs: Uint32Array): void {
-    const { insertEvent, insertEvents } = this.statements
-    const { values } = this
-    const whole = count - (count % ROWS)
+    const values: unknown[] = []
     let start = 0
-    let n = 0
+    let [statement, rows] = this.insertOf(count)
     for (let i = 0; i < count; i++) {
       const c = i * COLUMNS
       const dataStart = start + numbers[c + 4]!
       const metaStart = dataStart + numbers[c + 5]!
       const metaLength = numbers[c + 6]!
       const end = metaLength < 0 ? metaStart : metaStart + metaLength
-      values[n++] = firstSeq + i
-      values[n++] = numbers[c]
-      values[n++] = numbers[c + 1]
-      values[n++] = numbers[c + 2]
-      values[n++] = numbers[c + 3]
-      values[n++] = text.slice(start, dataStart)
-      values[n++] = text.slice(dataStart, metaStart)
-      values[n++] = metaLength < 0 ? null : text.slice(metaStart, end)
-      values[n++] = crcs[i]
+      values.push(firstSeq + i, numbers[c], numbers[c + 1], numbers[c + 2], numbers[c + 3])
+      values.push(text.slice(start, dataStart), text.slice(dataStart, metaStart))
+      values.push(metaLength < 0 ? null : text.slice(metaStart, end), crcs[i])
       start = end
-      if (i >= whole) insertEvent.run(values.slice(0, n))
-      else if (n === values.length) insertEvents.run(values)
-      else continue
-      n = 0
+      if (--rows > 0) continue
+      statement.run(...values) // as arguments: the driver reads an array's elements one by one
+      values.length = 0
+      ;[statement, rows] = this.insertOf(count - i - 1)
     }
+  }
+
+  /** The statement for the next of `left` events, and how many it takes. */
+  private insertOf(left: number): [Statement, number] {
+    const { insertEvents } = this.statements
+    return insertEvents.find(([, rows]) => rows <= left) ?? insertEvents.at(-1)!
   }
 
   private insertSnapshots(snapshots: readonly SnapshotRow[]): void {
@@ -296,12 +292,11 @@ function prepareStatements(db: Database) {
     insertEntity: db.prepare(
       'INSERT INTO entities (key, id_hash, id, type, salt, created_at, crc) VALUES (?, ?, ?, ?, ?, ?, ?)',
     ),
-    insertEvent: db.prepare(
-      'INSERT INTO events (seq, entity, version, prev, at, type, data, meta, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
-    ),
-    insertEvents: db.prepare(
-      `INSERT INTO events (seq, entity, version, prev, at, type, data, meta, crc) VALUES ${Array(ROWS).fill('(?, ?, ?, ?, ?, ?, ?, ?, ?)').join(', ')}`,
-    ),
+    insertEvents: ROWS.map((rows): [Statement, number] => {
+      const places = Array(rows).fill('(?, ?, ?, ?, ?, ?, ?, ?, ?)').join(', ')
+      const columns = 'seq, entity, version, prev, at, type, data, meta, crc'
+      return [db.prepare(`INSERT INTO events (${columns}) VALUES ${places}`), rows]
+    }),
     // the first stores have a unique index on (entity, version)
     insertSnapshot: db.prepare(
       'REPLACE INTO snapshots (entity, version, at, seq, definition, state) VALUES (?, ?, ?, ?, ?, ?)',
