@@ -4,6 +4,8 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Engine } from '../../src/engine.ts'
+import { defineEntity } from '../../src/entity/define-entity.ts'
+import { type } from '../../src/entity/schema.ts'
 import { openEngine } from '../../src/kuma.ts'
 import { createStore } from '../../src/store/create.ts'
 import { verifyStore } from '../../src/store/verify.ts'
@@ -54,6 +56,53 @@ describe.each(['inline', 'worker'] as const)('with the %s committer', (committer
     await expectSound(store, 401 - rejected.length)
   })
 })
+
+test.each(['inline', 'worker'] as const)(
+  'a decision that rests on an event which found no room is rejected with it (%s)',
+  async (committer) => {
+    const path = smallDisk()
+    if (path === null) return
+    let go = () => {}
+    const opened = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    const Tally = defineEntity({
+      type: 'tally',
+      initial: { counted: 0, text: '' },
+      events: { Counted: type<{ text: string }>() },
+      commands: { Count: type<Record<never, never>>() },
+    })
+      .evolve({ Counted: ({ counted }, { text }) => ({ counted: counted + 1, text }) })
+      .decide({
+        Count: async ({ counted }) => {
+          await opened
+          return { type: 'Counted', data: { text: `after ${counted}` } }
+        },
+      })
+    const store = join(path, 'store')
+    const engine = await openEngine(
+      { path: store, shards: 1, entities: [Tally] },
+      { access: 'write', committer, create: true },
+    )
+    await engine.append({ id: 't', newType: 'tally', events: [{ type: 'Counted', data: { text: 'first' } }] })
+    const filler = join(path, 'filler')
+    spawnSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4096'], { stdio: 'ignore' })
+    const lost = engine.append({ id: 't', events: [{ type: 'Counted', data: { text: 'x'.repeat(200_000) } }] })
+    const decided = engine.execute({ id: 't', command: { type: 'Count' } })
+    const behind = engine.append({ id: 't', events: [{ type: 'Counted', data: { text: 'behind' } }] })
+    await expect(lost).rejects.toMatchObject({ code: 'KUMA_DISK_FULL' })
+    rmSync(filler)
+    go()
+    await expect(decided).rejects.toMatchObject({ code: 'KUMA_DISK_FULL' })
+    expect(await behind).toMatchObject({ version: 2 })
+    expect(await engine.execute({ id: 't', command: { type: 'Count' } })).toMatchObject({
+      version: 3,
+      state: { counted: 3, text: 'after 2' },
+    })
+    await engine.close()
+    await expectSound(store, 3)
+  },
+)
 
 test.each(['inline', 'worker'])(
   'a failing disk poisons the shard: unclear, then refused, while reading goes on (%s)',
