@@ -58,6 +58,7 @@ export class Actor {
   /** made when the first request key comes */
   private keys: RequestKeys | null = null
   private deciding = false
+  private lettingIn = false
   private mailbox: Call[] | null = null
   /** Raised when what was decided is lost. */
   private generation = 0
@@ -182,27 +183,34 @@ export class Actor {
 
   private afterDecision<T>(call: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.mailbox ??= []
-      if (this.mailbox.length >= MAILBOX_MAX) throw overloaded(this.id)
-      this.shard.traffic.waiting++
-      this.mailbox.push(() => call().then(resolve, reject))
+      if (this.mailbox !== null && this.mailbox.length >= MAILBOX_MAX) throw overloaded(this.id)
+      this.wait(() => call().then(resolve, reject))
     })
+  }
+
+  private wait(call: Call): void {
+    this.shard.traffic.waiting++
+    this.mailbox ??= []
+    this.mailbox.push(call)
   }
 
   /** Lets in who waits, until one of them must be waited for. */
   private letIn(): void {
     this.deciding = false
+    if (this.lettingIn) return // one of those who were let in has been decided at once: the loop below goes on
+    this.lettingIn = true
     while (!this.deciding && this.mailbox !== null) {
       const call = this.mailbox.shift()
       if (this.mailbox.length === 0) this.mailbox = null
       this.shard.traffic.waiting--
       call!()
     }
+    this.lettingIn = false
   }
 
-  /** When no decision is awaited any more. */
+  /** When no decision is awaited any more. Finds its place in a full mailbox too. */
   settled(): Promise<void> {
-    return this.deciding ? this.afterDecision(() => this.settled()) : Promise.resolve()
+    return this.deciding ? new Promise((done) => this.wait(() => done(this.settled()))) : Promise.resolve()
   }
 
   private recall(requestKey: string, digest: string): Keyed | null {

@@ -87,7 +87,10 @@ describe('a flood', () => {
     expect(peakMiB).toBeLessThan(800)
   })
 
-  test('of calls to an entity that decides is bounded too', async () => {
+  test.each([
+    ['', false],
+    [', also when the store is closed meanwhile', true],
+  ])('of calls to an entity that decides is bounded too%s', async (_, close) => {
     let go!: () => void
     const opened = new Promise<void>((resolve) => (go = resolve))
     const Slow = kuma
@@ -104,19 +107,22 @@ describe('a flood', () => {
           return { type: 'Done' }
         },
       })
-    const { ctx } = await open({ entities: [Slow] })
+    const { ctx, path } = await open({ entities: [Slow] })
     const slow = await ctx.spawn(Slow, 's')
     const calls = Array.from({ length: 20_000 }, () => slow.append({ type: 'Done' }))
     const first = slow.execute({ type: 'Do' })
     const more = Array.from({ length: 20_000 }, () => slow.append({ type: 'Done' }))
     const settling = Promise.allSettled(more)
+    const closing = close ? ctx.close() : undefined
     go()
     await Promise.all([...calls, first])
     const settled = await settling
     const rejected = settled.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[]
     expect(rejected.length).toBeGreaterThan(0)
     expect(new Set(rejected.map(({ reason }) => reason.code))).toEqual(new Set(['KUMA_OVERLOADED']))
-    expect(await slow.read()).toEqual({ done: 20_001 + 20_000 - rejected.length })
+    await closing
+    const again = close ? (await open({ path, entities: [Slow] })).ctx : ctx
+    expect(await (await again.entity(Slow, 's')).read()).toEqual({ done: 20_001 + 20_000 - rejected.length })
   })
 })
 

@@ -162,6 +162,20 @@ test('a decision that takes its time holds the mailbox: what comes later is deci
   expect(ctx.stats()).toMatchObject({ deciding: 0, waiting: 0 })
 })
 
+test('thousands may wait behind a decision, and are decided in their order', async () => {
+  const { open: go, opened } = gate()
+  const { account } = await open(
+    undefined,
+    accountOf(() => opened),
+  )
+  const first = account.execute({ type: 'WithdrawLater', data: { amount: 1 } })
+  const rest = Array.from({ length: 10_000 }, () => account.execute({ type: 'Withdraw', data: { amount: 0.001 } }))
+  go()
+  await first
+  const versions = (await Promise.all(rest)).map(({ version }) => version)
+  expect(versions).toEqual(rest.map((_, i) => i + 3))
+})
+
 test('a decision that never comes is given up, and the mailbox goes on', async () => {
   const { account } = await open(
     undefined,
