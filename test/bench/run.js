@@ -26,9 +26,13 @@ const { values: options } = parseArgs({
   },
 })
 
+// peers print too: what is on stdout is the table, or the document, and nothing else
+const print = console.log
+console.log = console.error
+
 const document = options.from === undefined ? await run() : JSON.parse(readFileSync(options.from, 'utf8'))
 if (options.chart !== undefined) writeFileSync(options.chart, chart(document))
-console.log(options.json ? JSON.stringify(document, null, 2) : table(document))
+print(options.json ? JSON.stringify(document, null, 2) : table(document))
 if (document.results.some(({ median }) => median === null)) process.exitCode = 1
 
 async function run() {

@@ -10,7 +10,17 @@ const MODES = ['OFF', 'NORMAL', 'FULL', 'EXTRA']
 
 export async function emmett(folder) {
   const { getSQLiteEventStore } = await import('@event-driven-io/emmett-sqlite')
-  const append = (store, n) => store.appendToStream('account-1', [{ type: 'Deposited', data: data(n) }])
+
+  async function append(store, n) {
+    for (;;) {
+      try {
+        return await store.appendToStream('account-1', [{ type: 'Deposited', data: data(n) }])
+      } catch (error) {
+        // now and then it commits while a statement of its own still runs, and nothing is recorded
+        if (error.code !== 'SQLITE_BUSY') throw error
+      }
+    }
+  }
 
   /** The mode of the very connection that it writes on. */
   async function syncMode() {
