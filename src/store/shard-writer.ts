@@ -111,6 +111,10 @@ export class ShardWriter {
     this.transact(() => this.statements.dropSnapshots.run())
   }
 
+  /**
+   * All that this connection writes goes through here: alone on the file, durable when it returns, and judged by what a
+   * failure means.
+   */
   private transact<T>(work: () => T): T {
     this.assertSound()
     let committing = false

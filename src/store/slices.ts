@@ -34,13 +34,6 @@ export function inSlices<T>(steps: Generator<unknown, T>): T | Promise<T> {
   })
 }
 
-/** How much work is not finished. */
-export function slicesWaiting(): number {
-  let count = running.length
-  for (let work = first; work !== null; work = work.next) count++
-  return count
-}
-
 function step(steps: Generator<unknown, unknown>): IteratorResult<unknown, unknown> {
   schedule()
   const begun = performance.now()
