@@ -42,6 +42,7 @@ export function chart({ machine, rounds, scale, results }) {
 function svgOf(height, parts) {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="system-ui, 'Segoe UI', Helvetica, Arial, sans-serif">`,
+    '<title>Durable appends a second, Kuma and other stores, and as the store grows</title>',
     `<rect width="${WIDTH}" height="${height}" rx="8" fill="#ffffff"/>`, // a page may be dark
     ...parts,
     '</svg>\n',

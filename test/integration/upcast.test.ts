@@ -1,10 +1,10 @@
-/** Events that an earlier definition recorded, read by today's: fixtures/wallet-1, by fixtures/models/wallet.ts. */
+/** Events that an earlier definition recorded, read by today's: fixtures/wallet-1, by fixtures/wallet.ts. */
 import { chmodSync, cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as kuma from 'kuma'
 import { expect, onTestFinished, test } from 'vitest'
-import { Wallet } from '../../fixtures/models/wallet.ts'
+import { Wallet } from '../../fixtures/wallet.ts'
 import { kuma as shell } from '../cli.ts'
 import { folder } from '../folder.ts'
 
@@ -22,7 +22,7 @@ function copy(): string {
 /** A config with today's model. */
 function configured(): string {
   const config = join(folder(), 'kuma.config.ts')
-  const model = JSON.stringify(join(fixtures, 'models/wallet.ts'))
+  const model = JSON.stringify(join(fixtures, 'wallet.ts'))
   writeFileSync(config, `import { Wallet } from ${model}\nexport default { entities: [Wallet] }`)
   return config
 }
