@@ -96,7 +96,7 @@ export class Actor {
     try {
       const { requestKey, events } = request
       const digest = requestKey === undefined ? '' : digestOf(events)
-      const keyed = requestKey === undefined ? null : this.recall(requestKey, digest)
+      const keyed = this.recall(requestKey, digest)
       if (keyed === null) return this.record(request, events, digest, false)
       const answer = { ...this.receipt(keyed.stand), repeated: true } as const
       return this.whenDurable(request, keyed.stand, () => answer)
@@ -113,7 +113,7 @@ export class Actor {
     try {
       const { requestKey, command } = request
       const digest = requestKey === undefined ? '' : requestDigest(['execute', command.type, command.data ?? {}])
-      const keyed = requestKey === undefined ? null : this.recall(requestKey, digest)
+      const keyed = this.recall(requestKey, digest)
       if (keyed !== null) return this.whenDurable(request, keyed.stand, () => this.repeat(keyed))
       this.shard.lane.assertRoom()
       return this.decide(request, this.admit(request), digest)
@@ -213,7 +213,8 @@ export class Actor {
     return this.deciding ? new Promise((done) => this.wait(() => done(this.settled()))) : Promise.resolve()
   }
 
-  private recall(requestKey: string, digest: string): Keyed | null {
+  private recall(requestKey: string | undefined, digest: string): Keyed | null {
+    if (requestKey === undefined) return null
     this.keys ??= new RequestKeys(this.id, this.shard, this.existed)
     return this.keys.recall(this.key, requestKey, digest)
   }

@@ -15,7 +15,6 @@ import { snapshotOf } from './snapshot.ts'
 /** Events of one entity recorded as one unit: so many at most, and of 4 MiB together. */
 export const GROUP_EVENTS_MAX = 4_096
 const GROUP_BYTES_MAX = 4 * 1024 * 1024
-const NONE: readonly SnapshotRow[] = []
 
 export interface Drafted {
   readonly drafts: Draft[]
@@ -54,7 +53,7 @@ export function draft(
   let bytes = 0
   let seq = firstSeq
   const drafts: Draft[] = []
-  let snapshots = NONE
+  const snapshots: SnapshotRow[] = []
   const recorded: RecordedEvent[] | null = wanted ? [] : null
   for (const given of events) {
     const { type } = given
@@ -80,7 +79,7 @@ export function draft(
     recorded?.push(event)
     stand = { version, seq: seq++, at, state: evolve(definition, stand.state, event) }
     const snapshot = snapshotOf(key, stand, definition, definitions)
-    if (snapshot !== null) snapshots = [...snapshots, snapshot]
+    if (snapshot !== null) snapshots.push(snapshot)
   }
   return { drafts, events: recorded, stand, snapshots }
 }

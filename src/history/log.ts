@@ -25,8 +25,9 @@ export async function* log(
   let { limit: left = Number.POSITIVE_INFINITY } = query
   if (left <= 0) return
   const types = query.types && new Set(query.types)
+  const asked = stored(definitions, query)
   const events =
-    query.id === undefined ? logOfAll(readers, definitions, query) : logOfOne(readers, definitions, query.id, query)
+    query.id === undefined ? logOfAll(readers, definitions, asked) : logOfOne(readers, definitions, query.id, asked)
   for await (const event of events) {
     if (types !== undefined && !types.has(event.type)) continue
     if (query.by !== undefined && event.meta.by !== query.by) continue
@@ -42,8 +43,12 @@ async function* logOfOne(
   query: EngineLogQuery,
 ): AsyncGenerator<RecordedEvent> {
   const located = locate(readers, id)
+  const types = query.types && new Set(query.types)
   for await (const rows of pages(located, query)) {
-    for (const row of rows) yield known(definitions, row, located.entity, located.reader.shard)
+    for (const row of rows) {
+      if (types !== undefined && !types.has(row.type)) continue // spares parsing it
+      yield known(definitions, row, located.entity, located.reader.shard)
+    }
     query.signal?.throwIfAborted()
     await breathe()
   }
@@ -84,7 +89,7 @@ async function* logOfAll(
   definitions: Definitions,
   query: EngineLogQuery,
 ): AsyncGenerator<RecordedEvent> {
-  const places = await placesOf(readers, stored(definitions, query))
+  const places = await placesOf(readers, query)
   for (let start = 0; start < places.length; start += PAGE) {
     yield* eventsAt(readers, definitions, places.slice(start, start + PAGE))
     query.signal?.throwIfAborted()

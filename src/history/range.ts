@@ -1,4 +1,5 @@
 /** A range of an entity's history: both ends are inclusive, and each may be a version or a time. */
+import { reached } from '../actor/activate.ts'
 import type { Range } from '../engine.ts'
 import { KumaError } from '../errors.ts'
 import type { Link } from '../store/shard-reader.ts'
@@ -27,7 +28,6 @@ export function rangeOf({ from, to }: Range): Bounds {
   return {
     begun: ({ version, at }) =>
       from === undefined ? true : from.version === undefined ? at >= from.at : version >= from.version,
-    notEnded: ({ version, at }) =>
-      to === undefined ? true : to.version === undefined ? at <= to.at : version <= to.version,
+    notEnded: to === undefined ? () => true : reached(to),
   }
 }
