@@ -8,6 +8,7 @@ import type { AnyEntityDefinition, EntityDefinition, FactsFrom } from './entity/
 import type { AnyFacts } from './entity/document.ts'
 import type { Event, Meta, NewEvent, Position } from './entity/event.ts'
 import type { Facts } from './entity/facts.ts'
+import type { JsonObject } from './entity/json.ts'
 import type { Point } from './entity/time.ts'
 
 /** A sequence read as it is iterated. */
@@ -93,6 +94,31 @@ export interface Entity<F extends Facts = any> {
   /** Every event with the state after it, oldest first. */
   replay(range?: ReplayRange): Items<Step<F>>
   log<K extends keyof F['events'] & string = keyof F['events'] & string>(query?: LogQuery<K>): Items<Event<F, K>>
+  /**
+   * Everything that the store holds about it, as one document in memory, as of one moment. `kuma export` writes it as a
+   * stream, and `kuma import` takes it back.
+   */
+  export(): Promise<EntityExport<F>>
+}
+
+/** An entity as one JSON document. Its JSON Schema is `fixtures/export.schema.json` of the package. */
+// biome-ignore lint/suspicious/noExplicitAny: an entity of any type
+export interface EntityExport<F extends Facts = any> {
+  readonly format: 'kuma-export/1'
+  readonly id: string
+  readonly type: F['type']
+  readonly version: number
+  /** of the first and of the last event, in milliseconds since 1970 */
+  readonly createdAt: number
+  readonly updatedAt: number
+  /** As JSON gives it back. */
+  readonly state: F['state']
+  /** The rows that read models hold about it, by table. */
+  readonly readModels: { readonly [table: string]: readonly JsonObject[] }
+  /** All of them, oldest first. */
+  readonly events: readonly Event<F>[]
+  /** In hexadecimal, over the canonical JSON (RFC 8785) of the document without this field. */
+  readonly sha256: string
 }
 
 export type EntityOf<D extends AnyEntityDefinition> = Entity<FactsFrom<D>>

@@ -7,6 +7,7 @@ import type {
   Context,
   EntitiesQuery,
   Entity,
+  EntityExport,
   Executed,
   Inspected,
   Items,
@@ -23,6 +24,7 @@ import { CREATED } from './entity/fold.ts'
 import { copyPlain } from './entity/json.ts'
 import { type Point, resolvePoint } from './entity/time.ts'
 import { isKumaError, KumaError } from './errors.ts'
+import { exportEntity } from './privacy/export.ts'
 
 export function contextOf(engine: Engine, as?: Meta): Context {
   return {
@@ -129,6 +131,10 @@ class Handle implements Entity {
       const range = { from: from && resolvePoint(from), to: to && resolvePoint(to) }
       return this.engine.log({ ...rest, ...range, id: this.id, types }) as AsyncIterable<never>
     })
+  }
+
+  export(): Promise<EntityExport> {
+    return exportEntity(this.engine, this.id)
   }
 }
 

@@ -9,6 +9,7 @@ export type {
   Distribution,
   EntitiesQuery,
   Entity,
+  EntityExport,
   EntityOf,
   EntitySummary,
   Executed,

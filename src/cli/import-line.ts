@@ -7,6 +7,9 @@
  * The second is CloudEvents 1.0: its subject is the entity, its source and id together are the request key (an id alone
  * is unique for its source only), and what has no place of its own (source, extensions) goes into meta. `version` and
  * `position` of the first form are those of `kuma log`, and not kept: what is imported gets its own.
+ *
+ * A CloudEvent with a `kumaversion` was written by `kuma export` (src/privacy/cloud-event.ts): it is recorded as that
+ * version, with the time, type and meta that it had there.
  */
 import type { AppendRequest } from '../engine.ts'
 import type { Meta } from '../entity/event.ts'
@@ -45,10 +48,31 @@ function fromCloudEvent(line: JsonObject, typeFor: (id: string) => string): Appe
   if (specversion !== '1.0') throw invalid(`CloudEvents ${JSON.stringify(specversion)} is not known: only 1.0 is`)
   if (subject === undefined) throw invalid('the CloudEvent has no subject, which is the entity')
   if (data_base64 !== undefined) throw invalid('the CloudEvent has data_base64, and the log holds JSON')
+  if ('kumaversion' in line) return fromExport(line)
   const entity = text(line, 'subject')
   const event = { type: text(line, 'type'), data: data ?? {}, at: timeOf(time, 'time'), meta: meta as Meta }
-  const requestKey = `${text(line, 'source')} ${text(line, 'id')}`
-  return { id: entity, newType: typeFor(entity), events: [event], requestKey }
+  return { id: entity, newType: typeFor(entity), events: [event], requestKey: keyOf(line) }
+}
+
+function fromExport(line: JsonObject): AppendRequest {
+  const version = line['kumaversion']
+  if (!Number.isSafeInteger(version)) throw invalid('the field kumaversion must be a whole number')
+  const type = text(line, 'kumaentitytype')
+  const at = line['kumaat'] === undefined ? timeOf(line['time'], 'time') : Number(text(line, 'kumaat'))
+  const meta = line['kumameta'] === undefined ? undefined : (parseJson(text(line, 'kumameta'), 'kumameta') as Meta)
+  return {
+    id: text(line, 'subject'),
+    type,
+    newType: type,
+    events: [{ type: text(line, 'type'), data: line['data'], meta, at }],
+    expectedVersion: (version as number) - 1,
+    requestKey: keyOf(line),
+  }
+}
+
+/** An id alone is unique for its source only. */
+function keyOf(line: JsonObject): string {
+  return `${text(line, 'source')} ${text(line, 'id')}`
 }
 
 function text(line: JsonObject, field: string): string {

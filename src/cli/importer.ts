@@ -1,62 +1,18 @@
-/**
- * Records the lines of an import, many at a time and in their order. What is wrong with one line rejects that line;
- * what is wrong with the store (a full disk, damage) stops the import, once everything under way is settled.
- */
+/** Lines or documents? An import sees by its first bytes which of them it is given. */
 import type { Engine } from '../engine.ts'
-import { isKumaError, type KumaErrorCode } from '../errors.ts'
+import { importDocuments } from './import-documents.ts'
+import type { Input } from './import-input.ts'
 import { parseLine } from './import-line.ts'
+import { type ImportCounts, type ImportOptions, ImportRun } from './import-run.ts'
 import { type Line, lines } from './lines.ts'
 
-/** Under way at once: the memory of an import does not grow with its length. */
-const LINES_MAX = 2_048
-const CHARS_MAX = 8 * 1024 * 1024
-
-export interface ImportCounts {
-  readonly imported: number
-  readonly duplicates: number
-  readonly rejected: number
-}
-
-export interface ImportOptions {
-  /** the type of an entity that does not exist yet */
-  readonly typeFor: (id: string) => string
-  readonly onRejected: (line: number, reason: string, hint: string | null) => void
-  readonly onProgress?: (counts: ImportCounts) => void
-  /** Stops reading; what is under way is settled. */
-  readonly signal?: AbortSignal
-}
-
-/** Errors that are about one line and not about the store. */
-const OF_A_LINE: ReadonlySet<KumaErrorCode> = new Set<KumaErrorCode>([
-  'KUMA_CONFLICT',
-  'KUMA_INVALID_DATA',
-  'KUMA_INVALID_EVENT',
-  'KUMA_INVALID_ID',
-  'KUMA_INVALID_POINT',
-  'KUMA_INVALID_TIME',
-  'KUMA_MODEL_FAILED',
-  'KUMA_REQUEST_KEY_REUSED',
-  'KUMA_TYPE_MISMATCH',
-  'KUMA_UNKNOWN_TYPE',
-])
-
 /** @throws what stopped it; `onProgress` has the last counts then */
-export async function importLines(
-  engine: Engine,
-  chunks: AsyncIterable<Uint8Array>,
-  options: ImportOptions,
-): Promise<ImportCounts> {
+export async function importFrom(engine: Engine, input: Input, options: ImportOptions): Promise<ImportCounts> {
+  const { first, chunks } = await peek(input.read())
   const run = new ImportRun(engine, options)
   try {
-    for await (const batch of lines(chunks)) {
-      for (const line of batch) {
-        if (run.isFull) await run.room()
-        if (run.stopped) break
-        run.take(line)
-      }
-      run.report()
-      if (run.stopped) break
-    }
+    if (BEGINS_DOCUMENT.test(first)) await importDocuments(run, input, chunks)
+    else await importLines(run, chunks)
   } finally {
     await run.settled()
     run.report()
@@ -65,86 +21,62 @@ export async function importLines(
   return run.counts
 }
 
-class ImportRun {
-  readonly counts = { imported: 0, duplicates: 0, rejected: 0 }
-  failure: unknown
-  private underWay = 0
-  private chars = 0
-  private wake: (() => void) | null = null
+const TEXT = '"(?:[^"\\\\]|\\\\.)*"'
+/**
+ * A document, whatever the order of its keys: after those that a line may have as well, one that no line has. (What
+ * CloudEvents calls an extension has a lower-case name, and neither an object nor a list as its value.)
+ */
+const BEGINS_DOCUMENT = new RegExp(
+  `^\\s*\\{(?:\\s*"(?:(?:id|type|sha256)"\\s*:\\s*${TEXT}|version"\\s*:\\s*\\d+)\\s*,)*` +
+    `\\s*"(?:format"\\s*:\\s*"kuma-export/|createdAt"|updatedAt"|readModels"|state"\\s*:\\s*[{[]|events"\\s*:\\s*\\[)`,
+)
+/** A whole line that is an object. */
+const HAS_LINE = /\}\s*\n/
+/** More than stands before the first key that tells. */
+const PEEK_BYTES = 16 * 1024
 
-  constructor(
-    private readonly engine: Engine,
-    private readonly options: ImportOptions,
-  ) {}
-
-  get stopped(): boolean {
-    return this.failure !== undefined || this.options.signal?.aborted === true
+/** Reads as little as tells what it is, so that lines are recorded as they come. */
+async function peek(source: AsyncGenerator<Uint8Array>) {
+  const parts: Uint8Array[] = []
+  let first = ''
+  while (first.length < PEEK_BYTES && !BEGINS_DOCUMENT.test(first) && !HAS_LINE.test(first)) {
+    const { done, value } = await source.next()
+    if (done) break
+    parts.push(value)
+    first = Buffer.concat(parts)
+      .subarray(0, PEEK_BYTES)
+      .toString()
+      .replace(/^\ufeff/, '')
   }
+  return { first, chunks: joined(parts, source) }
+}
 
-  get isFull(): boolean {
-    return this.underWay >= LINES_MAX || this.chars >= CHARS_MAX
-  }
+async function* joined(parts: readonly Uint8Array[], rest: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* parts
+  yield* rest
+}
 
-  report(): void {
-    this.options.onProgress?.({ ...this.counts })
-  }
-
-  take(line: Line): void {
-    if ('problem' in line) {
-      this.reject(line.number, line.problem, null)
-      return
+async function importLines(run: ImportRun, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const batch of lines(chunks)) {
+    for (const line of batch) {
+      if (run.isFull) await run.room()
+      if (run.stopped) break
+      importLine(run, line)
     }
-    const { number, text } = line
-    this.underWay++
-    this.chars += text.length
-    let appended: ReturnType<Engine['append']>
+    run.report()
+    if (run.stopped) break
+  }
+}
+
+function importLine(run: ImportRun, line: Line): void {
+  const at = { line: line.number }
+  const onFailed = (error: unknown) => run.failed(at, 1, error)
+  if ('problem' in line) run.reject(at, 1, line.problem, null)
+  else {
     try {
-      appended = this.engine.append(parseLine(text, this.options.typeFor))
+      void run.send(parseLine(line.text, run.options.typeFor), line.text.length, onFailed)
     } catch (error) {
-      this.failed(number, error)
-      this.done(text)
-      return
+      onFailed(error)
     }
-    appended.then(
-      ({ repeated }) => {
-        this.counts[repeated ? 'duplicates' : 'imported']++
-        this.done(text)
-      },
-      (error: unknown) => {
-        this.failed(number, error)
-        this.done(text)
-      },
-    )
-  }
-
-  private failed(number: number, error: unknown): void {
-    if (isKumaError(error) && OF_A_LINE.has(error.code)) this.reject(number, error.message, error.hint)
-    else this.failure ??= error
-  }
-
-  private reject(number: number, reason: string, hint: string | null): void {
-    this.counts.rejected++
-    this.options.onRejected(number, reason, hint)
-  }
-
-  private done(text: string): void {
-    this.underWay--
-    this.chars -= text.length
-    // half empty, so that not every acknowledgement wakes the reader
-    if (this.underWay <= LINES_MAX / 2 && this.chars <= CHARS_MAX / 2) this.rouse()
-    else if (this.underWay === 0) this.rouse()
-  }
-
-  private rouse(): void {
-    this.wake?.()
-    this.wake = null
-  }
-
-  room(): Promise<void> {
-    return new Promise((resolve) => (this.wake = resolve))
-  }
-
-  async settled(): Promise<void> {
-    while (this.underWay > 0) await this.room()
   }
 }

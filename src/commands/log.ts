@@ -4,19 +4,9 @@ import { BaseCommand, pointOf } from '../cli/base-command.ts'
 import { iso } from '../cli/output.ts'
 import { type Column, list } from '../cli/table.ts'
 import type { Engine, EngineLogQuery } from '../engine.ts'
+import { inOrder, type RecordedEvent } from '../entity/event.ts'
 
-interface Line {
-  readonly entity: string
-  readonly entityType: string
-  readonly version: number
-  readonly type: string
-  readonly at: number
-  readonly position: string
-  readonly data: unknown
-  readonly meta: { readonly by?: string | undefined }
-}
-
-const COLUMNS: readonly Column<Line>[] = [
+const COLUMNS: readonly Column<RecordedEvent>[] = [
   { head: 'time', text: ({ at }) => iso(at) },
   { head: 'entity', text: ({ entity }) => entity },
   { head: 'version', text: ({ version }) => `v${version}`, align: 'right' },
@@ -66,9 +56,6 @@ export default class Log extends BaseCommand {
   }
 }
 
-/** With the fields in one order, whatever the engine's. */
-async function* lines(engine: Engine, query: EngineLogQuery): AsyncGenerator<Line> {
-  for await (const { entity, entityType, version, type, at, position, data, meta } of engine.log(query)) {
-    yield { entity, entityType, version, type, at, position, data, meta }
-  }
+async function* lines(engine: Engine, query: EngineLogQuery): AsyncGenerator<RecordedEvent> {
+  for await (const event of engine.log(query)) yield inOrder(event)
 }

@@ -57,6 +57,11 @@ export interface RecordedEvent {
   readonly meta: Meta
 }
 
+/** With the fields in the order in which people read them, whatever the engine's. */
+export function inOrder({ entity, entityType, version, type, at, position, data, meta }: RecordedEvent): RecordedEvent {
+  return { entity, entityType, version, type, at, position, data, meta }
+}
+
 export const EMPTY_META: Meta = Object.freeze({})
 
 const NAMED = ['by', 'ip', 'reason', 'correlationId', 'causationId']

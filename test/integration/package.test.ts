@@ -43,6 +43,7 @@ test('it holds what a user needs, and nothing else', () => {
     ].sort(),
   )
   expect(packed.filter((path) => path.startsWith('fixtures/')).sort()).toEqual([
+    'fixtures/export.schema.json',
     'fixtures/flights.LICENSE',
     'fixtures/flights.ndjson.gz',
     'fixtures/models/airport.ts',

@@ -1,0 +1,63 @@
+import * as Args from '@oclif/core/args'
+import * as Flags from '@oclif/core/flags'
+import { BaseCommand } from '../cli/base-command.ts'
+import { usage } from '../cli/event-data.ts'
+import { EXIT } from '../cli/exit-codes.ts'
+import { type ExportFormat, exportMany, exportOne, FORMATS, sourceOf } from '../cli/exporter.ts'
+import { isTerminal, note, print } from '../cli/output.ts'
+import { progressBar } from '../cli/progress.ts'
+
+export default class Export extends BaseCommand {
+  static override summary = 'Write everything about an entity, or about many, to stdout.'
+  static override description =
+    'One JSON document for each entity, with its state, every event, and a SHA-256; or its events as NDJSON or CloudEvents 1.0. `import` takes all of them.'
+  static override examples = [
+    '<%= config.bin %> export user_1 > user_1.json',
+    '<%= config.bin %> export --prefix user_ --format cloudevents | gzip > users.ndjson.gz',
+    '<%= config.bin %> export --type account > accounts.json',
+  ]
+  static override args = { entity: Args.string({ description: 'the id', ignoreStdin: true }) }
+  static override flags = {
+    prefix: Flags.string({ description: 'all entities whose ids begin like this' }),
+    type: Flags.string({ description: 'all entities of this type' }),
+    format: Flags.string({ description: 'what is written', options: [...FORMATS], default: 'json' }),
+  }
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Export)
+    const { entity } = args
+    const { prefix, type } = flags
+    const filtered = prefix !== undefined || type !== undefined
+    if (filtered === (entity !== undefined)) throw usage('give either ENTITY, or --prefix, --type or both')
+    const stop = new AbortController()
+    const onSignal = (signal: NodeJS.Signals) => {
+      process.exitCode = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated
+      stop.abort()
+    }
+    process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+    const bar = isTerminal() ? null : progressBar('events') // on a terminal the data itself shows it
+    let [entities, events, cut] = [0, 0, false]
+    try {
+      await this.withEngine(flags, { access: 'read' }, async (engine) => {
+        const options = { format: flags.format as ExportFormat, source: sourceOf(engine), signal: stop.signal }
+        const pieces =
+          entity === undefined ? exportMany(engine, { prefix, type }, options) : exportOne(engine, entity, options)
+        for await (const piece of pieces) {
+          if (!(await print(piece.text))) return
+          entities += piece.entities
+          events += piece.events
+          bar?.update(events)
+        }
+      })
+    } catch (error) {
+      if (!stop.signal.aborted) throw error
+      cut = true
+    } finally {
+      bar?.stop()
+      process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+    }
+    if (cut) note('interrupted: what was written is not whole')
+    else if (filtered)
+      note(flags.json ? JSON.stringify({ entities, events }) : `exported ${entities} entities, ${events} events`)
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * All that the store holds about an entity, as one JSON document:
+ *
+ *     {
+ *     "format": "kuma-export/1",
+ *     "id": .., "type": .., "version": N, "createdAt": ms, "updatedAt": ms,
+ *     "state": {..},        after event N
+ *     "readModels": {},     rows by table; here read models join
+ *     "events": [           1 to N, one a line: `grep` works on it
+ *     {..}
+ *     ],
+ *     "sha256": ".."        of everything above (export-hash.ts); last, so that what was cut short is never whole
+ *     }
+ *
+ * It is as of one moment, whoever writes meanwhile: the state is read first, and then the events up to its version.
+ * fixtures/export.schema.json is its JSON Schema.
+ */
+import type { EntityExport, Inspected } from '../api.ts'
+import type { Engine } from '../engine.ts'
+import { canonicalJson } from '../entity/canonical-json.ts'
+import { inOrder, type RecordedEvent } from '../entity/event.ts'
+import type { JsonObject } from '../entity/json.ts'
+import { KumaError } from '../errors.ts'
+import { ExportHash } from './export-hash.ts'
+
+export const EXPORT_FORMAT = 'kuma-export/1' as const
+
+/** A piece of the document is at least so long, unless it is the last one. */
+const CHARS = 64 * 1024
+
+/** Whole lines of a document, without the last line's end. */
+export interface ExportPiece {
+  readonly text: string
+  /** how many events stand in them */
+  readonly events: number
+}
+
+/** The document as text, in memory that does not grow with the number of events. @throws what `exportEntity` throws */
+export async function* exportText(engine: Engine, id: string, signal?: AbortSignal): AsyncGenerator<ExportPiece> {
+  const { head, events } = await begin(engine, id, signal)
+  const hash = new ExportHash()
+  const fields = Object.entries(head).map(([key, value]) => `"${key}":${JSON.stringify(value)},`)
+  let text = ['{', ...fields, '"events":['].join('\n')
+  let [end, count] = ['', 0]
+  for await (const event of events) {
+    const line = lineOf(event, hash)
+    if (text.length >= CHARS) {
+      yield { text: text + end, events: count }
+      text = line
+      count = 0
+    } else text += `${end}\n${line}`
+    end = ','
+    count++
+  }
+  yield { text: `${text}\n],\n"sha256":"${hash.end(head)}"\n}`, events: count }
+}
+
+/**
+ * The document in memory.
+ * @throws KUMA_NOT_FOUND also if the entity is deleted meanwhile; KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED; KUMA_INVALID_DATA
+ * for a state that cannot be written as JSON at all
+ */
+export async function exportEntity(engine: Engine, id: string): Promise<EntityExport> {
+  const { head, events } = await begin(engine, id)
+  const hash = new ExportHash()
+  const all: RecordedEvent[] = []
+  for await (const event of events) {
+    lineOf(event, hash)
+    all.push(event)
+  }
+  return { ...head, events: all, sha256: hash.end(head) }
+}
+
+/** What stands before the events, and the events. */
+async function begin(engine: Engine, id: string, signal?: AbortSignal) {
+  const inspected = await engine.inspect(id)
+  const events = eventsUntil(engine, inspected, signal)
+  const { value: first } = await events.next()
+  const { type, version, at: updatedAt } = inspected
+  const head = {
+    format: EXPORT_FORMAT,
+    id,
+    type: type as string,
+    version,
+    createdAt: first!.at,
+    updatedAt,
+    state: asJson(inspected),
+    readModels: {},
+  }
+  return { head, events: withFirst(first!, events) }
+}
+
+/** All of them, or an error. */
+async function* eventsUntil(engine: Engine, { id, version, position }: Inspected, signal?: AbortSignal) {
+  let last: RecordedEvent | undefined
+  for await (const event of engine.log({ id, to: { version }, signal })) {
+    last = event
+    yield inOrder(event)
+  }
+  // an id may be deleted and used again: then the state is of another entity than the events
+  if (last?.position === position) return
+  throw new KumaError('KUMA_NOT_FOUND', `${id} was deleted while it was exported`, { entity: id })
+}
+
+async function* withFirst(first: RecordedEvent, rest: AsyncIterable<RecordedEvent>): AsyncGenerator<RecordedEvent> {
+  yield first
+  yield* rest
+}
+
+/** A model's state may hold what JSON cannot (a Date, a Set, undefined): then it is what JSON.stringify makes of it. */
+function asJson({ id, state }: Inspected): JsonObject {
+  try {
+    return JSON.parse(JSON.stringify(state)) as JsonObject
+  } catch (cause) {
+    const message = `the state of ${id} cannot be written as JSON: ${(cause as Error).message}`
+    throw new KumaError('KUMA_INVALID_DATA', message, { path: '' }, { cause })
+  }
+}
+
+/** Both texts of an event, its own and the canonical one, are put together from the same two parts, which are most of it. */
+function lineOf(event: RecordedEvent, hash: ExportHash): string {
+  const { entity, entityType, version, type, at, position, data, meta } = event
+  const [dataText, metaText] = [JSON.stringify(data), JSON.stringify(meta)]
+  const [id, ofType, what, place] = [entity, entityType, type, position].map((text) => JSON.stringify(text))
+  const [canonicalData, canonicalMeta] = [canonicalJson(data, dataText), canonicalJson(meta, metaText)]
+  hash.event(
+    `{"at":${at},"data":${canonicalData},"entity":${id},"entityType":${ofType},"meta":${canonicalMeta},"position":${place},"type":${what},"version":${version}}`,
+    at,
+  )
+  return `{"entity":${id},"entityType":${ofType},"version":${version},"type":${what},"at":${at},"position":${place},"data":${dataText},"meta":${metaText}}`
+}
