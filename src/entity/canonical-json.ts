@@ -2,15 +2,15 @@
  * The canonical form of JSON (RFC 8785, JCS): no white space, keys in order of their UTF-16 code units, and texts and
  * numbers as JSON.stringify writes them. So anyone can hash a document again, however it was laid out on its way.
  *
- * Most values have their keys in order already: then their text is the canonical one.
+ * Most values have their keys in order already: then JSON.stringify's text is the canonical one.
  */
 
 /**
- * @param value what JSON gives back exactly, or at least what JSON.stringify takes
+ * What JSON.stringify takes, in canonical form.
  * @param text JSON.stringify(value), for those who have it
  */
-export function canonicalJson(value: unknown, text: string = JSON.stringify(value)): string {
-  return isSorted(value) ? text : sorted(JSON.parse(text) as unknown)
+export function canonicalJson(value: object, text?: string): string {
+  return isSorted(value) ? (text ?? JSON.stringify(value)) : sorted(value)!
 }
 
 function isSorted(value: unknown): boolean {
@@ -25,9 +25,16 @@ function isSorted(value: unknown): boolean {
   return true
 }
 
-function sorted(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  if (Array.isArray(value)) return `[${value.map(sorted).join()}]`
-  const fields = Object.keys(value).sort()
-  return `{${fields.map((key) => `${JSON.stringify(key)}:${sorted((value as Record<string, unknown>)[key])}`).join()}}`
+/** As JSON.stringify does it, what JSON does not know is left out of an object, and null in an array. */
+function sorted(value: unknown): string | undefined {
+  if (isSorted(value)) return JSON.stringify(value)
+  if (Array.isArray(value)) return `[${value.map((item) => sorted(item) ?? 'null').join()}]`
+  const object = value as Record<string, unknown>
+  if ('toJSON' in object) return sorted(JSON.parse(JSON.stringify(object)))
+  let fields = ''
+  for (const key of Object.keys(object).sort()) {
+    const text = sorted(object[key])
+    if (text !== undefined) fields += `${fields === '' ? '' : ','}${JSON.stringify(key)}:${text}`
+  }
+  return `{${fields}}`
 }

@@ -66,45 +66,39 @@ export async function exportEntity(engine: Engine, id: string): Promise<EntityEx
   const all: RecordedEvent[] = []
   for await (const event of events) {
     lineOf(event, hash)
-    all.push(event)
+    all.push(inOrder(event))
   }
   return { ...head, events: all, sha256: hash.end(head) }
 }
 
 /** What stands before the events, and the events. */
 async function begin(engine: Engine, id: string, signal?: AbortSignal) {
-  const inspected = await engine.inspect(id)
-  const events = eventsUntil(engine, inspected, signal)
-  const { value: first } = await events.next()
-  const { type, version, at: updatedAt } = inspected
+  const current = await engine.inspect(id)
+  const first = await engine.inspect(id, { version: 1 })
   const head = {
     format: EXPORT_FORMAT,
     id,
-    type: type as string,
-    version,
-    createdAt: first!.at,
-    updatedAt,
-    state: asJson(inspected),
+    type: current.type as string,
+    version: current.version,
+    createdAt: first.at,
+    updatedAt: current.at,
+    state: asJson(current),
     readModels: {},
   }
-  return { head, events: withFirst(first!, events) }
+  return { head, events: allOf(engine, first, current, signal) }
 }
 
 /** All of them, or an error. */
-async function* eventsUntil(engine: Engine, { id, version, position }: Inspected, signal?: AbortSignal) {
+async function* allOf(engine: Engine, first: Inspected, { id, version, position }: Inspected, signal?: AbortSignal) {
   let last: RecordedEvent | undefined
   for await (const event of engine.log({ id, to: { version }, signal })) {
+    if (last === undefined && event.position !== first.position) break
     last = event
-    yield inOrder(event)
+    yield event
   }
   // an id may be deleted and used again: then the state is of another entity than the events
   if (last?.position === position) return
   throw new KumaError('KUMA_NOT_FOUND', `${id} was deleted while it was exported`, { entity: id })
-}
-
-async function* withFirst(first: RecordedEvent, rest: AsyncIterable<RecordedEvent>): AsyncGenerator<RecordedEvent> {
-  yield first
-  yield* rest
 }
 
 /** A model's state may hold what JSON cannot (a Date, a Set, undefined): then it is what JSON.stringify makes of it. */
