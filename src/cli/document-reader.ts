@@ -102,6 +102,7 @@ class DocumentReader {
 
   /** A token of the document itself. */
   private step(token: TokenType, value: unknown): void {
+    if (this.place === 'document') this.document = new DocumentBuilder(++this.number)
     const next = (NEXT[this.place] as Partial<Record<TokenType, Place>>)[token]
     if (next !== undefined) this.enter(next, value)
     else if (TAKES_VALUE.includes(this.place)) {
@@ -111,7 +112,6 @@ class DocumentReader {
   }
 
   private enter(place: Place, value: unknown): void {
-    if (this.place === 'document') this.document = new DocumentBuilder(++this.number)
     if (place === 'document') this.groups.push(this.document.finish())
     if (place === 'colon') this.key = this.document.field(value as string)
     this.place = place === 'value' && this.key === 'events' ? 'events' : place

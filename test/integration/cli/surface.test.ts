@@ -12,7 +12,7 @@ describe('help', () => {
   test.each([[['--help']], [['help']], [[]]])('kuma %j lists the commands', async (args) => {
     const { code, stdout, stderr } = await kuma(args)
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    for (const command of ['append', 'demo', 'import', 'init', 'log', 'ls', 'read', 'replay', 'verify'])
+    for (const command of ['append', 'demo', 'export', 'import', 'init', 'log', 'ls', 'read', 'replay', 'verify'])
       expect(stdout).toMatch(new RegExp(`^ +${command} `, 'm'))
   })
 
