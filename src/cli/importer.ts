@@ -1,5 +1,5 @@
 /** Lines or documents? An import sees by its first bytes which of them it is given. */
-import type { Engine } from '../engine.ts'
+import type { AppendRequest, Engine } from '../engine.ts'
 import { importDocuments } from './import-documents.ts'
 import type { Input } from './import-input.ts'
 import { parseLine } from './import-line.ts'
@@ -38,15 +38,13 @@ const PEEK_BYTES = 16 * 1024
 /** Reads as little as tells what it is, so that lines are recorded as they come. */
 async function peek(source: AsyncGenerator<Uint8Array>) {
   const parts: Uint8Array[] = []
-  let first = ''
-  while (first.length < PEEK_BYTES && !BEGINS_DOCUMENT.test(first) && !HAS_LINE.test(first)) {
+  let [first, bytes] = ['', 0]
+  while (bytes < PEEK_BYTES && !BEGINS_DOCUMENT.test(first) && !HAS_LINE.test(first)) {
     const { done, value } = await source.next()
     if (done) break
     parts.push(value)
-    first = Buffer.concat(parts)
-      .subarray(0, PEEK_BYTES)
-      .toString()
-      .replace(/^\ufeff/, '')
+    bytes += value.length
+    first = Buffer.concat(parts).subarray(0, PEEK_BYTES).toString().replace(/^\ufeff/, '')
   }
   return { first, chunks: joined(parts, source) }
 }
@@ -57,26 +55,64 @@ async function* joined(parts: readonly Uint8Array[], rest: AsyncGenerator<Uint8A
 }
 
 async function importLines(run: ImportRun, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  const exported = new ExportedLines(run)
   for await (const batch of lines(chunks)) {
     for (const line of batch) {
       if (run.isFull) await run.room()
       if (run.stopped) break
-      importLine(run, line)
+      const request = requestOf(run, line)
+      if (request?.expectedVersion !== undefined) await exported.send(request, line)
+      else if (request !== null) void run.send(request, charsOf(line), failedAt(run, line))
     }
     run.report()
     if (run.stopped) break
   }
 }
 
-function importLine(run: ImportRun, line: Line): void {
-  const at = { line: line.number }
-  const onFailed = (error: unknown) => run.failed(at, 1, error)
-  if ('problem' in line) run.reject(at, 1, line.problem, null)
+/** Null if there is none in it: the line is rejected. */
+function requestOf(run: ImportRun, line: Line): AppendRequest | null {
+  if ('problem' in line) run.reject({ line: line.number }, 1, line.problem, null)
   else {
     try {
-      void run.send(parseLine(line.text, run.options.typeFor), line.text.length, onFailed)
+      return parseLine(line.text, run.options.typeFor)
     } catch (error) {
-      onFailed(error)
+      failedAt(run, line)(error)
     }
+  }
+  return null
+}
+
+function failedAt(run: ImportRun, { number }: Line): (error: unknown) => void {
+  return (error) => run.failed({ line: number }, 1, error)
+}
+
+function charsOf(line: Line): number {
+  return 'text' in line ? line.text.length : 0
+}
+
+/**
+ * Exported CloudEvents say which version they were. They are refused where the entity has another history, all of them:
+ * also one that by its version would fit behind that history. So an entity's first event is settled before the next is sent.
+ */
+class ExportedLines {
+  private readonly refused = new Set<string>()
+  private readonly first = new Map<string, Promise<boolean>>()
+
+  constructor(private readonly run: ImportRun) {}
+
+  async send(request: AppendRequest, line: Line): Promise<void> {
+    const { id, expectedVersion } = request
+    await this.first.get(id)
+    if (this.refused.has(id)) {
+      this.run.reject({ line: line.number }, 1, `an earlier event of ${id} was refused`, null)
+      return
+    }
+    const sent = this.run.send(request, charsOf(line), (error) => {
+      this.refused.add(id)
+      failedAt(this.run, line)(error)
+    })
+    if (expectedVersion !== 0) return
+    this.first.set(id, sent)
+    void sent.then(() => this.first.delete(id))
   }
 }

@@ -338,35 +338,47 @@ describe('an entity that exists already', () => {
     await from.run(['import', '-'], { input: many(0, 1_200) })
     await to.run(['import', '-'], { input: many(5_000, 5_500) })
     const before = await contents(to.run)
-    const { code, stdout, stderr } = await to.run(['import', '-'], { input: (await from.run(['export', 'e'])).stdout })
+    const file = join(to.cwd, 'e.json')
+    writeFileSync(file, (await from.run(['export', 'e'])).stdout)
+    const { code, stdout, stderr } = await to.run(['import', file])
     expect({ code, stdout }).toEqual({ code: 1, stdout: 'imported 0, duplicates 0, rejected 1200\n' })
     expect(stderr).toContain('document 1, e from v1 on: e exists already, at version 500')
     expect(await contents(to.run)).toEqual(before)
   })
 
-  test('keeps it when the same entity comes twice in one input', async () => {
+  test('keeps it when the same entity comes twice in one file, and the first is not on disk yet', async () => {
     const [from, to] = [await shell(), await shell()]
-    await from.run(['import', '-'], { input: many(0, 3) })
-    const short = (await from.run(['export', 'e'])).stdout
-    await from.run(['import', '-'], { input: many(3, 10) })
-    const long = (await from.run(['export', 'e'])).stdout
-    expect(await to.run(['import', '-', '--json'], { input: short + long })).toMatchObject({
-      code: 1,
-      stdout: '{"imported":3,"duplicates":0,"rejected":10}\n',
-      stderr: expect.stringContaining('{"document":2,"entity":"e","version":1,"reason":'),
-    })
-    expect(await contents(to.run)).toHaveLength(3)
+    const file = join(to.cwd, 'twice.json')
+    await from.run(['import', '-'], { input: many(0, 500) })
+    writeFileSync(file, (await from.run(['export', 'e'])).stdout)
+    await from.run(['import', '-'], { input: many(500, 1_200) })
+    writeFileSync(file, (await from.run(['export', 'e'])).stdout, { flag: 'a' })
+    const { code, stdout, stderr } = await to.run(['import', file, '--json'])
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '{"imported":500,"duplicates":0,"rejected":1200}\n' })
+    expect(ndjson(stderr)).toEqual([{ document: 2, entity: 'e', version: 1, reason: expect.any(String) }])
+    expect(await contents(to.run)).toHaveLength(500)
   })
 
-  test('takes no CloudEvents of another one, and its own only once', async () => {
+  test('takes no CloudEvents of another one, also not those that would fit behind it', async () => {
     const [from, to] = [await shell(), await shell()]
     await from.run(['import', '-'], { input: many(0, 10) })
     const input = (await from.run(['export', 'e', '--format', 'cloudevents'])).stdout
-    await to.run(['append', 'e', 'Other'])
-    expect(await to.run(['import', '-'], { input: input.split('\n').slice(0, 1).join() })).toMatchObject({ code: 1 })
-    const empty = await shell()
-    for (const told of ['imported 10, duplicates 0, rejected 0\n', 'imported 0, duplicates 10, rejected 0\n'])
-      expect(await empty.run(['import', '-'], { input })).toMatchObject({ code: 0, stdout: told })
+    const other = { entity: 'e', type: 'Other', at: '2020-01-01' }
+    const lines = [JSON.stringify(other), JSON.stringify(other), input]
+    const { code, stdout, stderr } = await to.run(['import', '-'], { input: lines.join('\n') })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: 'imported 2, duplicates 0, rejected 10\n' })
+    expect(stderr).toContain('line 3: e is at version 2, not 0\nline 4: an earlier event of e was refused\n')
+    expect(await contents(to.run)).toMatchObject([{ type: 'Other' }, { type: 'Other' }])
+  })
+
+  test('takes its own CloudEvents once, and the rest of them when an import is run again', async () => {
+    const [from, to] = [await shell(), await shell()]
+    await from.run(['import', '-'], { input: many(0, 10) })
+    const input = (await from.run(['export', 'e', '--format', 'cloudevents'])).stdout
+    await to.run(['import', '-'], { input: input.split('\n').slice(0, 4).join('\n') })
+    for (const told of ['imported 6, duplicates 4, rejected 0\n', 'imported 0, duplicates 10, rejected 0\n'])
+      expect(await to.run(['import', '-'], { input })).toEqual({ code: 0, stdout: told, stderr: '' })
+    expect(await contents(to.run)).toEqual(await contents(from.run))
   })
 })
 
