@@ -44,7 +44,10 @@ async function peek(source: AsyncGenerator<Uint8Array>) {
     if (done) break
     parts.push(value)
     bytes += value.length
-    first = Buffer.concat(parts).subarray(0, PEEK_BYTES).toString().replace(/^\ufeff/, '')
+    first = Buffer.concat(parts)
+      .subarray(0, PEEK_BYTES)
+      .toString()
+      .replace(/^\ufeff/, '')
   }
   return { first, chunks: joined(parts, source) }
 }

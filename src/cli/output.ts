@@ -40,7 +40,11 @@ export function watchOutput(): void {
 export async function print(line: string): Promise<boolean> {
   if (broken) return false
   if (!process.stdout.write(`${line}\n`)) {
-    await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]).catch(() => {})
+    const heard = new AbortController() // else a listener would stay behind each time
+    const either = ['drain', 'close'].map((event) => once(process.stdout, event, heard))
+    await Promise.race(either).catch(() => {})
+    heard.abort()
+    await Promise.allSettled(either)
   }
   return !broken
 }
