@@ -39,7 +39,13 @@ export interface EventGroup {
 /** @throws KUMA_INVALID_DATA for a document that is not whole, or not what was exported */
 export async function* documentGroups(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<EventGroup> {
   const reader = new DocumentReader()
-  for await (const chunk of chunks) yield* reader.push(chunk)
+  for await (const chunk of chunks) {
+    try {
+      reader.push(chunk)
+    } finally {
+      yield* reader.taken() // also those before the place that is wrong
+    }
+  }
   reader.end()
 }
 
@@ -78,8 +84,11 @@ class DocumentReader {
     this.values.onValue = ({ value }) => this.take(value)
   }
 
-  push(chunk: Uint8Array): EventGroup[] {
+  push(chunk: Uint8Array): void {
     this.read(() => this.tokenizer.write(chunk))
+  }
+
+  taken(): EventGroup[] {
     const { groups } = this
     this.groups = []
     return groups

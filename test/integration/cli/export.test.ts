@@ -319,13 +319,15 @@ describe('a document that is not what was exported is named,', () => {
     expect(ndjson((await to.run(['ls'])).stdout)).toEqual([])
   })
 
-  test('and from stdin what came before it is recorded, and told', async () => {
+  test.each([
+    ['cut off', (text: string) => text.slice(0, -80), 'document 2 (user_1) is cut off'],
+    ['changed', (text: string) => text.replace('"Ann"', '"Eve"'), 'document 2 (user_1) is not as it was exported'],
+  ])('%s: from stdin what came before it is recorded, and told', async (_, change, message) => {
     const [from, to] = [await story(), await elsewhere()]
     const [first, second] = [await from.run(['export', 'thing_1']), await from.run(['export', 'user_1'])]
-    const input = first.stdout + second.stdout.slice(0, -80)
-    const { code, stdout, stderr } = await to.run(['import', '-'], { input })
+    const { code, stdout, stderr } = await to.run(['import', '-'], { input: first.stdout + change(second.stdout) })
     expect({ code, stdout }).toEqual({ code: 2, stdout: 'imported 1, duplicates 0, rejected 0\n' })
-    expect(stderr).toContain('document 2 (user_1) is cut off')
+    expect(stderr).toContain(message)
     expect(ndjson((await to.run(['ls'])).stdout)).toMatchObject([{ id: 'thing_1' }])
   })
 })
