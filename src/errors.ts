@@ -9,6 +9,8 @@ export interface KumaErrorDetails {
   /** `expectedVersion` was not the version found. */
   KUMA_CONFLICT: { readonly entity: string; readonly expected: number; readonly actual: number }
   KUMA_NOT_FOUND: { readonly entity: string }
+  /** The entity was erased while this was under way. An id used again is a new entity. Null where only its key is known. */
+  KUMA_ERASED: { readonly entity: string | null }
   KUMA_ALREADY_EXISTS: { readonly entity: string; readonly version: number }
   KUMA_TYPE_MISMATCH: { readonly entity: string; readonly expected: string; readonly actual: string }
   /** No definition of that entity type was given to `start` or stands in the config. */

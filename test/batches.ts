@@ -13,5 +13,14 @@ export function batchOf(shard: number, firstSeq: number, count: number): Batch {
     text += `Set${data}`
     created.push({ key, idHash: 0, id: `e${key}`, type: 'document', createdAt: 1_000 })
   }
-  return { shard, firstSeq, events: { count, numbers, text }, created, keys: [], snapshots: [], sweep: false }
+  return {
+    shard,
+    firstSeq,
+    events: { count, numbers, text },
+    created,
+    keys: [],
+    snapshots: [],
+    erasures: [],
+    sweep: false,
+  }
 }

@@ -174,7 +174,8 @@ export class Actor {
   private async repeat({ stand, count }: Keyed): Promise<ExecuteResult> {
     const { reader, definitions } = this.shard
     const definition = definitions.of(this.type!)
-    const entity = reader.find(this.id, this.idHash)!
+    const entity = reader.find(this.id, this.idHash)
+    if (entity === null) throw notFound(this.id)
     const seqs = Array.from({ length: count }, (_, i) => stand.seq - count + 1 + i)
     const events = reader.rows(seqs).map((row) => upcast(definition, recorded(row, entity, reader.shard)))
     const then = await inSlices(standAt({ reader, entity, head: stand }, definition))
@@ -211,6 +212,13 @@ export class Actor {
   /** When no decision is awaited any more. Finds its place in a full mailbox too. */
   settled(): Promise<void> {
     return this.deciding ? new Promise((done) => this.wait(() => done(this.settled()))) : Promise.resolve()
+  }
+
+  /** When it has nothing left to decide, and nothing on its way to the disk. */
+  async atRest(): Promise<void> {
+    await this.settled()
+    const { last } = this
+    if (last !== null) await new Promise<void>((done) => last.settlements.push({ durable: done, failed: () => done() }))
   }
 
   private recall(requestKey: string | undefined, digest: string): Keyed | null {
@@ -387,6 +395,11 @@ export function overloaded(id: string): KumaError<'KUMA_OVERLOADED'> {
   const message = `${MAILBOX_MAX.toLocaleString('en')} calls wait for ${JSON.stringify(id)}`
   const hint = 'wait for answers before calling more'
   return new KumaError('KUMA_OVERLOADED', message, { retryAfterMs: 100 }, { hint })
+}
+
+export function erased(id: string): KumaError<'KUMA_ERASED'> {
+  const hint = 'what was recorded of this is erased too; the id may be used again, for a new entity'
+  return new KumaError('KUMA_ERASED', `${id} was erased meanwhile`, { entity: id }, { hint })
 }
 
 export function notFound(id: string): KumaError<'KUMA_NOT_FOUND'> {

@@ -8,12 +8,13 @@ import type { AppendRequest, AppendResult, ExecuteRequest, ExecuteResult } from 
 import { formatPosition } from '../entity/event.ts'
 import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
+import { type Erasure, recordOf } from '../store/erasure.ts'
 import { corrupt } from '../store/manifest.ts'
 import { type Place, type Readers, storeClosed } from '../store/readers.ts'
 import type { ShardReader } from '../store/shard-reader.ts'
 import { breathe, inSlices } from '../store/slices.ts'
 import { NOWHERE, standAt } from './activate.ts'
-import { Actor, MAILBOX_MAX, notFound, overloaded, type Shard, type Traffic } from './actor.ts'
+import { Actor, erased, MAILBOX_MAX, notFound, overloaded, type Shard, type Traffic } from './actor.ts'
 import type { Definitions } from './definitions.ts'
 import { snapshotOf } from './snapshot.ts'
 
@@ -230,6 +231,67 @@ export class Router {
     }
     // their shards may be idle too: no commit would come along that carried their heads
     for (const { lane } of behind) lane.flushHeads()
+  }
+
+  /**
+   * Records that an entity is erased; resolves when that is on disk, and nobody can read it any more. What was accepted
+   * before is recorded before. What comes meanwhile waits, and then is told KUMA_ERASED; if the record cannot be
+   * written, it goes on as if nothing had been asked. The rows are still to be emptied: `GroupCommit.scrub`.
+   * @throws KUMA_NOT_FOUND, and what a commit throws
+   */
+  async erase(id: string): Promise<Erasure> {
+    const { actor, mailbox } = await this.hold(id)
+    try {
+      const erasure = await this.recordErasure(id)
+      this.letGo(id, mailbox)
+      for (const { reject } of mailbox) reject(erased(id))
+      return erasure
+    } catch (error) {
+      this.letGo(id, mailbox)
+      if (actor !== null) this.actors.set(id, actor)
+      for (const visit of mailbox) this.readmit(id, visit)
+      throw error
+    }
+  }
+
+  /** Takes an actor out, once it is at rest: whoever comes to it from now on waits. */
+  private async hold(id: string): Promise<{ actor: Actor | null; mailbox: Mailbox }> {
+    for (;;) {
+      this.assertOpen()
+      const known = this.actors.get(id)
+      if (Array.isArray(known)) {
+        await new Promise<void>((done) => known.push({ run: () => done(), reject: () => done() }))
+        continue
+      }
+      const mailbox: Mailbox = []
+      this.actors.set(id, mailbox)
+      this.loading++
+      await known?.atRest()
+      return { actor: known ?? null, mailbox }
+    }
+  }
+
+  private letGo(id: string, mailbox: Mailbox): void {
+    this.loaded(mailbox)
+    this.actors.delete(id)
+  }
+
+  private readmit(id: string, visit: Visit): void {
+    const known = this.actors.get(id)
+    if (known instanceof Actor) visit.run(known)
+    else this.enqueue(id, known, visit)
+  }
+
+  private async recordErasure(id: string): Promise<Erasure> {
+    checkId(id)
+    const place = this.readers.place(id)
+    const { reader, lane } = await this.shard(place)
+    const entity = reader.find(id, place.idHash)
+    if (entity === null) throw notFound(id)
+    const seq = lane.nextSeq
+    await new Promise<void>((resolve, reject) => lane.erase(entity.key, { durable: resolve, failed: reject }))
+    const [row] = reader.rows([seq])
+    return { ...recordOf(row!), shard: place.shard, seq, at: row!.at }
   }
 
   private assertOpen(): void {

@@ -10,6 +10,8 @@ export interface Batch {
   readonly keys: readonly KeyRow[]
   /** Of events in this batch or in earlier ones. */
   readonly snapshots: readonly SnapshotRow[]
+  /** Entities to erase: each one is an event of the batch, which has no others, and whose text the committer makes. */
+  readonly erasures: readonly number[]
   /** Someone waits for heads to be on disk: begin to write them. */
   readonly sweep: boolean
 }
@@ -43,6 +45,7 @@ export class OpenBatch {
   /** about, in memory and on disk */
   bytes = 0
   readonly snapshots: SnapshotRow[] = []
+  private readonly erasures: number[] = []
   private readonly numbers: number[] = []
   private text = ''
   private readonly created: NewEntity[] = []
@@ -73,10 +76,20 @@ export class OpenBatch {
     }
   }
 
+  /** Takes nothing but erasures from now on. @param entity key of the one to erase */
+  erase(entity: number): void {
+    this.erasures.push(entity)
+    this.count++
+  }
+
+  get isErasure(): boolean {
+    return this.erasures.length > 0
+  }
+
   close(sweep: boolean): Batch {
-    const { shard, firstSeq, count, created, keys, snapshots } = this
+    const { shard, firstSeq, count, created, keys, snapshots, erasures } = this
     const events = { count, numbers: new Float64Array(this.numbers), text: this.text }
-    return { shard, firstSeq, events, created, keys, snapshots, sweep }
+    return { shard, firstSeq, events, created, keys, snapshots, erasures, sweep }
   }
 }
 

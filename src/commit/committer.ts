@@ -8,6 +8,9 @@ import { ShardWriter } from '../store/shard-writer.ts'
 import type { Batch } from './batch.ts'
 import { prepare } from './prepare.ts'
 
+/** How long appends are held up by a slice of an erasure, about. */
+const SCRUB_MS = 10
+
 /** Where a shard's log ends. */
 export interface ShardEnd {
   readonly lastSeq: number
@@ -26,6 +29,9 @@ export interface Committed {
   readonly ms: number
 }
 
+/** How far an erasure is: rows are left; only the WAL is left, since somebody reads it; nothing is left. */
+export type Scrubbed = 'rows' | 'wal' | 'done'
+
 export interface Committer {
   /** Opens a shard for writing and recovers it. */
   open(shard: number): Promise<ShardEnd>
@@ -35,6 +41,11 @@ export interface Committer {
    * @throws KUMA_DISK_FULL, KUMA_INDETERMINATE, KUMA_POISONED, KUMA_LOCKED
    */
   commit(batch: Batch): Promise<Committed>
+  /**
+   * A slice of emptying entities whose erasure is recorded. To be called until it says that it is done; commits come in
+   * between. @throws as `commit`; KUMA_CORRUPT
+   */
+  scrub(shard: number, entities: readonly number[]): Promise<Scrubbed>
   /** Writes what was put off and lets go of all files. */
   close(): Promise<void>
 }
@@ -60,8 +71,7 @@ export class ShardWriters {
 
   commit(batch: Batch): Committed {
     const begun = performance.now()
-    const writer = this.writers.get(batch.shard)
-    if (writer === undefined) throw new KumaError('KUMA_INTERNAL', `shard ${batch.shard} is not open`, {})
+    const writer = this.opened(batch.shard)
     writer.assertSound()
     if (!writer.follows(batch.firstSeq)) {
       // a batch before it failed, so this one must not be recorded either
@@ -75,6 +85,22 @@ export class ShardWriters {
       if (batch.sweep) writer.flush()
     }
     return { flushed: writer.flushed, ms: performance.now() - begun }
+  }
+
+  scrub(shard: number, entities: readonly number[]): Scrubbed {
+    const writer = this.opened(shard)
+    const begun = performance.now()
+    for (const entity of entities) {
+      while (!writer.scrub(entity)) if (performance.now() - begun > SCRUB_MS) return 'rows'
+      if (performance.now() - begun > SCRUB_MS) return 'rows'
+    }
+    return writer.wipe() ? 'done' : 'wal'
+  }
+
+  private opened(shard: number): ShardWriter {
+    const writer = this.writers.get(shard)
+    if (writer === undefined) throw new KumaError('KUMA_INTERNAL', `shard ${shard} is not open`, {})
+    return writer
   }
 
   /** What may take a moment, and is best done after the commit was acknowledged. */
@@ -111,6 +137,10 @@ export class InlineCommitter implements Committer {
   async commit(batch: Batch): Promise<Committed> {
     this.writers.checkpoint(batch.shard) // of the commits before
     return this.writers.commit(batch)
+  }
+
+  async scrub(shard: number, entities: readonly number[]): Promise<Scrubbed> {
+    return this.writers.scrub(shard, entities)
   }
 
   async close(): Promise<void> {

@@ -10,6 +10,7 @@
  * When a batch fails, every later one of its shard fails with it. The committer refuses those that it already has,
  * since their first seq does not follow.
  */
+import { setTimeout } from 'node:timers/promises'
 import type { KumaError } from '../errors.ts'
 import type { Batch } from './batch.ts'
 import { CommitStats } from './commit-stats.ts'
@@ -17,6 +18,9 @@ import type { Committed, Committer } from './committer.ts'
 import { Lane, type Load, type Pending } from './lane.ts'
 
 const IN_FLIGHT_MAX = 2
+/** How long an erasure waits for readers in other programs to let go of the WAL, and how often it looks. */
+const WAL_WAIT_MS = 5_000
+const WAL_RETRY_MS = 50
 
 /** The lanes that wait for one committer. */
 interface Queue {
@@ -49,6 +53,19 @@ export class GroupCommit {
       lane.catch(() => this.lanes.delete(shard)) // so that the next call tries again
     }
     return lane
+  }
+
+  /** Empties entities of a shard whose erasure is recorded. What is committed meanwhile goes between the slices. */
+  async scrub(shard: number, entities: readonly number[]): Promise<'wal' | 'done'> {
+    const { committer } = this.queues[shard % this.queues.length]!
+    const deadline = performance.now() + WAL_WAIT_MS
+    for (;;) {
+      const scrubbed = await committer.scrub(shard, entities)
+      if (scrubbed === 'done') return scrubbed
+      if (scrubbed === 'rows') continue
+      if (performance.now() > deadline) return scrubbed
+      await setTimeout(WAL_RETRY_MS)
+    }
   }
 
   /** At the end of this turn, so that everything appended in it goes together. */

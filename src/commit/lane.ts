@@ -93,6 +93,14 @@ export class Lane {
     return pending
   }
 
+  /** Puts the record of an erasure at the end of the log, with `nextSeq`: what was added before is recorded before. */
+  erase(entity: number, settlement: Settlement): void {
+    let pending = this.waiting.at(-1)
+    if (!pending?.batch.isErasure || pending.batch.count >= BATCH_EVENTS) pending = this.push()
+    pending.batch.erase(entity)
+    pending.settlements.push(settlement)
+  }
+
   /** With the next batch, or with one of its own. Its event is on disk or in a batch that was added before. */
   addSnapshot(row: SnapshotRow): void {
     if (this.load.bytes + row.state.length > SNAPSHOT_BYTES_MAX) return
@@ -108,12 +116,15 @@ export class Lane {
   /** The batch that is being filled. */
   private open(bytes: number): Pending {
     let pending = this.waiting.at(-1)
-    if (pending === undefined || pending.batch.count >= BATCH_EVENTS || pending.batch.bytes + bytes > BATCH_BYTES) {
-      pending = { batch: new OpenBatch(this.shard, this.nextSeq), settlements: [], appends: 0, failed: false }
-      if (this.waiting.push(pending) === 1) this.ready(this)
-    }
+    if (pending === undefined || isFull(pending.batch, bytes)) pending = this.push()
     pending.batch.bytes += bytes
     this.load.bytes += bytes
+    return pending
+  }
+
+  private push(): Pending {
+    const pending = { batch: new OpenBatch(this.shard, this.nextSeq), settlements: [], appends: 0, failed: false }
+    if (this.waiting.push(pending) === 1) this.ready(this)
     return pending
   }
 
@@ -155,6 +166,10 @@ export class Lane {
     this.load.bytes -= batch.bytes
     this.load.appends -= appends
   }
+}
+
+function isFull({ count, bytes, isErasure }: OpenBatch, more: number): boolean {
+  return isErasure || count >= BATCH_EVENTS || bytes + more > BATCH_BYTES
 }
 
 /** What a failure means for the batches after it: those were never tried, so nothing about them is unclear. */

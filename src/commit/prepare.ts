@@ -4,18 +4,24 @@
  */
 import { randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
+import { KumaError } from '../errors.ts'
 import { COLUMNS, type Commit, type EntityRow, type EventColumns } from '../store/commit.ts'
 import { entityCrc } from '../store/entity-row.ts'
+import { ENGINE, ERASED, type ErasureRecord, HIDDEN, witnessOf } from '../store/erasure.ts'
 import { ABSENT, ROW_HEAD_BYTES, writeRowHead } from '../store/row.ts'
 import { contentOf, headOf, leafOf, leafOfBytes, SALT_BYTES } from '../store/seal.ts'
 import type { ShardWriter } from '../store/shard-writer.ts'
-import type { Batch } from './batch.ts'
+import { type Batch, OpenBatch } from './batch.ts'
 
 const NO_EXTRA = new Uint8Array(0)
+/** The engine's own events hide nothing. */
+const NO_SALT = new Uint8Array(0)
 
 export function prepare(batch: Batch, writer: ShardWriter): Commit {
   const { tip, shard } = writer
-  const { firstSeq, events } = batch
+  const { firstSeq } = batch
+  const erasing = batch.erasures.map((key) => erasable(writer, key))
+  const events = erasing.length === 0 ? batch.events : recordsOf(erasing, writer)
   const salts = randomBytes(SALT_BYTES * batch.created.length)
   const entities = batch.created.map((entity, i): EntityRow => {
     const salted = { ...entity, salt: salts.subarray(i * SALT_BYTES, (i + 1) * SALT_BYTES) }
@@ -41,9 +47,41 @@ export function prepare(batch: Batch, writer: ShardWriter): Commit {
     entities,
     keys: batch.keys,
     snapshots: batch.snapshots,
+    hidden: erasing.map(({ entity }) => hidden(entity)),
     content,
     head,
   }
+}
+
+/** An entity that is to be erased, and how many events it has. */
+interface Erasing {
+  readonly entity: EntityRow
+  readonly events: number
+}
+
+function erasable(writer: ShardWriter, key: number): Erasing {
+  const entity = writer.entity(key)
+  if (entity !== undefined && entity.idHash !== HIDDEN) return { entity, events: writer.headOf(key).version }
+  throw new KumaError('KUMA_INTERNAL', `entity ${key} of shard ${writer.shard} is erased already`, {})
+}
+
+function hidden(entity: EntityRow): EntityRow {
+  const row = { ...entity, idHash: HIDDEN }
+  return { ...row, crc: entityCrc(row) }
+}
+
+/** The records of erasures, as events of entity 0 that follow on its last. */
+function recordsOf(erasing: readonly Erasing[], writer: ShardWriter): EventColumns {
+  const { shard, tip } = writer
+  const at = Math.max(Date.now(), tip.at)
+  const drafts = erasing.map(({ entity, events }) => {
+    const record: ErasureRecord = { entity: entity.key, events, witness: witnessOf(entity.salt) }
+    return { type: ERASED, data: JSON.stringify(record), meta: null, at }
+  })
+  const { version, seq } = writer.headOf(ENGINE)
+  const batch = new OpenBatch(shard, tip.lastSeq + 1)
+  batch.add({ entity: ENGINE, created: null, version: version + 1, prev: seq, drafts, key: null })
+  return batch.close(false).events
 }
 
 /** Rows of one entity that follow on each other. */
@@ -116,8 +154,8 @@ function leavesOf({ bytes, runs }: EncodedRows, created: readonly EntityRow[], w
   }
   return Array.from(runsOf, ([entity, known]) => {
     const row = fresh.get(entity) ?? null
-    const salt = row?.salt ?? writer.salts.of(entity)
-    if (row === null && !Array.isArray(known)) {
+    const salt = entity === ENGINE ? NO_SALT : (row?.salt ?? writer.salts.of(entity))
+    if (row === null && entity !== ENGINE && !Array.isArray(known)) {
       const start = known.start - SALT_BYTES
       bytes.set(salt, start)
       return leafOfBytes(bytes.subarray(start, known.end))

@@ -7,7 +7,7 @@ import { fromWire, KumaError } from '../errors.ts'
 import { loadDriver } from '../store/driver.ts'
 import type { Manifest } from '../store/manifest.ts'
 import type { Batch } from './batch.ts'
-import type { Committed, Committer, ShardEnd } from './committer.ts'
+import type { Committed, Committer, Scrubbed, ShardEnd } from './committer.ts'
 import { StayAwake } from './stay-awake.ts'
 import type { Answer, Request } from './worker.ts'
 
@@ -59,6 +59,10 @@ export class WorkerCommitter implements Committer {
 
   commit(batch: Batch): Promise<Committed> {
     return this.request({ commit: batch })
+  }
+
+  scrub(shard: number, entities: readonly number[]): Promise<Scrubbed> {
+    return this.request({ scrub: shard, entities })
   }
 
   async close(): Promise<void> {

@@ -3,11 +3,15 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { toWire, type WireError } from '../errors.ts'
 import type { Manifest } from '../store/manifest.ts'
 import type { Batch } from './batch.ts'
-import { type Committed, type ShardEnd, ShardWriters } from './committer.ts'
+import { type Committed, type Scrubbed, type ShardEnd, ShardWriters } from './committer.ts'
 import { StayAwake } from './stay-awake.ts'
 
-export type Request = { open: number } | { commit: Batch } | { close: true }
-export type Answer = { value: ShardEnd | Committed | null } | { error: WireError }
+export type Request =
+  | { open: number }
+  | { commit: Batch }
+  | { scrub: number; entities: readonly number[] }
+  | { close: true }
+export type Answer = { value: ShardEnd | Committed | Scrubbed | null } | { error: WireError }
 
 const { directory, manifest } = workerData as { directory: string; manifest: Manifest }
 const writers = new ShardWriters(directory, manifest)
@@ -28,6 +32,7 @@ port.on('message', (request: Request) => {
 function answer(request: Request): Answer {
   try {
     if ('commit' in request) return { value: writers.commit(request.commit) }
+    if ('scrub' in request) return { value: writers.scrub(request.scrub, request.entities) }
     if ('open' in request) return { value: writers.open(request.open) }
     writers.close()
     return { value: null }

@@ -155,9 +155,9 @@ function eventsAt(readers: Readers, definitions: Definitions, places: Float64Arr
   const events = new Map<number, RecordedEvent>()
   for (const [shard, wanted] of seqs) {
     const reader = readers.at(shard)
-    for (const row of reader.rows(wanted)) {
-      events.set(shard * SEQS + row.seq, known(definitions, row, reader.nameOf(row.entity), shard))
+    for (const { row, name } of reader.named(wanted)) {
+      events.set(shard * SEQS + row.seq, known(definitions, row, name, shard))
     }
   }
-  return Array.from(places, (place) => events.get(place)!)
+  return Array.from(places, (place) => events.get(place)).filter((event) => event !== undefined)
 }

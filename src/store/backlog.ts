@@ -69,7 +69,7 @@ export class Backlog {
     const rows = this.db
       .prepare(
         `SELECT seq, entity, version, at, CASE WHEN substr(meta, 1, ${KEY_PREFIX.length}) = '${KEY_PREFIX}' THEN meta END AS meta
-         FROM events WHERE seq > ? AND entity > 0 ORDER BY seq`,
+         FROM events WHERE seq > ? AND version > 0 ORDER BY seq`,
       )
       .raw()
       .all(this.flushed) as [number, number, number, number, string | null][]
@@ -123,6 +123,18 @@ export class Backlog {
     this.sweep = { until, heads, keys: this.keys, written: 0 }
     this.heads = new Map()
     this.keys = []
+  }
+
+  /** What an erasure has written itself: the head of an entity, and the places of its keys. */
+  forget(key: number, seqs: ReadonlySet<number>): void {
+    this.heads.delete(key)
+    this.keys = this.keys.filter(({ seq }) => !seqs.has(seq))
+    const { sweep } = this
+    if (sweep === null) return
+    // those that are written already stay: `written` counts them
+    const heads = sweep.heads.filter(([each], i) => i < sweep.written || each !== key)
+    const keys = sweep.keys.filter(({ seq }, i) => i < sweep.written || !seqs.has(seq))
+    this.sweep = { ...sweep, heads, keys }
   }
 
   private step(commit: Commit): () => void {

@@ -3,6 +3,8 @@
  * into the chain is its head, or a snapshot that lies nearer to what is asked for.
  */
 import type { ResolvedPoint } from '../entity/time.ts'
+import { KumaError } from '../errors.ts'
+import { isTombstone } from './erasure.ts'
 import { corrupt } from './manifest.ts'
 import type { Row } from './row.ts'
 import type { Head, Link, ShardReader } from './shard-reader.ts'
@@ -25,6 +27,7 @@ export function* linksFrom(reader: ShardReader, entry: Entry, after = 0): Genera
     const links = reader.links(seq, Math.min(LINKS, version - after))
     const last = links.at(-1)
     if (last === undefined) throw corrupt(reader.path, `event ${seq}, to which a pointer leads, is missing`)
+    if (links[0]!.version === 0) throw erasedMeanwhile(reader.path)
     if (links[0]!.version !== version)
       throw corrupt(reader.path, `event ${seq} is not version ${version} of its entity`)
     yield links
@@ -52,6 +55,7 @@ export function* rowsAt(
       bytes += row.data.length
       const due = version + (start + i) * step
       if (row.entity === entity && row.version === due) continue
+      if (isTombstone(row)) throw erasedMeanwhile(reader.path)
       throw corrupt(reader.path, `event ${row.seq} is not version ${due} of its entity`)
     }
     yield rows
@@ -77,4 +81,8 @@ export function* seqsUntil(
     yield
   }
   return seqs.reverse()
+}
+
+function erasedMeanwhile(path: string): KumaError<'KUMA_ERASED'> {
+  return new KumaError('KUMA_ERASED', `${path}: the entity was erased while it was read`, { entity: null })
 }

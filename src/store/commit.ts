@@ -65,6 +65,8 @@ export interface Commit extends SealedCommit {
   readonly entities: readonly EntityRow[]
   readonly keys: readonly KeyRow[]
   readonly snapshots: readonly SnapshotRow[]
+  /** Rows of entities whose erasure this commit records, as they are from now on: hidden. */
+  readonly hidden: readonly EntityRow[]
   readonly content: Uint8Array
   readonly head: Uint8Array
 }

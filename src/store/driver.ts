@@ -13,7 +13,7 @@ const PACKAGE = Number(process.versions.napi) >= 10 ? 'better-sqlite3' : 'better
 /** 3.51.3 mends a race in which a writer that resets the WAL could corrupt the file. */
 const SQLITE_MIN = [3, 51, 3]
 /** How long a statement waits for a foreign process that holds the file. */
-const BUSY_TIMEOUT_MS = 5_000
+export const BUSY_TIMEOUT_MS = 5_000
 
 let driver: typeof BetterSqlite3 | undefined
 

@@ -25,6 +25,25 @@ const APPLICATION_ID = 0x4b554d41
 /** Request keys are kept for this many commits of their shard: by commits and not by the clock, so that a replay of the same commits keeps the same keys. */
 const KEY_COMMITS = 1_000_000
 
+const SNAPSHOTS = `CREATE TABLE snapshots (
+  entity     INTEGER NOT NULL,
+  version    INTEGER NOT NULL,
+  at         INTEGER NOT NULL,
+  seq        INTEGER NOT NULL,
+  definition TEXT    NOT NULL,
+  state      TEXT    NOT NULL
+) STRICT;
+CREATE INDEX snapshots_place ON snapshots (entity, version, at, seq);
+`
+/** Without what is being erased, and without the engine's own events, which are of no entity. */
+const HISTORY = `CREATE VIEW history AS
+  SELECT e.seq AS position, n.id AS entity, n.type AS entity_type, e.version, e.type AS event,
+         strftime('%Y-%m-%dT%H:%M:%fZ', e.at / 1000.0, 'unixepoch') AS at, e.data, e.meta
+  FROM events e JOIN entities n ON n.key = e.entity
+  WHERE n.id_hash >= 0
+  ORDER BY e.seq;
+`
+
 const SCHEMA = `
 CREATE TABLE events (
   seq     INTEGER PRIMARY KEY,
@@ -68,16 +87,7 @@ CREATE TABLE erased_leaves (
   leaf      BLOB    NOT NULL,
   PRIMARY KEY (commit_id, entity)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE snapshots (
-  entity     INTEGER NOT NULL,
-  version    INTEGER NOT NULL,
-  at         INTEGER NOT NULL,
-  seq        INTEGER NOT NULL,
-  definition TEXT    NOT NULL,
-  state      TEXT    NOT NULL
-) STRICT;
-CREATE INDEX snapshots_place ON snapshots (entity, version, at, seq);
-CREATE TABLE request_keys (
+${SNAPSHOTS}CREATE TABLE request_keys (
   seq    INTEGER PRIMARY KEY,
   hash   INTEGER NOT NULL,
   count  INTEGER NOT NULL,
@@ -85,12 +95,7 @@ CREATE TABLE request_keys (
 ) STRICT;
 CREATE INDEX request_keys_hash ON request_keys (hash);
 CREATE TABLE settings (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
-CREATE VIEW history AS
-  SELECT e.seq AS position, n.id AS entity, n.type AS entity_type, e.version, e.type AS event,
-         strftime('%Y-%m-%dT%H:%M:%fZ', e.at / 1000.0, 'unixepoch') AS at, e.data, e.meta
-  FROM events e JOIN entities n ON n.key = e.entity
-  ORDER BY e.seq;
-`
+${HISTORY}`
 
 /** What a shard knows about itself. */
 export interface ShardSettings {
@@ -155,6 +160,19 @@ function checkShard(db: Database, path: string, shard: number, manifest: Manifes
   if (settings.shards !== manifest.shards || settings.seed !== manifest.seed) {
     throw corrupt(path, 'its shard count or hash seed is not that of kuma.json')
   }
+}
+
+/**
+ * What the first stores had otherwise, brought to today's form: the view showed erased rows, and the table of snapshots
+ * was kept in the order of a key, where rows move and leave copies in the gaps of pages. Snapshots are derived.
+ */
+export function upgrade(db: Database): void {
+  const sqlOf = db.prepare('SELECT sql FROM sqlite_schema WHERE name = ?').pluck()
+  if ((sqlOf.get('history') as string | undefined)?.includes('id_hash')) return
+  const old = (sqlOf.get('snapshots') as string).includes('WITHOUT ROWID')
+  db.exec(
+    `BEGIN IMMEDIATE; DROP VIEW IF EXISTS history; ${HISTORY} ${old ? `DROP TABLE snapshots; ${SNAPSHOTS}` : ''} COMMIT`,
+  )
 }
 
 export function readSettings(db: Database): ShardSettings {

@@ -10,6 +10,7 @@ import { KumaError } from '../errors.ts'
 import type { EntityRow, KeyRow, SnapshotRow } from './commit.ts'
 import { type Database, sqliteError } from './driver.ts'
 import { entityCrc } from './entity-row.ts'
+import { HIDDEN, isTombstone } from './erasure.ts'
 import { corrupt, type Manifest, shardPath } from './manifest.ts'
 import { keyOf } from './request-key.ts'
 import { type Row, rowCrc } from './row.ts'
@@ -45,13 +46,11 @@ export interface ScanFilter {
 }
 
 const ROW = 'seq, entity, version, prev, at, type, data, meta, crc'
-const NAMES_MAX = 50_000
 
 export class ShardReader {
   readonly path: string
   private readonly db: Database
   private readonly statements: ReturnType<typeof prepareStatements>
-  private readonly names = new Map<number, EntityName>()
 
   constructor(
     directory: string,
@@ -85,15 +84,29 @@ export class ShardReader {
     return row
   }
 
-  nameOf(key: number): EntityName {
-    let name = this.names.get(key)
-    if (name === undefined) {
-      name = this.run(() => this.statements.name.get(key)) as EntityName | undefined
-      if (name === undefined) throw corrupt(this.path, `an event belongs to entity ${key}, which is not there`)
-      if (this.names.size >= NAMES_MAX) this.names.clear()
-      this.names.set(key, name)
-    }
-    return name
+  /** Events with the names of their entities, as of one moment: without those of entities that are erased. */
+  named(seqs: readonly number[]): { row: Row; name: EntityName }[] {
+    return this.atOnce(() => {
+      const names = new Map<number, EntityName | null>()
+      const found: { row: Row; name: EntityName }[] = []
+      for (const row of this.rows(seqs)) {
+        let name = names.get(row.entity)
+        if (name === undefined) {
+          name = this.nameOf(row.entity)
+          names.set(row.entity, name)
+        }
+        if (name !== null) found.push({ row, name })
+      }
+      return found
+    })
+  }
+
+  /** Null if the entity is erased. */
+  private nameOf(key: number): EntityName | null {
+    const found = this.statements.name.get(key) as (EntityName & { idHash: number }) | undefined
+    if (found === undefined) throw corrupt(this.path, `an event belongs to entity ${key}, which is not there`)
+    const { idHash, id, type } = found
+    return idHash === HIDDEN ? null : { id, type }
   }
 
   /** What the table of heads says: the newest event only where nothing of the entity stands after `flushed`. */
@@ -148,14 +161,14 @@ export class ShardReader {
     return this.run(() => this.statements.links.all(seq, limit)) as Link[]
   }
 
-  /** Whole rows, in the order asked for. @throws KUMA_CORRUPT if one is missing or its crc is wrong */
+  /** Whole rows, in the order asked for; those of an erased entity are empty. @throws KUMA_CORRUPT if one is missing or its crc is wrong */
   rows(seqs: readonly number[]): Row[] {
     const rows = this.run(() =>
       seqs.length === 1 ? this.statements.row.all(seqs[0]) : this.statements.rows.all(JSON.stringify(seqs)),
     ) as Row[]
     if (rows.length !== seqs.length) throw corrupt(this.path, 'an event that others point to is missing')
     for (const row of rows) {
-      if (rowCrc(row) !== row.crc) throw corrupt(this.path, `the crc of event ${row.seq} is wrong`)
+      if (rowCrc(row) !== row.crc && !isTombstone(row)) throw corrupt(this.path, `the crc of event ${row.seq} is wrong`)
     }
     return rows
   }
@@ -211,17 +224,19 @@ function prepareStatements(db: Database) {
     byHash: db.prepare(
       'SELECT key, id_hash AS idHash, id, type, salt, created_at AS createdAt, crc FROM entities WHERE id_hash = ?',
     ),
-    name: db.prepare('SELECT id, type FROM entities WHERE key = ?'),
+    name: db.prepare('SELECT id_hash AS idHash, id, type FROM entities WHERE key = ?'),
     flushed: db.prepare("SELECT value FROM settings WHERE name = 'flushed'").pluck(),
     head: db.prepare('SELECT version, head AS seq, updated_at AS at FROM heads WHERE key = ?'),
-    headAfter: db.prepare('SELECT version, seq, at FROM events WHERE seq > ? AND entity = ? ORDER BY seq DESC LIMIT 1'),
+    headAfter: db.prepare(
+      'SELECT version, seq, at FROM events WHERE seq > ? AND entity = ? AND version > 0 ORDER BY seq DESC LIMIT 1',
+    ),
     // of the columns beside max(), SQLite takes those of the row that has the maximum
     headsAfter: db.prepare(
-      'SELECT entity AS key, version, max(seq) AS seq, at FROM events WHERE seq > ? AND entity > 0 GROUP BY entity',
+      'SELECT entity AS key, version, max(seq) AS seq, at FROM events WHERE seq > ? AND entity > 0 AND version > 0 GROUP BY entity',
     ),
     page: db.prepare(
       `SELECT n.key, n.id, n.type, h.version, h.head AS seq, h.updated_at AS at
-       FROM entities n LEFT JOIN heads h ON h.key = n.key WHERE n.key > ? ORDER BY n.key LIMIT ?`,
+       FROM entities n LEFT JOIN heads h ON h.key = n.key WHERE n.key > ? AND n.id_hash >= 0 ORDER BY n.key LIMIT ?`,
     ),
     snapshot: db.prepare(
       `SELECT entity, version, at, seq, definition, state FROM snapshots
@@ -246,7 +261,7 @@ function prepareStatements(db: Database) {
     expired: db.prepare('SELECT last_seq FROM commits WHERE id = (SELECT max(id) FROM commits) - ?').pluck(),
     scan: db.prepare(
       `SELECT seq, at FROM events
-       WHERE seq > @after AND entity > 0
+       WHERE seq > @after AND entity > 0 AND version > 0
          AND (@from IS NULL OR at >= @from) AND (@to IS NULL OR at <= @to)
          AND (@types IS NULL OR type IN (SELECT value FROM json_each(@types)))
          AND (@by IS NULL OR meta ->> '$.by' = @by)

@@ -11,12 +11,14 @@
  */
 import { isKumaError, KumaError } from '../errors.ts'
 import { Backlog } from './backlog.ts'
-import { COLUMNS, type Commit, type EventColumns, type SnapshotRow } from './commit.ts'
-import { assertDurable, type Database, type Statement, sqliteCode, sqliteError } from './driver.ts'
+import { COLUMNS, type Commit, type EntityRow, type EventColumns, type SnapshotRow } from './commit.ts'
+import { assertDurable, BUSY_TIMEOUT_MS, type Database, type Statement, sqliteCode, sqliteError } from './driver.ts'
+import { HIDDEN } from './erasure.ts'
 import { type Manifest, shardPath } from './manifest.ts'
 import { Salts } from './salts.ts'
+import { Scrub } from './scrub.ts'
 import { genesis } from './seal.ts'
-import { openShard, readSettings } from './shard-file.ts'
+import { openShard, readSettings, upgrade } from './shard-file.ts'
 
 /** The end of a shard's log: what the next commit follows on. */
 export interface Tip {
@@ -35,6 +37,8 @@ export interface Tip {
 const CHECKPOINT_BYTES = 2 * 1024 * 1024
 /** Events that are inserted with one statement, if there are so many. */
 const ROWS = [32, 8, 1]
+/** Of WAL for each event that is emptied: mostly a page of its own. */
+const SCRUBBED_BYTES = 4096
 /** Pages that a commit writes however small it is: events, commits, settings, heads, indexes. */
 const COMMIT_BYTES = 5 * 4096
 
@@ -47,6 +51,7 @@ export class ShardWriter {
   private readonly backlog: Backlog
   private readonly statements: ReturnType<typeof prepareStatements>
   readonly salts = new Salts((entity) => this.statements.salt.get(entity) as Uint8Array)
+  private readonly scrubbing: Scrub
   private readonly dataVersion: number
   private poison: string | null = null
   private durable = false
@@ -61,12 +66,14 @@ export class ShardWriter {
     this.path = shardPath(directory, shard)
     this.db = openShard(directory, shard, manifest, 'write')
     try {
+      upgrade(this.db)
       const { epoch, flushed, keyCommits } = readSettings(this.db)
       this.keyCommits = keyCommits
       this.tip = readTip(this.db, epoch, manifest.store, shard)
       this.lastKey = this.db.prepare('SELECT coalesce(max(key), 0) FROM entities').pluck().get() as number
       this.statements = prepareStatements(this.db)
       this.backlog = new Backlog(this.db, flushed, keyCommits)
+      this.scrubbing = new Scrub(this.db, this.path)
       this.dataVersion = this.statements.dataVersion.get() as number
       // so that every head on disk is the newest one from here on: whoever opens the store reads them without a search
       this.flush()
@@ -109,6 +116,55 @@ export class ShardWriter {
   /** Empties all snapshots. Their places stay: they are ways into the chains. @throws as `apply` */
   dropSnapshots(): void {
     this.transact(() => this.statements.dropSnapshots.run())
+  }
+
+  /** The row of an entity, or undefined. */
+  entity(key: number): EntityRow | undefined {
+    return this.statements.entity.get(key) as EntityRow | undefined
+  }
+
+  /** The newest event of an entity, as the commit that comes next will find it. */
+  headOf(key: number): { readonly version: number; readonly seq: number } {
+    const { headAfter, head } = this.statements
+    const found = headAfter.get(this.flushed, key) ?? head.get(key)
+    return (found as { version: number; seq: number } | undefined) ?? { version: 0, seq: 0 }
+  }
+
+  /**
+   * The next slice of emptying an entity whose erasure is recorded. True when nothing of it is left in its rows.
+   * @throws as `apply`; KUMA_CORRUPT if its chain is broken
+   */
+  scrub(key: number): boolean {
+    const { done, seqs } = this.transact(() => this.scrubbing.slice(key))
+    if (seqs.length > 0) this.backlog.forget(key, new Set(seqs))
+    this.walBytes += COMMIT_BYTES + seqs.length * SCRUBBED_BYTES
+    return done
+  }
+
+  /**
+   * After the last slice: indexes are built anew, since the gaps of their pages may keep hashes of ids, and the WAL is
+   * emptied, which keeps every page as it was. False if a reader elsewhere still needs the WAL: to be tried again.
+   * @throws as `apply`
+   */
+  wipe(): boolean {
+    this.transact(() => this.db.exec('REINDEX entities_id_hash; REINDEX request_keys_hash'))
+    return this.emptyWal()
+  }
+
+  /** @throws KUMA_POISONED if the disk fails */
+  emptyWal(): boolean {
+    this.assertSound()
+    try {
+      this.db.pragma('busy_timeout = 0') // whoever waits, waits elsewhere: appends go on
+      const [{ busy }] = this.db.pragma('wal_checkpoint(TRUNCATE)') as [{ busy: number }]
+      if (busy === 0) this.walBytes = 0
+      return busy === 0
+    } catch (error) {
+      if (sqliteCode(error).startsWith('SQLITE_BUSY') || sqliteCode(error) === 'SQLITE_FULL') return false
+      throw this.poisoned(`checkpoint: ${(error as Error).message}`)
+    } finally {
+      this.db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
+    }
   }
 
   /**
@@ -160,8 +216,9 @@ export class ShardWriter {
     throw this.poisoned('another program wrote to it')
   }
 
-  private insert({ events, firstSeq, crcs, entities, snapshots, ...commit }: Commit): void {
-    const { insertEntity, insertCommit } = this.statements
+  private insert({ events, firstSeq, crcs, entities, snapshots, hidden, ...commit }: Commit): void {
+    const { insertEntity, insertCommit, hideEntity } = this.statements
+    for (const { key, idHash, crc } of hidden) hideEntity.run(idHash, crc, key)
     for (const { key, idHash, id, type, salt, createdAt, crc } of entities) {
       insertEntity.run(key, idHash, id, type, salt, createdAt, crc)
     }
@@ -200,7 +257,7 @@ export class ShardWriter {
 
   private insertSnapshots(snapshots: readonly SnapshotRow[]): void {
     for (const { entity, version, at, seq, definition, state } of snapshots) {
-      this.statements.insertSnapshot.run(entity, version, at, seq, definition, state)
+      this.statements.insertSnapshot.run(version, at, seq, definition, state, entity)
     }
   }
 
@@ -293,6 +350,14 @@ function prepareStatements(db: Database) {
     dataVersion: db.prepare('PRAGMA data_version').pluck(),
     checkpoint: db.prepare('PRAGMA wal_checkpoint(PASSIVE)'),
     salt: db.prepare('SELECT salt FROM entities WHERE key = ?').pluck(),
+    entity: db.prepare(
+      'SELECT key, id_hash AS idHash, id, type, salt, created_at AS createdAt, crc FROM entities WHERE key = ?',
+    ),
+    headAfter: db.prepare(
+      'SELECT version, seq FROM events WHERE seq > ? AND entity = ? AND version > 0 ORDER BY seq DESC LIMIT 1',
+    ),
+    head: db.prepare('SELECT version, head AS seq FROM heads WHERE key = ?'),
+    hideEntity: db.prepare('UPDATE entities SET id_hash = ?, crc = ? WHERE key = ?'),
     insertEntity: db.prepare(
       'INSERT INTO entities (key, id_hash, id, type, salt, created_at, crc) VALUES (?, ?, ?, ?, ?, ?, ?)',
     ),
@@ -301,9 +366,10 @@ function prepareStatements(db: Database) {
       const columns = 'seq, entity, version, prev, at, type, data, meta, crc'
       return [db.prepare(`INSERT INTO events (${columns}) VALUES ${places}`), rows]
     }),
-    // the first stores have a unique index on (entity, version)
+    // one that was made just before its entity was erased must not stay
     insertSnapshot: db.prepare(
-      'REPLACE INTO snapshots (entity, version, at, seq, definition, state) VALUES (?, ?, ?, ?, ?, ?)',
+      `INSERT INTO snapshots (entity, version, at, seq, definition, state)
+       SELECT key, ?, ?, ?, ?, ? FROM entities WHERE key = ? AND id_hash <> ${HIDDEN}`,
     ),
     dropSnapshots: db.prepare("UPDATE snapshots SET definition = '', state = '' WHERE definition <> ''"),
     insertCommit: db.prepare(

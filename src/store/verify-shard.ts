@@ -7,6 +7,7 @@ import { crc32 } from 'node:zlib'
 import type { EntityRow, KeyRow, SnapshotRow } from './commit.ts'
 import { type Database, sqliteCode } from './driver.ts'
 import { entityCrc } from './entity-row.ts'
+import { ENGINE, type ErasureRecord, HIDDEN, isEntityTombstone, isTombstone, recordOf, witnessOf } from './erasure.ts'
 import { hashId } from './hash.ts'
 import type { Manifest } from './manifest.ts'
 import { keyHash, keyOf } from './request-key.ts'
@@ -23,6 +24,8 @@ export interface ShardReport {
   readonly commits: number
   /** the seal of the last commit that was verified, in hexadecimal */
   readonly head: string
+  /** erasures that were cut off: whoever writes to the store next goes on with them */
+  readonly unfinished: number
   /** what is wrong, in words; none if all is well */
   readonly problems: readonly string[]
 }
@@ -45,6 +48,10 @@ export class ShardVerification {
   private unlisted = 0
   private events = 0
   private keyed: number[] = []
+  /** Entities with empty rows or kept leaves that no record has accounted for yet. */
+  private readonly unaccounted = new Set<number>()
+  private readonly erased = new Map<number, ErasureRecord>()
+  private unfinished = 0
   private last: Omit<CommitRow, 'content' | 'extra'>
   private readonly ends = new Ends()
   private readonly statements: ReturnType<typeof prepareStatements>
@@ -76,8 +83,8 @@ export class ShardVerification {
       this.db.close()
     }
     if (this.unlisted > 0) this.problems.push(`... and ${this.unlisted} more`)
-    const { shard, events, last, problems } = this
-    return { shard, entities, events, commits: last.id, head: last.head.toString('hex'), problems }
+    const { shard, events, last, unfinished, problems } = this
+    return { shard, entities, events, commits: last.id, head: last.head.toString('hex'), unfinished, problems }
   }
 
   private problem(text: string): void {
@@ -102,7 +109,7 @@ export class ShardVerification {
     const rows = this.statements.rows.all(firstSeq, lastSeq) as Row[]
     if (rows.length !== lastSeq - firstSeq + 1)
       this.problem(`commit ${id} has ${rows.length} events instead of ${lastSeq - firstSeq + 1}`)
-    const content = contentOf(this.leavesOf(rows))
+    const content = contentOf(this.leavesOf(id, rows))
     if (!content.equals(commit.content)) this.problem(`commit ${id}: the events are not those that were sealed`)
     if (!headOf(last.head, commit.content, { id, firstSeq, lastSeq, at, extra }).equals(commit.head)) {
       this.problem(`commit ${id}: the seal does not follow on the one before`)
@@ -111,10 +118,15 @@ export class ShardVerification {
     this.last = commit
   }
 
-  private leavesOf(rows: readonly Row[]): string[] {
+  private leavesOf(commit: number, rows: readonly Row[]): string[] {
     const encoded = new Map<number, Buffer[]>()
     const created = new Set<number>()
     for (const row of rows) {
+      if (isTombstone(row)) {
+        if (!encoded.has(row.entity)) encoded.set(row.entity, [])
+        continue
+      }
+      if (row.entity === ENGINE) this.account(row)
       const bytes = encodeRow(row)
       if (crc32(bytes) !== row.crc) this.problem(`event ${row.seq}: the crc is wrong`)
       this.verifyPlace(row)
@@ -124,11 +136,27 @@ export class ShardVerification {
       else known.push(bytes)
     }
     return Array.from(encoded, ([key, parts]) => {
+      if (parts.length === 0) return this.keptLeaf(commit, key)
+      if (key === ENGINE) return leafOf(Buffer.alloc(0), parts, null)
       const entity = this.statements.entity.get(key) as EntityRow | undefined
       if (entity === undefined) this.problem(`entity ${key} is missing`)
       const named = created.has(key) ? (entity ?? { id: '', type: '' }) : null
       return leafOf(entity?.salt ?? Buffer.alloc(0), parts, named)
     })
+  }
+
+  /** The leaf of rows that are empty. It counts only if a later record says that the entity was erased. */
+  private keptLeaf(commit: number, entity: number): string {
+    this.unaccounted.add(entity)
+    const leaf = this.statements.leaf.get(commit, entity) as Buffer | undefined
+    if (leaf === undefined) this.problem(`commit ${commit}: the leaf of erased entity ${entity} is missing`)
+    return leaf?.toString('latin1') ?? ''
+  }
+
+  private account(row: Row): void {
+    const record = recordOf(row)
+    this.erased.set(record.entity, record)
+    this.unaccounted.delete(record.entity)
   }
 
   private verifyPlace({ seq, entity, version, prev, at, meta }: Row): void {
@@ -150,6 +178,8 @@ export class ShardVerification {
     if (beyond > this.last.lastSeq) this.problem(`events up to ${beyond} stand outside of any commit`)
     const { flushed, keyCommits } = readSettings(this.db)
     if (flushed > this.last.lastSeq) this.problem(`heads claim to be written up to ${flushed}, beyond the last event`)
+    for (const entity of this.unaccounted)
+      this.problem(`the rows of entity ${entity} are empty, and no record says that it was erased`)
     const entities = this.verifyEntities(flushed)
     this.verifyKeys(flushed, keyCommits)
     this.verifySnapshots()
@@ -161,9 +191,14 @@ export class ShardVerification {
     for (const entity of this.statements.entities.iterate() as Iterable<
       EntityRow & { version: number | null; head: number; headAt: number }
     >) {
-      count++
       const { key, id, version, head, headAt } = entity
+      if (entity.idHash === HIDDEN) {
+        this.verifyErased(entity)
+        continue
+      }
+      count++
       const last = this.ends.of(key)
+      if (this.erased.has(key)) this.problem(`entity ${key} was erased, and is still there`)
       if (entityCrc(entity) !== entity.crc) this.problem(`entity ${key}: the crc is wrong`)
       const hash = hashId(id, this.manifest.seed)
       if (hash !== entity.idHash || hash % this.manifest.shards !== this.shard)
@@ -178,12 +213,24 @@ export class ShardVerification {
     return count
   }
 
+  private verifyErased(entity: EntityRow): void {
+    const { key, salt } = entity
+    const record = this.erased.get(key)
+    if (record === undefined) this.problem(`entity ${key} is hidden, and no record says that it was erased`)
+    else if (salt.length > 0) {
+      if (witnessOf(salt) !== record.witness) this.problem(`entity ${key} is not the one that was erased`)
+      this.unfinished++
+    } else if (!isEntityTombstone(entity)) this.problem(`entity ${key} was erased, and its row is not empty`)
+    else if (this.ends.of(key).version > 0) this.problem(`entity ${key} was erased, and has events`)
+  }
+
   private verifyKeys(flushed: number, keyCommits: number): void {
     const horizon = (this.statements.lastSeqOf.get(this.last.id - keyCommits) as number | undefined) ?? 0
     let indexed = 0
     for (const row of this.statements.keys.iterate(horizon) as Iterable<
       KeyRow & { meta: string | null; id: string | null }
     >) {
+      if (row.hash === 0 && row.count === 0 && row.digest === '') continue // of an erased entity
       if (row.seq <= flushed) indexed++
       const key = keyOf(row.meta)
       const right =
@@ -198,6 +245,7 @@ export class ShardVerification {
   private verifySnapshots(): void {
     for (const row of this.statements.snapshots.iterate() as Iterable<SnapshotRow>) {
       const { entity, version, at, seq } = row
+      if (version === 0 && row.state === '' && row.definition === '') continue // of an erased entity
       const of = `the snapshot of entity ${entity} at version ${version}`
       if (!isWhole(row)) this.problem(`${of}: the crc is wrong`)
       if (this.statements.isEvent.get(seq, entity, version, at) === undefined) this.problem(`${of} is of no event`)
@@ -240,6 +288,7 @@ function prepareStatements(db: Database) {
     entities: db.prepare(
       `SELECT ${entity}, h.version, h.head, h.updated_at AS headAt FROM entities n LEFT JOIN heads h ON h.key = n.key ORDER BY n.key`,
     ),
+    leaf: db.prepare('SELECT leaf FROM erased_leaves WHERE commit_id = ? AND entity = ?').pluck(),
     isEvent: db.prepare('SELECT 1 FROM events WHERE seq = ? AND entity = ? AND version = ? AND at = ?'),
     maxSeq: db.prepare('SELECT coalesce(max(seq), 0) FROM events').pluck(),
     lastSeqOf: db.prepare('SELECT last_seq FROM commits WHERE id = ?').pluck(),

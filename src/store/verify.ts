@@ -55,7 +55,7 @@ async function verifyShard(
     verification = new ShardVerification(openShard(directory, shard, manifest, 'read'), shard, manifest)
   } catch (error) {
     if (!isKumaError(error, 'KUMA_CORRUPT')) throw error
-    return { shard, entities: 0, events: 0, commits: 0, head: '', problems: [error.message] }
+    return { shard, entities: 0, events: 0, commits: 0, head: '', unfinished: 0, problems: [error.message] }
   }
   return verification.run(progress)
 }
