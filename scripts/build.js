@@ -1,5 +1,5 @@
 /**
- * Bundles the library, the committer's thread and the command line into dist/: one entry for each command, with shared
+ * Bundles the library, what runs in a thread or process of its own, and the command line into dist/: one entry for each command, with shared
  * chunks, so that a command loads what it needs and no more. oclif as it comes takes five times as long to start as
  * Node itself; bundled like this, about three.
  */
@@ -20,6 +20,7 @@ const { metafile } = await build({
   entryPoints: {
     index: 'src/index.ts',
     worker: 'src/commit/worker.ts',
+    remnants: 'src/store/remnants-process.ts',
     main: 'src/cli/main.ts',
     ...Object.fromEntries(commands.map((name) => [`commands/${name}`, `src/commands/${name}.ts`])),
   },

@@ -99,6 +99,11 @@ export interface Entity<F extends Facts = any> {
    * stream, and `kuma import` takes it back.
    */
   export(): Promise<EntityExport<F>>
+  /**
+   * Erases it for good: every event, the state, snapshots and the id, also in the backups within reach. Resolves when it
+   * is gone and that is proven. What is under way on it fails with KUMA_ERASED. Its id may be used again, for a new entity.
+   */
+  delete(options?: DeleteOptions): Promise<Receipt>
 }
 
 /** An entity as one JSON document. Its JSON Schema is `fixtures/export.schema.json` of the package. */
@@ -119,6 +124,45 @@ export interface EntityExport<F extends Facts = any> {
   readonly events: readonly Event<F>[]
   /** In hexadecimal, over the canonical JSON (RFC 8785) of the document without this field. */
   readonly sha256: string
+}
+
+export interface DeleteOptions {
+  /** Kept with the receipt: it must not contain an id. */
+  readonly reason?: string | undefined
+}
+
+/** What an erasure did, without the id. Times are ISO 8601. */
+export interface Receipt {
+  readonly format: 'kuma-receipt/1'
+  /** names this receipt */
+  readonly receipt: string
+  readonly store: string
+  readonly requestedAt: string
+  readonly completedAt: string
+  readonly by: string | null
+  readonly reason: string | null
+  /** that were erased */
+  readonly events: number
+  readonly entities: readonly ErasedEntity[]
+  /** The newest seal of each shard after it, which covers the records. `head` is in hexadecimal. */
+  readonly seals: readonly { readonly shard: number; readonly commit: number; readonly head: string }[]
+  /** What was checked byte by byte: pages looked at, and those in which something stands where nothing should. */
+  readonly files: readonly { readonly file: string; readonly pages: number; readonly dirty: readonly number[] }[]
+  /** Backups that were rewritten without it, or never had it. */
+  readonly reached: readonly string[]
+  readonly notReached: readonly { readonly what: string; readonly remedy: string }[]
+  /** In hexadecimal, over the canonical JSON (RFC 8785) of the receipt without this field. */
+  readonly sha256: string
+}
+
+/** An entity by its key in its shard, and where its erasure is recorded. */
+export interface ErasedEntity {
+  readonly shard: number
+  readonly entity: number
+  readonly position: Position
+  readonly events: number
+  /** SHA-256 of the random salt that its seals were made with, which is gone */
+  readonly witness: string
 }
 
 export type EntityOf<D extends AnyEntityDefinition> = Entity<FactsFrom<D>>

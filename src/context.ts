@@ -5,6 +5,7 @@ import type {
   Appended,
   AppendOptions,
   Context,
+  DeleteOptions,
   EntitiesQuery,
   Entity,
   EntityExport,
@@ -12,6 +13,7 @@ import type {
   Inspected,
   Items,
   LogQuery,
+  Receipt,
   ReplayRange,
   SpawnOptions,
   Step,
@@ -135,6 +137,11 @@ class Handle implements Entity {
 
   export(): Promise<EntityExport> {
     return exportEntity(this.engine, this.id)
+  }
+
+  delete({ reason }: DeleteOptions = {}): Promise<Receipt> {
+    const by = this.as?.['by']
+    return this.engine.erase([this.id], { reason, by: typeof by === 'string' ? by : undefined })
   }
 }
 

@@ -2,7 +2,7 @@
  * What an engine does, by ids and names: the one interface behind the library's contexts and behind every command.
  * Definitions are known to the engine, so that whoever holds it need not have them.
  */
-import type { Appended, EntitiesQuery, EntitySummary, Inspected, Stats } from './api.ts'
+import type { Appended, EntitiesQuery, EntitySummary, Inspected, Receipt, Stats } from './api.ts'
 import type { UncheckedCommand } from './entity/decide.ts'
 import type { Meta, RecordedEvent } from './entity/event.ts'
 import type { JsonObject } from './entity/json.ts'
@@ -78,6 +78,11 @@ export interface EngineLogQuery extends Range {
   readonly reverse?: boolean | undefined
 }
 
+export interface EraseOptions {
+  readonly reason?: string | undefined
+  readonly by?: string | undefined
+}
+
 export interface Engine {
   readonly path: string
   /** Resolves when the events are on disk. */
@@ -95,6 +100,12 @@ export interface Engine {
   replay(id: string, range?: Range): AsyncIterable<RecordedStep>
   log(query?: EngineLogQuery): AsyncIterable<RecordedEvent>
   entities(query?: EntitiesQuery): AsyncIterable<EntitySummary>
+  /**
+   * Erases entities, all of them or, if one does not exist, none. What cannot be finished now, also after a crash, is when
+   * the store is opened next.
+   * @throws KUMA_NOT_FOUND, KUMA_USAGE if the reason contains an id, and what a commit throws
+   */
+  erase(ids: readonly string[], options?: EraseOptions): Promise<Receipt>
   stats(): Stats
   close(): Promise<void>
 }

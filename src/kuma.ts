@@ -21,6 +21,7 @@ import { find } from './history/locate.ts'
 import { log } from './history/log.ts'
 import { type RebuildOptions, type RebuildReport, rebuildSnapshots } from './history/rebuild-snapshots.ts'
 import { replay } from './history/replay.ts'
+import { erase, resumeErasures } from './privacy/erase.ts'
 import { Statistics } from './statistics.ts'
 import { createStore } from './store/create.ts'
 import { checkDirectory } from './store/directory.ts'
@@ -124,6 +125,7 @@ function readingEngine(readers: Readers, definitions: Definitions): Engine {
     ...historyOf(readers, definitions),
     append: async () => readOnly(path),
     execute: async () => readOnly(path),
+    erase: async () => readOnly(path),
     stats: () => readOnly(path),
     find: async (id) => {
       const found = find(readers, id)
@@ -170,11 +172,14 @@ async function writingEngine(
   const commits = new GroupCommit(committing)
   const router = new Router(readers, commits, definitions, { actorsMax, actorIdleMs, decideTimeoutMs })
   const statistics = new Statistics(readers, commits, router, definitions)
+  const parts = { readers, router, commits }
+  await resumeErasures(parts)
   let closing: Promise<void> | undefined
   return {
     ...historyOf(readers, definitions),
     append: (request) => router.append(request),
     execute: (request) => router.execute(request),
+    erase: (ids, options) => erase(parts, ids, options),
     stats: () => statistics.now(),
     find: (id) => router.find(id),
     inspect: (id, point) => (point === undefined ? router.inspect(id) : inspectAt(readers, definitions, id, point)),

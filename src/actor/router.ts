@@ -8,7 +8,7 @@ import type { AppendRequest, AppendResult, ExecuteRequest, ExecuteResult } from 
 import { formatPosition } from '../entity/event.ts'
 import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
-import { type Erasure, recordOf } from '../store/erasure.ts'
+import { HIDDEN } from '../store/erasure.ts'
 import { corrupt } from '../store/manifest.ts'
 import { type Place, type Readers, storeClosed } from '../store/readers.ts'
 import type { ShardReader } from '../store/shard-reader.ts'
@@ -90,6 +90,18 @@ export class Router {
     const { reader } = await this.shard(place) // recovered: the heads on disk are the newest
     if (this.actors.has(id)) return this.visit(id, summaryOf)
     return inSlices(findOnDisk(reader, id, place))
+  }
+
+  /** Where an entity is kept, once what was accepted of it is on disk. @throws KUMA_NOT_FOUND */
+  async keyOf(id: string): Promise<{ readonly shard: number; readonly entity: number }> {
+    if (this.actors.has(id)) await this.visit(id, (actor) => actor.atRest())
+    checkId(id)
+    this.assertOpen()
+    const place = this.readers.place(id)
+    const { reader } = await this.shard(place)
+    const entity = reader.find(id, place.idHash)
+    if (entity === null) throw notFound(id)
+    return { shard: place.shard, entity: entity.key }
   }
 
   inspect(id: string): Promise<Inspected> {
@@ -237,15 +249,14 @@ export class Router {
    * Records that an entity is erased; resolves when that is on disk, and nobody can read it any more. What was accepted
    * before is recorded before. What comes meanwhile waits, and then is told KUMA_ERASED; if the record cannot be
    * written, it goes on as if nothing had been asked. The rows are still to be emptied: `GroupCommit.scrub`.
-   * @throws KUMA_NOT_FOUND, and what a commit throws
+   * @throws what a commit throws
    */
-  async erase(id: string): Promise<Erasure> {
+  async erase(id: string, key: number): Promise<void> {
     const { actor, mailbox } = await this.hold(id)
     try {
-      const erasure = await this.recordErasure(id)
+      await this.recordErasure(id, key)
       this.letGo(id, mailbox)
       for (const { reject } of mailbox) reject(erased(id))
-      return erasure
     } catch (error) {
       this.letGo(id, mailbox)
       if (actor !== null) this.actors.set(id, actor)
@@ -282,16 +293,10 @@ export class Router {
     else this.enqueue(id, known, visit)
   }
 
-  private async recordErasure(id: string): Promise<Erasure> {
-    checkId(id)
-    const place = this.readers.place(id)
-    const { reader, lane } = await this.shard(place)
-    const entity = reader.find(id, place.idHash)
-    if (entity === null) throw notFound(id)
-    const seq = lane.nextSeq
-    await new Promise<void>((resolve, reject) => lane.erase(entity.key, { durable: resolve, failed: reject }))
-    const [row] = reader.rows([seq])
-    return { ...recordOf(row!), shard: place.shard, seq, at: row!.at }
+  private async recordErasure(id: string, key: number): Promise<void> {
+    const { reader, lane } = await this.shard(this.readers.place(id))
+    if (reader.entity(key)?.idHash === HIDDEN) return
+    await new Promise<void>((resolve, reject) => lane.erase(key, { durable: resolve, failed: reject }))
   }
 
   private assertOpen(): void {

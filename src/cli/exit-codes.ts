@@ -23,6 +23,7 @@ const BY_CODE: Partial<Record<KumaErrorCode, number>> = {
   KUMA_INVALID_TIME: EXIT.usage,
   KUMA_INVALID_COMMAND: EXIT.usage,
   KUMA_NOT_FOUND: EXIT.notFound,
+  KUMA_ERASED: EXIT.notFound,
   KUMA_NOT_A_STORE: EXIT.notFound,
   KUMA_CONFLICT: EXIT.conflict,
   KUMA_ALREADY_EXISTS: EXIT.conflict,

@@ -54,7 +54,7 @@ export async function* exportMany(
         begun = true
       }
     } catch (error) {
-      if (begun || !isKumaError(error, 'KUMA_NOT_FOUND')) throw error
+      if (begun || !isKumaError(error, 'KUMA_NOT_FOUND', 'KUMA_ERASED')) throw error
     }
   }
 }

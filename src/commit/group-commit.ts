@@ -18,8 +18,7 @@ import type { Committed, Committer } from './committer.ts'
 import { Lane, type Load, type Pending } from './lane.ts'
 
 const IN_FLIGHT_MAX = 2
-/** How long an erasure waits for readers in other programs to let go of the WAL, and how often it looks. */
-const WAL_WAIT_MS = 5_000
+/** How often an erasure looks whether readers in other programs have let go of the WAL. */
 const WAL_RETRY_MS = 50
 
 /** The lanes that wait for one committer. */
@@ -55,10 +54,15 @@ export class GroupCommit {
     return lane
   }
 
-  /** Empties entities of a shard whose erasure is recorded. What is committed meanwhile goes between the slices. */
-  async scrub(shard: number, entities: readonly number[]): Promise<'wal' | 'done'> {
+  /**
+   * Empties entities of a shard whose erasure is recorded. What is committed meanwhile goes between the slices.
+   * @param walWaitMs how long to wait for those who read the WAL
+   * @returns `wal` if it still has pages as they were
+   */
+  async scrub(shard: number, entities: readonly number[], walWaitMs: number): Promise<'wal' | 'done'> {
+    await this.lane(shard) // opens it
     const { committer } = this.queues[shard % this.queues.length]!
-    const deadline = performance.now() + WAL_WAIT_MS
+    const deadline = performance.now() + walWaitMs
     for (;;) {
       const scrubbed = await committer.scrub(shard, entities)
       if (scrubbed === 'done') return scrubbed

@@ -1,9 +1,7 @@
 /** The committer in a worker thread, seen from the main thread. */
-import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { fromWire, KumaError } from '../errors.ts'
+import { bundled } from '../store/bundled.ts'
 import { loadDriver } from '../store/driver.ts'
 import type { Manifest } from '../store/manifest.ts'
 import type { Batch } from './batch.ts'
@@ -40,7 +38,7 @@ export class WorkerCommitter implements Committer {
 
   private start(): Worker {
     const { directory, manifest } = this
-    const worker = new Worker(workerFile(), { workerData: { directory, manifest }, execArgv: [] })
+    const worker = new Worker(bundled('worker'), { workerData: { directory, manifest }, execArgv: [] })
     worker.unref() // an idle store does not keep a program alive; one with work does
     worker.on('message', (answer: Answer) => this.settle(answer))
     worker.on('error', (error: Error) => this.end(error.message))
@@ -113,12 +111,3 @@ function lost(why: string): KumaError<'KUMA_INDETERMINATE'> {
 }
 
 /** `dist/worker.js` of the package that this file is in, from wherever in it this code runs. */
-function workerFile(): string {
-  let directory = dirname(fileURLToPath(import.meta.url))
-  while (!existsSync(join(directory, 'package.json')) && dirname(directory) !== directory)
-    directory = dirname(directory)
-  const file = join(directory, 'dist', 'worker.js')
-  if (existsSync(file)) return file
-  const hint = 'kuma must stay a package of its own: name it as external to your bundler'
-  throw new KumaError('KUMA_INTERNAL', `the committer's thread is missing: there is no ${file}`, {}, { hint })
-}

@@ -1,7 +1,10 @@
-/** The crc of a row of `entities`: u64 key, id_hash, created_at, then salt, id, 0x00, type. */
+/** A row of `entities`. Its crc is over: u64 key, id_hash, created_at, then salt, id, 0x00, type. */
 import { crc32 } from 'node:zlib'
 import type { EntityRow } from './commit.ts'
 import { writeU64 } from './row.ts'
+
+/** The columns of an EntityRow, as SQL. */
+export const ENTITY = 'key, id_hash AS idHash, id, type, salt, created_at AS createdAt, crc'
 
 export function entityCrc(entity: Omit<EntityRow, 'crc'>): number {
   const head = Buffer.allocUnsafe(24)

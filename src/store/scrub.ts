@@ -5,6 +5,7 @@
  */
 import type { EntityRow } from './commit.ts'
 import type { Database } from './driver.ts'
+import { ENTITY } from './entity-row.ts'
 import { HIDDEN } from './erasure.ts'
 import { corrupt } from './manifest.ts'
 import { encodeRow, type Row } from './row.ts'
@@ -117,9 +118,7 @@ export class Scrub {
 
 function prepareStatements(db: Database) {
   return {
-    entity: db.prepare(
-      'SELECT key, id_hash AS idHash, id, type, salt, created_at AS createdAt, crc FROM entities WHERE key = ?',
-    ),
+    entity: db.prepare(`SELECT ${ENTITY} FROM entities WHERE key = ?`),
     head: db.prepare('SELECT head FROM heads WHERE key = ?').pluck(),
     unflushed: db
       .prepare(

@@ -9,7 +9,7 @@ import type { ResolvedPoint } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
 import type { EntityRow, KeyRow, SnapshotRow } from './commit.ts'
 import { type Database, sqliteError } from './driver.ts'
-import { entityCrc } from './entity-row.ts'
+import { ENTITY, entityCrc } from './entity-row.ts'
 import { HIDDEN, isTombstone } from './erasure.ts'
 import { corrupt, type Manifest, shardPath } from './manifest.ts'
 import { keyOf } from './request-key.ts'
@@ -35,6 +35,14 @@ export interface Link {
   readonly prev: number
   readonly version: number
   readonly at: number
+}
+
+/** Where the log of a shard ends. */
+export interface CommitEnd {
+  readonly id: number
+  readonly lastSeq: number
+  readonly at: number
+  readonly head: Uint8Array
 }
 
 /** Which events a scan of a whole shard looks for. */
@@ -195,6 +203,26 @@ export class ShardReader {
     }[]
   }
 
+  /** The entity's row as it is, also of one that is hidden or empty; null if there never was one. */
+  entity(key: number): EntityRow | null {
+    return (this.run(() => this.statements.byKey.get(key)) as EntityRow | undefined) ?? null
+  }
+
+  /** The newest commit; null if nothing was recorded yet. */
+  lastCommit(): CommitEnd | null {
+    return (this.run(() => this.statements.lastCommit.get()) as CommitEnd | undefined) ?? null
+  }
+
+  /** @returns the seal head of a commit, or null */
+  sealOf(commit: number): Uint8Array | null {
+    return (this.run(() => this.statements.sealOf.get(commit)) as Uint8Array | undefined) ?? null
+  }
+
+  /** How many events, snapshots and request keys of entities are not empty: reads the whole shard. */
+  remains(entities: readonly number[]): number {
+    return this.run(() => this.statements.remains.get({ keys: JSON.stringify(entities) })) as number
+  }
+
   private atOnce<T>(read: () => T): T {
     return this.run(() => this.db.transaction(read)())
   }
@@ -221,9 +249,18 @@ function visibleMeta(text: string): Meta {
 
 function prepareStatements(db: Database) {
   return {
-    byHash: db.prepare(
-      'SELECT key, id_hash AS idHash, id, type, salt, created_at AS createdAt, crc FROM entities WHERE id_hash = ?',
-    ),
+    byHash: db.prepare(`SELECT ${ENTITY} FROM entities WHERE id_hash = ?`),
+    byKey: db.prepare(`SELECT ${ENTITY} FROM entities WHERE key = ?`),
+    lastCommit: db.prepare('SELECT id, last_seq AS lastSeq, at, head FROM commits ORDER BY id DESC LIMIT 1'),
+    sealOf: db.prepare('SELECT head FROM commits WHERE id = ?').pluck(),
+    remains: db
+      .prepare(
+        `WITH gone AS (SELECT value AS key FROM json_each(@keys))
+         SELECT (SELECT count(*) FROM events WHERE entity IN gone AND version > 0)
+              + (SELECT count(*) FROM snapshots WHERE entity IN gone AND version > 0)
+              + (SELECT count(*) FROM request_keys k JOIN events e ON e.seq = k.seq WHERE e.entity IN gone AND k.count > 0)`,
+      )
+      .pluck(),
     name: db.prepare('SELECT id_hash AS idHash, id, type FROM entities WHERE key = ?'),
     flushed: db.prepare("SELECT value FROM settings WHERE name = 'flushed'").pluck(),
     head: db.prepare('SELECT version, head AS seq, updated_at AS at FROM heads WHERE key = ?'),

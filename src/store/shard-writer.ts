@@ -13,6 +13,7 @@ import { isKumaError, KumaError } from '../errors.ts'
 import { Backlog } from './backlog.ts'
 import { COLUMNS, type Commit, type EntityRow, type EventColumns, type SnapshotRow } from './commit.ts'
 import { assertDurable, BUSY_TIMEOUT_MS, type Database, type Statement, sqliteCode, sqliteError } from './driver.ts'
+import { ENTITY } from './entity-row.ts'
 import { HIDDEN } from './erasure.ts'
 import { type Manifest, shardPath } from './manifest.ts'
 import { Salts } from './salts.ts'
@@ -350,9 +351,7 @@ function prepareStatements(db: Database) {
     dataVersion: db.prepare('PRAGMA data_version').pluck(),
     checkpoint: db.prepare('PRAGMA wal_checkpoint(PASSIVE)'),
     salt: db.prepare('SELECT salt FROM entities WHERE key = ?').pluck(),
-    entity: db.prepare(
-      'SELECT key, id_hash AS idHash, id, type, salt, created_at AS createdAt, crc FROM entities WHERE key = ?',
-    ),
+    entity: db.prepare(`SELECT ${ENTITY} FROM entities WHERE key = ?`),
     headAfter: db.prepare(
       'SELECT version, seq FROM events WHERE seq > ? AND entity = ? AND version > 0 ORDER BY seq DESC LIMIT 1',
     ),

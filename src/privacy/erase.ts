@@ -1,0 +1,151 @@
+/**
+ * Erases entities, in steps that can be gone on with after a crash at any point:
+ *
+ *     job        what is asked for, on disk, by keys and not by ids
+ *     record     one commit for each shard: from here on nobody can read them (store/erasure.ts)
+ *     scrub      their rows are emptied, indexes built anew, and the WAL emptied (store/scrub.ts)
+ *     backups    those within reach are rewritten without them
+ *     proof      the shards' files are looked through, byte by byte (store/remnants.ts)
+ *     receipt    what was done; then the job goes
+ *
+ * A job that is found when a store is opened was cut off, and goes on before anything else happens.
+ */
+import { randomUUID } from 'node:crypto'
+import { relative } from 'node:path'
+import type { Router } from '../actor/router.ts'
+import type { Receipt } from '../api.ts'
+import type { GroupCommit } from '../commit/group-commit.ts'
+import type { EraseOptions } from '../engine.ts'
+import { formatPosition } from '../entity/event.ts'
+import { KumaError } from '../errors.ts'
+import { type Erasure, HIDDEN } from '../store/erasure.ts'
+import { erasuresOf } from '../store/erasures.ts'
+import { corrupt } from '../store/manifest.ts'
+import type { Readers } from '../store/readers.ts'
+import { findRemnantsIn } from './proof.ts'
+import { type Job, jobsOf, RECEIPT_FORMAT, removeJob, sealed, writeJob, writeReceipt } from './receipt.ts'
+
+/** Of a writing engine. */
+export interface EraseParts {
+  readonly readers: Readers
+  readonly router: Router
+  readonly commits: GroupCommit
+}
+
+/** How many erasures are on their way to the disk at once. */
+const GROUP = 1_000
+/** How long to wait for readers in other programs to let go of the WAL. */
+const WAL_WAIT_MS = 5_000
+
+/** @throws what `Engine.erase` throws */
+export async function erase(
+  parts: EraseParts,
+  ids: readonly string[],
+  { reason = '', by = '' }: EraseOptions = {},
+): Promise<Receipt> {
+  const unique = [...new Set(ids)]
+  for (const id of unique) {
+    if (!reason.includes(id) && !by.includes(id)) continue
+    const hint = 'both stay in the receipt, from which the id must be gone'
+    throw new KumaError('KUMA_USAGE', `neither the reason nor who asks may contain the id ${id}`, {}, { hint })
+  }
+  const entities: Job['entities'][number][] = []
+  for (const id of unique) entities.push(await parts.router.keyOf(id))
+  const requestedAt = new Date().toISOString()
+  const job: Job = { receipt: randomUUID(), requestedAt, by: by || null, reason: reason || null, entities }
+  writeJob(parts.readers.path, job)
+  return run(parts, job, WAL_WAIT_MS)
+}
+
+/** Goes on with what was cut off. What fails again stays for the next time, and is told as a warning. */
+export async function resumeErasures(parts: EraseParts): Promise<void> {
+  for (const job of jobsOf(parts.readers.path)) {
+    try {
+      await run(parts, job, 0)
+    } catch (error) {
+      process.emitWarning(
+        `the erasure ${job.receipt} could not be finished: ${(error as Error).message}`,
+        'KumaWarning',
+      )
+    }
+  }
+}
+
+async function run(parts: EraseParts, job: Job, walWaitMs: number): Promise<Receipt> {
+  const { path } = parts.readers
+  const erasures = await record(parts, job)
+  const shards = [...new Set(erasures.map(({ shard }) => shard))]
+  const notReached: Receipt['notReached'][number][] = []
+  for (const shard of shards) {
+    const keys = erasures.filter((erasure) => erasure.shard === shard).map(({ entity }) => entity)
+    if ((await parts.commits.scrub(shard, keys, walWaitMs)) === 'wal') notReached.push(wal(parts, shard))
+  }
+  const files = await findRemnantsIn(shards.map((shard) => parts.readers.at(shard).path))
+  for (const { file, dirty } of files) if (dirty.length > 0) notReached.push(remnants(path, file))
+  const receipt = sealed({
+    format: RECEIPT_FORMAT,
+    receipt: job.receipt,
+    store: parts.readers.manifest.store,
+    requestedAt: job.requestedAt,
+    completedAt: new Date().toISOString(),
+    by: job.by,
+    reason: job.reason,
+    events: erasures.reduce((sum, { events }) => sum + events, 0),
+    entities: erasures.map(({ shard, entity, seq, events, witness }) => {
+      return { shard, entity, position: formatPosition(shard, seq), events, witness }
+    }),
+    seals: shards.map((shard) => sealOf(parts.readers, shard)),
+    files: files.map(({ file, pages, dirty }) => ({ file: relative(path, file), pages, dirty })),
+    reached: [],
+    notReached,
+  })
+  writeReceipt(path, receipt)
+  // as long as the WAL has pages as they were, whoever opens the store next tries again
+  if (!notReached.some(({ what }) => what.endsWith('-wal'))) removeJob(path, job.receipt)
+  return receipt
+}
+
+/** Records what is not recorded yet. @returns the records of all of them */
+async function record({ readers, router }: EraseParts, job: Job): Promise<Erasure[]> {
+  const due = job.entities.filter(({ shard, entity }) => readers.at(shard).entity(entity)?.idHash !== HIDDEN)
+  for (let i = 0; i < due.length; i += GROUP) {
+    await Promise.all(
+      due.slice(i, i + GROUP).map(async ({ shard, entity }) => {
+        const id = readers.at(shard).entity(entity)?.id
+        if (id === undefined) throw corrupt(readers.at(shard).path, `entity ${entity} is missing`)
+        await router.erase(id, entity)
+      }),
+    )
+  }
+  return recordsOf(readers, job)
+}
+
+function recordsOf(readers: Readers, { entities }: Job): Erasure[] {
+  const found: Erasure[] = []
+  for (const shard of new Set(entities.map((one) => one.shard))) {
+    const missing = new Set(entities.filter((one) => one.shard === shard).map(({ entity }) => entity))
+    for (const erasure of erasuresOf(readers.at(shard))) {
+      if (missing.delete(erasure.entity)) found.push(erasure)
+      if (missing.size === 0) break
+    }
+    if (missing.size > 0)
+      throw corrupt(readers.at(shard).path, `no record says that entity ${[...missing][0]} was erased`)
+  }
+  return found
+}
+
+function sealOf(readers: Readers, shard: number): Receipt['seals'][number] {
+  const { id, head } = readers.at(shard).lastCommit()!
+  return { shard, commit: id, head: Buffer.from(head).toString('hex') }
+}
+
+function wal({ readers }: EraseParts, shard: number): Receipt['notReached'][number] {
+  const what = `${relative(readers.path, readers.at(shard).path)}-wal`
+  const remedy =
+    'another program reads the store, and has kept pages as they were: end it, then open the store to write'
+  return { what, remedy }
+}
+
+function remnants(path: string, file: string): Receipt['notReached'][number] {
+  return { what: relative(path, file), remedy: 'bytes were found where none should be: run `kuma compact`' }
+}

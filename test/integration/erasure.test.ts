@@ -1,0 +1,113 @@
+/** Erasing entities through the library: they are gone, to the byte, and nobody else notices. */
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import * as kuma from 'kuma'
+import { expect, onTestFinished, test } from 'vitest'
+import { verifyStore } from '../../src/store/verify.ts'
+import { folder } from '../folder.ts'
+
+const Profile = kuma
+  .defineEntity({
+    type: 'profile',
+    snapshotEvery: 10,
+    initial: { notes: [] as string[] },
+    events: { Noted: kuma.type<{ note: string }>() },
+  })
+  .evolve({ Noted: (state, { note }) => ({ notes: [...state.notes.slice(-3), note] }) })
+
+async function open(path = folder(), options: kuma.Config = {}) {
+  const ctx = await kuma.start({ path, shards: 2, entities: [Profile], ...options })
+  onTestFinished(() => ctx.close())
+  return { ctx, path }
+}
+
+async function profile(ctx: kuma.Kuma, id: string, events: number, marker = id) {
+  const entity = await ctx.spawn(Profile, id)
+  for (let i = 0; i < events; i++) {
+    const note = `${marker}-${i}${i % 7 === 3 ? `-${marker}`.repeat(900) : ''}`
+    await entity.append({ type: 'Noted', data: { note } }, { requestKey: `${marker}-key-${i}` })
+  }
+  return entity
+}
+
+/** Every file below a folder that contains the text in some form. */
+function filesWith(path: string, text: string): string[] {
+  const bytes = Buffer.from(text)
+  const forms = [
+    bytes,
+    Buffer.from(bytes.toString('hex')),
+    Buffer.from(text, 'utf16le'),
+    Buffer.from(bytes.toString('base64').slice(0, -4)),
+  ]
+  const found = []
+  for (const name of readdirSync(path, { recursive: true, encoding: 'utf8' })) {
+    const file = join(path, name)
+    if (!statSync(file).isFile()) continue
+    const content = readFileSync(file)
+    if (forms.some((form) => content.includes(form))) found.push(name)
+  }
+  return found
+}
+
+async function verified(path: string) {
+  const found = { problems: [] as string[], unfinished: 0 }
+  for await (const { problems, unfinished } of verifyStore(path)) {
+    found.problems.push(...problems)
+    found.unfinished += unfinished
+  }
+  return found
+}
+
+test('it is gone, to the byte, from every file, and all others are as they were', async () => {
+  const { ctx, path } = await open()
+  const others = [await profile(ctx, 'other_1', 45), await profile(ctx, 'other_2', 3), await profile(ctx, 'other_3', 1)]
+  const person = await profile(ctx, 'person_77', 60, 'secretmark')
+  const before = await Promise.all(others.map((other) => other.export()))
+  const receipt = await person.delete({ reason: 'asked for' })
+  expect(receipt).toMatchObject({ format: 'kuma-receipt/1', events: 61, by: null, reason: 'asked for', notReached: [] })
+  expect(receipt.files.map(({ dirty }) => dirty)).toEqual([[]])
+  expect(receipt.files[0]!.pages).toBeGreaterThan(10)
+  await expect(person.read()).rejects.toMatchObject({ code: 'KUMA_NOT_FOUND' })
+  await expect(ctx.entity('person_77')).rejects.toMatchObject({ code: 'KUMA_NOT_FOUND' })
+  expect(await Promise.all(others.map((other) => other.export()))).toEqual(before)
+  await ctx.close()
+  for (const mark of ['person_77', 'secretmark']) expect(filesWith(path, mark)).toEqual([])
+  expect(filesWith(path, 'other_2')).toHaveLength(1)
+  expect(await verified(path)).toEqual({ problems: [], unfinished: 0 })
+})
+
+test('an id that is used again is a new entity, which can be erased again', async () => {
+  const { ctx, path } = await open()
+  for (const mark of ['first', 'second', 'third']) {
+    const person = await profile(ctx, 'person_1', 25, `${mark}-mark`)
+    expect((await person.inspect()).version).toBe(26)
+    expect((await person.delete()).events).toBe(26)
+  }
+  const person = await profile(ctx, 'person_1', 2, 'fourth-mark')
+  expect((await person.log().toArray()).map(({ version }) => version)).toEqual([1, 2, 3])
+  await ctx.close()
+  for (const mark of ['first-mark', 'second-mark', 'third-mark']) expect(filesWith(path, mark)).toEqual([])
+  expect(await verified(path)).toEqual({ problems: [], unfinished: 0 })
+})
+
+test('what is accepted before is erased as well, and what comes meanwhile is told so', async () => {
+  const { ctx, path } = await open()
+  const person = await profile(ctx, 'person_1', 2)
+  const before = person.append({ type: 'Noted', data: { note: 'before-mark' } })
+  const deleted = person.delete()
+  const meanwhile = Promise.allSettled(
+    Array.from({ length: 50 }, async (_, i) => {
+      await new Promise((done) => setImmediate(done))
+      return person.append({ type: 'Noted', data: { note: `meanwhile-mark-${i}` } })
+    }),
+  )
+  expect((await before).version).toBe(4)
+  expect((await deleted).events).toBeGreaterThanOrEqual(4)
+  for (const result of await meanwhile) {
+    if (result.status === 'rejected') expect(['KUMA_ERASED', 'KUMA_NOT_FOUND']).toContain(result.reason.code)
+  }
+  await expect(person.append({ type: 'Noted', data: { note: 'x' } })).rejects.toMatchObject({ code: 'KUMA_NOT_FOUND' })
+  await ctx.close()
+  for (const mark of ['person_1', 'before-mark', 'meanwhile-mark']) expect(filesWith(path, mark)).toEqual([])
+  expect(await verified(path)).toEqual({ problems: [], unfinished: 0 })
+})
