@@ -14,7 +14,11 @@ const ROWS_MAX = 1_000
 /** Columns of the terminal that the last column gets however narrow the terminal is. */
 const LAST_MIN = 12
 
-export async function list<T>(rows: AsyncIterable<T>, columns: readonly Column<T>[], json: boolean): Promise<void> {
+export async function list<T>(
+  rows: AsyncIterable<T> | Iterable<T>,
+  columns: readonly Column<T>[],
+  json: boolean,
+): Promise<void> {
   if (json || !isTerminal()) {
     for await (const row of rows) if (!(await print(JSON.stringify(row)))) return
     return
