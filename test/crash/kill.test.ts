@@ -7,6 +7,7 @@ import { openEngine } from '../../src/kuma.ts'
 import { verifyStore } from '../../src/store/verify.ts'
 import { folder } from '../folder.ts'
 import { accountOf } from '../models.ts'
+import { randomFrom } from '../random.ts'
 
 const KILLS = Number(process.env['KUMA_KILLS'] ?? 100)
 const seed = Number(process.env['KUMA_SEED'] ?? Date.now() % 1_000_000)
@@ -87,12 +88,4 @@ async function appendAndKill(program: string, path: string, first: number, after
   if (child.exitCode === null && child.signalCode === null) await new Promise((resolve) => child.once('exit', resolve))
   expect(child.signalCode, stderr).toBe('SIGKILL')
   return lines.slice(0, -1)
-}
-
-function randomFrom(start: number): () => number {
-  let state = start >>> 0
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
 }

@@ -1,9 +1,8 @@
 /** Erasing entities through the library: they are gone, to the byte, and nobody else notices. */
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
 import * as kuma from 'kuma'
 import { expect, onTestFinished, test } from 'vitest'
 import { verifyStore } from '../../src/store/verify.ts'
+import { filesWith } from '../files-with.ts'
 import { folder } from '../folder.ts'
 
 const Profile = kuma
@@ -30,25 +29,6 @@ async function profile(ctx: kuma.Kuma, id: string, events: number, marker = id) 
   return entity
 }
 
-/** Every file below a folder that contains the text in some form. */
-function filesWith(path: string, text: string): string[] {
-  const bytes = Buffer.from(text)
-  const forms = [
-    bytes,
-    Buffer.from(bytes.toString('hex')),
-    Buffer.from(text, 'utf16le'),
-    Buffer.from(bytes.toString('base64').slice(0, -4)),
-  ]
-  const found = []
-  for (const name of readdirSync(path, { recursive: true, encoding: 'utf8' })) {
-    const file = join(path, name)
-    if (!statSync(file).isFile()) continue
-    const content = readFileSync(file)
-    if (forms.some((form) => content.includes(form))) found.push(name)
-  }
-  return found
-}
-
 async function verified(path: string) {
   const found = { problems: [] as string[], unfinished: 0 }
   for await (const { problems, unfinished } of verifyStore(path)) {
@@ -71,8 +51,8 @@ test('it is gone, to the byte, from every file, and all others are as they were'
   await expect(ctx.entity('person_77')).rejects.toMatchObject({ code: 'KUMA_NOT_FOUND' })
   expect(await Promise.all(others.map((other) => other.export()))).toEqual(before)
   await ctx.close()
-  for (const mark of ['person_77', 'secretmark']) expect(filesWith(path, mark)).toEqual([])
-  expect(filesWith(path, 'other_2')).toHaveLength(1)
+  expect(filesWith(path, ['person_77', 'secretmark'])).toEqual([])
+  expect(filesWith(path, ['other_2'])).toHaveLength(1)
   expect(await verified(path)).toEqual({ problems: [], unfinished: 0 })
 })
 
@@ -86,7 +66,7 @@ test('an id that is used again is a new entity, which can be erased again', asyn
   const person = await profile(ctx, 'person_1', 2, 'fourth-mark')
   expect((await person.log().toArray()).map(({ version }) => version)).toEqual([1, 2, 3])
   await ctx.close()
-  for (const mark of ['first-mark', 'second-mark', 'third-mark']) expect(filesWith(path, mark)).toEqual([])
+  expect(filesWith(path, ['first-mark', 'second-mark', 'third-mark'])).toEqual([])
   expect(await verified(path)).toEqual({ problems: [], unfinished: 0 })
 })
 
@@ -108,6 +88,6 @@ test('what is accepted before is erased as well, and what comes meanwhile is tol
   }
   await expect(person.append({ type: 'Noted', data: { note: 'x' } })).rejects.toMatchObject({ code: 'KUMA_NOT_FOUND' })
   await ctx.close()
-  for (const mark of ['person_1', 'before-mark', 'meanwhile-mark']) expect(filesWith(path, mark)).toEqual([])
+  expect(filesWith(path, ['person_1', 'before-mark', 'meanwhile-mark'])).toEqual([])
   expect(await verified(path)).toEqual({ problems: [], unfinished: 0 })
 })

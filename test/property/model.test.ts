@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import type { Receipt } from '../../src/api.ts'
 import type { Engine, UncheckedEvent } from '../../src/engine.ts'
 import { mergePatch } from '../../src/entity/document.ts'
 import { openEngine } from '../../src/kuma.ts'
@@ -91,6 +92,13 @@ const op = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('logAll' as const), reverse: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('list' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      op: fc.constant('erase' as const),
+      some: fc.uniqueArray(ids, { minLength: 1, maxLength: 2 }),
+    }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -195,6 +203,8 @@ async function check(
     }
     case 'list':
       return checkList(engine, model)
+    case 'erase':
+      return checkErase(engine, model, step.some)
   }
 }
 
@@ -228,6 +238,16 @@ async function checkAppends(
       record(model, request, events, result as Answer)
     }
   }
+}
+
+/** All of them or none. */
+async function checkErase(engine: Engine, model: Map<string, ModelEntity>, some: readonly string[]): Promise<void> {
+  const erased = await outcome(engine.erase(some))
+  if (!some.every((id) => model.has(id))) return expect(erased).toBe('KUMA_NOT_FOUND')
+  const events = some.reduce((sum, id) => sum + model.get(id)!.events.length, 0)
+  expect(erased).toMatchObject({ events, entities: { length: some.length }, notReached: [] })
+  for (const { dirty } of (erased as Receipt).files) expect(dirty).toEqual([])
+  for (const id of some) model.delete(id)
 }
 
 function predict(
