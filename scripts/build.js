@@ -4,7 +4,7 @@
  * Node itself; bundled like this, about three.
  */
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { build } from 'esbuild'
 
 const root = join(import.meta.dirname, '..')
@@ -14,7 +14,9 @@ for (const name of existsSync(dist) ? readdirSync(dist) : []) {
   if (name !== 'types') rmSync(join(dist, name), { recursive: true })
 }
 
-const commands = readdirSync(join(root, 'src/commands')).map((file) => basename(file, '.ts'))
+const commands = readdirSync(join(root, 'src/commands'), { recursive: true })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.slice(0, -'.ts'.length))
 const { metafile } = await build({
   absWorkingDir: root,
   entryPoints: {

@@ -14,12 +14,14 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 export async function main(given: readonly string[]): Promise<void> {
   watchOutput()
-  const argv = arrange(given)
+  let argv = arrange(given)
   try {
     const config = await Config.load({ root, enablePerf: false, userPlugins: false, devPlugins: false })
+    argv = arrange(given, (id) => config.findCommand(id) !== undefined)
     const [id, ...rest] = argv
     if (id === undefined || id.startsWith('-') || rest.includes('--help')) await run(argv, config)
     else if (config.findCommand(id) === undefined) throw unknownCommand(id, config)
+    else if (isMistyped(id, rest[0], config)) throw unknownCommand(`${id} ${rest[0]}`, config)
     else await config.runCommand(id, rest) // oclif's own way would take a word too many for a part of the name
   } catch (error) {
     process.exitCode = exitCodeOf(error)
@@ -27,14 +29,19 @@ export async function main(given: readonly string[]): Promise<void> {
   }
 }
 
-/** Flags that stand before the command go behind it, `help X` becomes `X --help`, and -h and -v are what one expects. */
-export function arrange(words: readonly string[]): string[] {
+/**
+ * Flags that stand before the command go behind it, `help X` becomes `X --help`, -h and -v are what one expects, and a
+ * command of two words (`backup ls`) becomes one (`backup:ls`).
+ */
+export function arrange(words: readonly string[], isCommand: (id: string) => boolean = () => false): string[] {
   const end = words.indexOf('--')
   const given = words.map((word, i) => (end === -1 || i < end ? SHORT.get(word) : undefined) ?? word)
   const at = given.findIndex((word, i) => !word.startsWith('-') && !takesValue(given[i - 1]))
   if (at === -1) return [...given]
   const [leading, command, rest] = [given.slice(0, at), given[at]!, given.slice(at + 1)]
   if (command === 'help') return rest.length === 0 ? ['--help'] : [...rest, ...leading, '--help']
+  const longer = `${command}:${rest[0]}`
+  if (isCommand(longer)) return [longer, ...leading, ...rest.slice(1)]
   return [command, ...leading, ...rest]
 }
 
@@ -48,8 +55,14 @@ function takesValue(word: string | undefined): boolean {
   return word !== undefined && VALUED.includes(word)
 }
 
+/** Is a word that follows a command with others below it meant for one of those? It takes no words itself. */
+function isMistyped(id: string, word: string | undefined, { commandIDs }: Config): boolean {
+  return word !== undefined && !word.startsWith('-') && commandIDs.some((each) => each.startsWith(`${id}:`))
+}
+
 function unknownCommand(id: string, config: Config) {
-  const suggestion = nearest(id, config.commandIDs)
+  const names = config.commandIDs.map((each) => each.replaceAll(':', ' '))
+  const suggestion = nearest(id, names)
   return usage(
     `there is no command ${JSON.stringify(id)}`,
     suggestion ? `did you mean \`kuma ${suggestion}\`?` : 'kuma --help lists them',
