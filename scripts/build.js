@@ -22,6 +22,7 @@ const { metafile } = await build({
   entryPoints: {
     index: 'src/index.ts',
     worker: 'src/commit/worker.ts',
+    copy: 'src/backup/copy-process.ts',
     remnants: 'src/store/remnants-process.ts',
     main: 'src/cli/main.ts',
     ...Object.fromEntries(commands.map((name) => [`commands/${name}`, `src/commands/${name}.ts`])),

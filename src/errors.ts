@@ -52,6 +52,7 @@ export interface KumaErrorDetails {
   KUMA_READ_ONLY: { readonly path: string }
   KUMA_CLOSED: { readonly path: string }
   KUMA_NOT_A_STORE: { readonly path: string }
+  KUMA_NOT_A_BACKUP: { readonly path: string }
   KUMA_STORE_EXISTS: { readonly path: string }
   /** The store was written by a newer version of Kuma. */
   KUMA_NEWER_FORMAT: { readonly path: string; readonly format: number }

@@ -8,6 +8,7 @@ import { DOCUMENT } from '../entity/document.ts'
 import type { Meta } from '../entity/event.ts'
 import { parsePoint, type ResolvedPoint } from '../entity/time.ts'
 import { type EngineOptions, openEngine } from '../kuma.ts'
+import { parseDuration } from './duration.ts'
 import { usage } from './event-data.ts'
 import { exitCodeOf } from './exit-codes.ts'
 import { reportError } from './report-error.ts'
@@ -112,10 +113,4 @@ export function asksForJson(argv: readonly string[]): boolean {
 /** @throws KUMA_INVALID_POINT */
 export function pointOf(text: string | undefined): ResolvedPoint | undefined {
   return text === undefined ? undefined : parsePoint(text)
-}
-
-function parseDuration(text: string): number {
-  const match = /^(\d{1,9})(ms|s|m)?$/.exec(text)
-  if (!match) throw usage(`cannot read the time ${JSON.stringify(text)}`, 'write 500ms, 5s, 1m, or milliseconds')
-  return Number(match[1]) * { ms: 1, s: 1_000, m: 60_000 }[(match[2] ?? 'ms') as 'ms' | 's' | 'm']
 }

@@ -25,6 +25,7 @@ const BY_CODE: Partial<Record<KumaErrorCode, number>> = {
   KUMA_NOT_FOUND: EXIT.notFound,
   KUMA_ERASED: EXIT.notFound,
   KUMA_NOT_A_STORE: EXIT.notFound,
+  KUMA_NOT_A_BACKUP: EXIT.notFound,
   KUMA_CONFLICT: EXIT.conflict,
   KUMA_ALREADY_EXISTS: EXIT.conflict,
   KUMA_STORE_EXISTS: EXIT.conflict,

@@ -21,7 +21,7 @@ export function createLock(directory: string): void {
   const db = openDatabase(lockPath(directory), 'create')
   try {
     db.exec(`PRAGMA journal_mode = WAL;
-      CREATE TABLE holder (only INTEGER PRIMARY KEY CHECK (only = 1), pid INTEGER NOT NULL, program TEXT NOT NULL, since TEXT NOT NULL) STRICT;
+      CREATE TABLE IF NOT EXISTS holder (only INTEGER PRIMARY KEY CHECK (only = 1), pid INTEGER NOT NULL, program TEXT NOT NULL, since TEXT NOT NULL) STRICT;
       PRAGMA wal_checkpoint(TRUNCATE)`)
   } finally {
     db.close()

@@ -11,6 +11,7 @@ const FLOORS = [
   ['cli'],
   ['index.ts', 'kuma.ts', 'config.ts', 'context.ts', 'statistics.ts'],
   ['privacy'],
+  ['backup'],
   ['history'],
   ['actor'],
   ['commit'],

@@ -1,0 +1,207 @@
+/**
+ * Takes a backup of a store that may be written to meanwhile, by this process or another: no lock on the store is
+ * needed, only that no other backup of it is under way. Every file and folder is on disk before the rename that gives
+ * the backup its name, and the rename is the only thing that does: so there is no partial backup under a final name,
+ * wherever this is cut off.
+ */
+import { spawn } from 'node:child_process'
+import { existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fromWire, KumaError, type WireError } from '../errors.ts'
+import { bundled } from '../store/bundled.ts'
+import { tipOf } from '../store/copy-shard.ts'
+import { checkDirectory, ioError, syncDirectory } from '../store/directory.ts'
+import { createLock, takeLock } from '../store/lock.ts'
+import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
+import { breathe } from '../store/slices.ts'
+import {
+  BACKUP_FORMAT,
+  type BackedUpShard,
+  type BackupManifest,
+  sealedManifest,
+  writeBackupManifest,
+} from './backup-manifest.ts'
+import type { CopyTask } from './copy-process.ts'
+import { type Keep, prune } from './keep.ts'
+import { backupsIn, defaultPlace, openPlace } from './places.ts'
+
+export interface BackupOptions extends Keep {
+  /** The folder in which the backup becomes a folder. Default: `backups` in the store. */
+  readonly to?: string | undefined
+  /** Link the files of shards that did not change since the backup before. Default: true. */
+  readonly link?: boolean | undefined
+  readonly lockTimeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: { readonly shards: number; readonly shardsTotal: number }) => void) | undefined
+}
+
+export interface TakenBackup {
+  readonly path: string
+  readonly manifest: BackupManifest
+  /** how many shards are links to the backup before */
+  readonly linked: number
+  /** names of older backups that were removed */
+  readonly removed: readonly string[]
+}
+
+/** @throws KUMA_USAGE for a place that cannot be one, KUMA_LOCKED, KUMA_DISK_FULL, KUMA_IO, KUMA_CORRUPT; the signal's reason */
+export async function createBackup(path: string, options: BackupOptions = {}): Promise<TakenBackup> {
+  const store = resolve(path)
+  checkDirectory(store)
+  const manifest = readManifest(store)
+  const place = openPlace(store, options.to)
+  const lock = await lockBackups(store, options.lockTimeoutMs, options.signal)
+  try {
+    tidy(place)
+    return await create(store, manifest, place, options)
+  } catch (error) {
+    throw error instanceof KumaError || options.signal?.aborted ? error : asBackupError(error, place)
+  } finally {
+    lock.release()
+  }
+}
+
+/** One at a time makes, changes or removes backups of a store. The lock is in the store: a place may be on a network. */
+export async function lockBackups(store: string, timeoutMs?: number, signal?: AbortSignal) {
+  const folder = defaultPlace(store)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  createLock(folder)
+  return takeLock(folder, timeoutMs, signal)
+}
+
+/** What others left when they were cut off: nobody else is at work here. */
+function tidy(place: string): void {
+  for (const name of readdirSync(place)) {
+    if (/^\..*\.(?:partial|removing)$/.test(name)) rmSync(join(place, name), { recursive: true, force: true })
+  }
+}
+
+async function create(
+  store: string,
+  manifest: Manifest,
+  place: string,
+  { link = true, signal, onProgress, keep, keepWithinMs }: BackupOptions,
+): Promise<TakenBackup> {
+  const previous = ofSameStore(place, manifest)
+  const created = new Date()
+  const name = nameFor(place, created)
+  const partial = join(place, `.${name}.partial`)
+  const shards: BackedUpShard[] = []
+  const done = (shard: BackedUpShard) => {
+    shards.push(shard)
+    onProgress?.({ shards: shards.length, shardsTotal: manifest.shards })
+  }
+  try {
+    mkdirSync(join(partial, 'shards'), { recursive: true, mode: 0o700 })
+    const due: number[] = []
+    for (let shard = 0; shard < manifest.shards; shard++) {
+      const same = link ? unchanged(store, shard, manifest, previous) : null
+      if (same !== null && linked(previous!.path, partial, shard)) done(same)
+      else due.push(shard)
+      await breathe()
+    }
+    const links = shards.length
+    await copyShards({ from: store, to: partial, shards: due, manifest }, done, signal)
+    shards.sort((a, b) => a.shard - b.shard)
+    writeManifest(partial, manifest)
+    const { store: id } = manifest
+    const head = { format: BACKUP_FORMAT, store: id, backup: name, created_at: created.toISOString(), shards }
+    const sealed = sealedManifest(head)
+    writeBackupManifest(partial, sealed)
+    syncDirectory(join(partial, 'shards'))
+    syncDirectory(partial)
+    signal?.throwIfAborted()
+    renameSync(partial, join(place, name))
+    syncDirectory(place)
+    const removed = prune(place, { keep, keepWithinMs }, created.getTime())
+    return { path: join(place, name), manifest: sealed, linked: links, removed }
+  } finally {
+    rmSync(partial, { recursive: true, force: true })
+  }
+}
+
+/** The newest backup of the place. @throws KUMA_USAGE if it holds those of another store */
+function ofSameStore(place: string, { store }: Manifest) {
+  const backups = backupsIn(place)
+  const other = backups.find(({ manifest }) => manifest !== null && manifest.store !== store)
+  if (other !== undefined) {
+    const hint = 'give each store a place of its own'
+    throw new KumaError('KUMA_USAGE', `${place} holds backups of another store (${other.name})`, {}, { hint })
+  }
+  return backups.findLast(({ manifest }) => manifest !== null)
+}
+
+function nameFor(place: string, at: Date): string {
+  const base = `${at.toISOString().slice(0, 19).replaceAll(':', '-')}Z`
+  for (let n = 1; ; n++) {
+    const name = n === 1 ? base : `${base}-${n}`
+    if (!existsSync(join(place, name))) return name
+  }
+}
+
+/** What the last backup says of a shard to which nothing was added since, and whose file has the size it says. */
+function unchanged(
+  store: string,
+  shard: number,
+  manifest: Manifest,
+  previous: ReturnType<typeof ofSameStore>,
+): BackedUpShard | null {
+  const then = previous?.manifest?.shards.find((one) => one.shard === shard)
+  if (then === undefined) return null
+  const { commit, head } = tipOf(store, shard, manifest)
+  if (commit !== then.commit || head !== then.head) return null
+  return statSync(shardPath(previous!.path, shard), { throwIfNoEntry: false })?.size === then.bytes ? then : null
+}
+
+/** Where links do not work, or no more of them, it is copied anew. */
+function linked(previous: string, partial: string, shard: number): boolean {
+  try {
+    linkSync(shardPath(previous, shard), shardPath(partial, shard))
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function copyShards(
+  task: CopyTask,
+  done: (shard: BackedUpShard) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (task.shards.length === 0) return
+  signal?.throwIfAborted()
+  const child = spawn(process.execPath, [bundled('copy'), JSON.stringify(task)], { stdio: ['pipe', 'pipe', 'pipe'] })
+  const kill = () => child.kill('SIGKILL')
+  signal?.addEventListener('abort', kill)
+  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  let stderr = ''
+  child.stderr.on('data', (chunk) => (stderr += chunk))
+  child.once('error', (error) => (stderr += error.message))
+  try {
+    let left = task.shards.length
+    for await (const line of createInterface({ input: child.stdout })) {
+      const answer = JSON.parse(line) as BackedUpShard | { error: WireError }
+      if ('error' in answer) throw fromWire(answer.error)
+      done(answer)
+      left--
+    }
+    signal?.throwIfAborted()
+    if (left > 0) throw new KumaError('KUMA_INTERNAL', `the process that copies shards has ended: ${stderr.trim()}`, {})
+  } finally {
+    kill()
+    await exited
+    signal?.removeEventListener('abort', kill)
+  }
+}
+
+function asBackupError(error: unknown, place: string): KumaError {
+  if ((error as NodeJS.ErrnoException).code === 'ENOSPC')
+    return new KumaError(
+      'KUMA_DISK_FULL',
+      `${place}: no space left`,
+      { path: place },
+      { hint: 'make room on the disk' },
+    )
+  return ioError(error, place)
+}

@@ -1,0 +1,55 @@
+/** Which backups stay. Those that are links of one another are one copy: together they stay or go. */
+import { renameSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { syncDirectory } from '../store/directory.ts'
+import { type Backup, backupsIn } from './places.ts'
+
+export interface Keep {
+  /** so many of the newest copies stay */
+  readonly keep?: number | undefined
+  /** those that are not older than this stay */
+  readonly keepWithinMs?: number | undefined
+}
+
+/**
+ * Removes the backups of a place that neither rule keeps; without any rule none. One that is not whole is never counted
+ * and never removed: it may be all that somebody has left.
+ * @returns the names of those that went
+ */
+export function prune(place: string, { keep, keepWithinMs }: Keep, now: number): string[] {
+  if (keep === undefined && keepWithinMs === undefined) return []
+  const whole = backupsIn(place).filter(isWhole).reverse()
+  const kept = new Set<string>()
+  const going: Backup[] = []
+  for (const backup of whole) {
+    const copy = copyOf(backup)
+    const isYoung = keepWithinMs !== undefined && now - Date.parse(backup.manifest!.created_at) <= keepWithinMs
+    if (isYoung || kept.has(copy) || kept.size < Math.max(1, keep ?? 0)) kept.add(copy)
+    else going.push(backup)
+  }
+  for (const { name, path } of going) {
+    const removing = join(place, `.${name}.removing`)
+    renameSync(path, removing) // so that half a backup never stands under its name
+    syncDirectory(place)
+    rmSync(removing, { recursive: true, force: true })
+  }
+  return going.map(({ name }) => name)
+}
+
+/** Its manifest is whole, and each file has the size that it says. */
+export function isWhole({ path, manifest }: Backup): boolean {
+  if (manifest === null) return false
+  return manifest.shards.every(
+    ({ file, bytes }) => statSync(join(path, file), { throwIfNoEntry: false })?.size === bytes,
+  )
+}
+
+/** The same for backups whose files are links of one another: nothing was recorded between them. */
+function copyOf({ path, manifest }: Backup): string {
+  return manifest!.shards.map(({ file }) => inodeOf(join(path, file))).join()
+}
+
+export function inodeOf(path: string): string {
+  const { dev, ino } = statSync(path, { bigint: true })
+  return `${dev}:${ino}`
+}

@@ -1,0 +1,141 @@
+/** Where the backups of a store are. Other places than its own are remembered, so that an erasure reaches them. */
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  writeSync,
+} from 'node:fs'
+import { join, relative, resolve, sep } from 'node:path'
+import { KumaError } from '../errors.ts'
+import { ioError } from '../store/directory.ts'
+import { type BackupManifest, readBackupManifest } from './backup-manifest.ts'
+
+/** One path in JSON a line, in the store. */
+const PLACES = 'backup-places.ndjson'
+const NAME = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:-\d+)?$/
+
+export interface Backup {
+  readonly name: string
+  readonly path: string
+  /** null if it cannot be read: then `problem` says why */
+  readonly manifest: BackupManifest | null
+  readonly problem: string | null
+}
+
+export function defaultPlace(store: string): string {
+  return join(store, 'backups')
+}
+
+/** Makes the folder and remembers it. @throws KUMA_USAGE, KUMA_IO */
+export function openPlace(store: string, to: string | undefined): string {
+  const place = to === undefined ? defaultPlace(store) : resolve(to)
+  const own = resolve(defaultPlace(store))
+  if (place !== own && isWithin(place, resolve(store))) {
+    const hint = 'leave out --to for its own folder `backups`, or give one outside of it'
+    throw new KumaError('KUMA_USAGE', `${place} is inside of the store`, {}, { hint })
+  }
+  try {
+    mkdirSync(place, { recursive: true, mode: 0o700 })
+    const names = readdirSync(place)
+    if (names.includes('kuma.json')) {
+      const hint = 'give a folder for backups'
+      throw new KumaError('KUMA_USAGE', `${place} is a store or a backup itself`, {}, { hint })
+    }
+    if (place !== own) remember(store, realpathSync(place))
+  } catch (cause) {
+    throw cause instanceof KumaError ? cause : ioError(cause, place)
+  }
+  return place
+}
+
+function isWithin(path: string, folder: string): boolean {
+  const way = relative(folder, path)
+  return way === '' || !(way === '..' || way.startsWith(`..${sep}`))
+}
+
+/** Appended as a whole line after a line's end, so that one cut short spoils no other. */
+function remember(store: string, place: string): void {
+  if (placesOf(store).includes(place)) return
+  const fd = openSync(join(store, PLACES), 'a', 0o600)
+  try {
+    writeSync(fd, `\n${JSON.stringify(place)}\n`)
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** All places to which backups of the store were ever written, its own first. */
+export function placesOf(store: string): string[] {
+  let text = ''
+  try {
+    text = readFileSync(join(store, PLACES), 'utf8')
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw ioError(cause, join(store, PLACES))
+  }
+  const lines = text.split('\n').flatMap((line) => {
+    try {
+      return [JSON.parse(line) as string]
+    } catch {
+      return []
+    }
+  })
+  return [...new Set([defaultPlace(store), ...lines])]
+}
+
+/** Backups in a place, the oldest first. None if the place is not there. @throws KUMA_IO */
+export function backupsIn(place: string): Backup[] {
+  let names: string[]
+  try {
+    names = readdirSync(place)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw ioError(cause, place)
+  }
+  return names
+    .filter((name) => NAME.test(name))
+    .sort(byAge)
+    .map((name) => describe(join(place, name), name))
+}
+
+/** `..Z-10` comes after `..Z-2`. */
+function byAge(a: string, b: string): number {
+  return a.slice(0, 20) === b.slice(0, 20) ? Number(a.slice(21)) - Number(b.slice(21)) : a < b ? -1 : 1
+}
+
+function describe(path: string, name: string): Backup {
+  try {
+    return { name, path, manifest: readBackupManifest(path), problem: null }
+  } catch (error) {
+    return { name, path, manifest: null, problem: (error as Error).message }
+  }
+}
+
+/**
+ * The folder of a backup that somebody names.
+ * @param given its name in one of the store's places, or its folder; without it the newest of all
+ * @param store asked for only if it is needed: a backup can be used where there is no store any more
+ * @throws KUMA_NOT_A_BACKUP
+ */
+export async function findBackup(given: string | undefined, store: () => Promise<string>): Promise<string> {
+  if (given !== undefined && existsSync(join(given, 'backup.json'))) return resolve(given)
+  if (given !== undefined && !NAME.test(given)) throw notFound(`there is no backup ${given}`, given)
+  const path = await store()
+  const all = placesOf(path).flatMap((place) => backupsIn(place))
+  const found =
+    given === undefined ? all.sort((a, b) => byAge(a.name, b.name)).at(-1) : all.find(({ name }) => name === given)
+  if (found !== undefined) return found.path
+  throw given === undefined
+    ? notFound(`${path} has no backup`, path)
+    : notFound(`there is no backup ${given} of ${path}`, path)
+}
+
+function notFound(message: string, path: string): KumaError<'KUMA_NOT_A_BACKUP'> {
+  const hint = '`kuma backup` takes one, `kuma backup ls` lists them; or give its folder'
+  return new KumaError('KUMA_NOT_A_BACKUP', message, { path }, { hint })
+}

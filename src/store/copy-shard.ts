@@ -1,0 +1,89 @@
+/** A shard as one file, whole and consistent as of one moment, whoever writes to it meanwhile. */
+
+import { createHash } from 'node:crypto'
+import { chmodSync, closeSync, fsyncSync, openSync, readSync } from 'node:fs'
+import { type Database, sqliteError } from './driver.ts'
+import { type Manifest, shardPath } from './manifest.ts'
+import { openShard } from './shard-file.ts'
+
+const CHUNK_BYTES = 1024 * 1024
+
+/** The last commit of a shard; 0, 0, '' and null if it has none. `head` is its seal, in hexadecimal. */
+export interface Tip {
+  readonly commit: number
+  readonly position: number
+  readonly head: string
+  readonly at: number | null
+}
+
+/**
+ * Copies a shard to the same place in another directory. VACUUM INTO writes no WAL header and no free pages, so that the
+ * copy can be opened where nobody may write, and nothing that was emptied is in it. It reads in one transaction, which
+ * holds up nobody; only the WAL cannot be emptied until it ends.
+ * @throws KUMA_CORRUPT, KUMA_DISK_FULL, KUMA_IO
+ */
+export function copyShard(from: string, to: string, shard: number, manifest: Manifest): void {
+  const path = shardPath(to, shard)
+  const db = openShard(from, shard, manifest, 'read')
+  try {
+    db.prepare('VACUUM INTO ?').run(path)
+  } catch (error) {
+    throw sqliteError(error, path)
+  } finally {
+    db.close()
+  }
+}
+
+/** @throws as `openShard` */
+export function tipOf(directory: string, shard: number, manifest: Manifest): Tip {
+  const db = openShard(directory, shard, manifest, 'read')
+  try {
+    return tip(db)
+  } finally {
+    db.close()
+  }
+}
+
+/** The same, and how many entities there are. @throws as `openShard` */
+export function contentsOf(directory: string, shard: number, manifest: Manifest): Tip & { readonly entities: number } {
+  const db = openShard(directory, shard, manifest, 'read')
+  try {
+    const entities = db.prepare('SELECT count(*) FROM entities WHERE id_hash >= 0').pluck().get() as number
+    return { ...tip(db), entities }
+  } finally {
+    db.close()
+  }
+}
+
+function tip(db: Database): Tip {
+  const last = db.prepare(
+    'SELECT id AS "commit", last_seq AS position, lower(hex(head)) AS head, at FROM commits ORDER BY id DESC LIMIT 1',
+  )
+  return (last.get() as Tip | undefined) ?? { commit: 0, position: 0, head: '', at: null }
+}
+
+/** For a file that nobody has open in SQLite. Makes it read-only and durable. @returns its SHA-256 in hexadecimal */
+export function settle(path: string): string {
+  chmodSync(path, 0o400)
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+  return fileHash(path)
+}
+
+/** Only of a file that this process does not have open in SQLite: closing it drops the locks. */
+export function fileHash(path: string): string {
+  const sha256 = createHash('sha256')
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
+  const fd = openSync(path, 'r')
+  try {
+    for (let bytes = readSync(fd, chunk); bytes > 0; bytes = readSync(fd, chunk))
+      sha256.update(chunk.subarray(0, bytes))
+    return sha256.digest('hex')
+  } finally {
+    closeSync(fd)
+  }
+}
