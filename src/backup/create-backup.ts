@@ -5,26 +5,28 @@
  * wherever this is cut off.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fromWire, KumaError, type WireError } from '../errors.ts'
 import { bundled } from '../store/bundled.ts'
 import { tipOf } from '../store/copy-shard.ts'
 import { checkDirectory, ioError, syncDirectory } from '../store/directory.ts'
-import { createLock, takeLock } from '../store/lock.ts'
+import { erasuresIn } from '../store/erasures.ts'
 import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
 import { breathe } from '../store/slices.ts'
 import {
   BACKUP_FORMAT,
   type BackedUpShard,
   type BackupManifest,
+  readBackupManifest,
   sealedManifest,
   writeBackupManifest,
 } from './backup-manifest.ts'
 import type { CopyTask } from './copy-process.ts'
+import { eraseInPlace, lockBackups, type Reached, tidy } from './erase-in-backups.ts'
 import { type Keep, prune } from './keep.ts'
-import { backupsIn, defaultPlace, openPlace } from './places.ts'
+import { backupsIn, openPlace } from './places.ts'
 
 export interface BackupOptions extends Keep {
   /** The folder in which the backup becomes a folder. Default: `backups` in the store. */
@@ -43,6 +45,8 @@ export interface TakenBackup {
   readonly linked: number
   /** names of older backups that were removed */
   readonly removed: readonly string[]
+  /** backups of the place in which something is left that was erased from the store */
+  readonly notReached: Reached['notReached']
 }
 
 /** @throws KUMA_USAGE for a place that cannot be one, KUMA_LOCKED, KUMA_DISK_FULL, KUMA_IO, KUMA_CORRUPT; the signal's reason */
@@ -59,21 +63,6 @@ export async function createBackup(path: string, options: BackupOptions = {}): P
     throw error instanceof KumaError || options.signal?.aborted ? error : asBackupError(error, place)
   } finally {
     lock.release()
-  }
-}
-
-/** One at a time makes, changes or removes backups of a store. The lock is in the store: a place may be on a network. */
-export async function lockBackups(store: string, timeoutMs?: number, signal?: AbortSignal) {
-  const folder = defaultPlace(store)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  createLock(folder)
-  return takeLock(folder, timeoutMs, signal)
-}
-
-/** What others left when they were cut off: nobody else is at work here. */
-function tidy(place: string): void {
-  for (const name of readdirSync(place)) {
-    if (/^\..*\.(?:partial|removing)$/.test(name)) rmSync(join(place, name), { recursive: true, force: true })
   }
 }
 
@@ -107,15 +96,18 @@ async function create(
     writeManifest(partial, manifest)
     const { store: id } = manifest
     const head = { format: BACKUP_FORMAT, store: id, backup: name, created_at: created.toISOString(), shards }
-    const sealed = sealedManifest(head)
-    writeBackupManifest(partial, sealed)
+    writeBackupManifest(partial, sealedManifest(head))
     syncDirectory(join(partial, 'shards'))
     syncDirectory(partial)
     signal?.throwIfAborted()
-    renameSync(partial, join(place, name))
+    const path = join(place, name)
+    renameSync(partial, path)
     syncDirectory(place)
+    // who erases looks for backups after recording, and here it is the other way round: one of the two sees the other
+    const erasures = erasuresIn(store, manifest)
+    const { notReached } = erasures.length > 0 ? await eraseInPlace(place, erasures) : { notReached: [] }
     const removed = prune(place, { keep, keepWithinMs }, created.getTime())
-    return { path: join(place, name), manifest: sealed, linked: links, removed }
+    return { path, manifest: readBackupManifest(path), linked: links, removed, notReached }
   } finally {
     rmSync(partial, { recursive: true, force: true })
   }

@@ -14,6 +14,7 @@ import { randomUUID } from 'node:crypto'
 import { relative } from 'node:path'
 import type { Router } from '../actor/router.ts'
 import type { Receipt } from '../api.ts'
+import { BUSY, eraseInBackups } from '../backup/erase-in-backups.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
 import type { EraseOptions } from '../engine.ts'
 import { formatPosition } from '../entity/event.ts'
@@ -80,6 +81,8 @@ async function run(parts: EraseParts, job: Job, walWaitMs: number): Promise<Rece
     const keys = erasures.filter((erasure) => erasure.shard === shard).map(({ entity }) => entity)
     if ((await parts.commits.scrub(shard, keys, walWaitMs)) === 'wal') notReached.push(wal(parts, shard))
   }
+  const backups = await eraseInBackups(path, erasures)
+  notReached.push(...backups.notReached)
   const files = await findRemnantsIn(shards.map((shard) => parts.readers.at(shard).path))
   for (const { file, dirty } of files) if (dirty.length > 0) notReached.push(remnants(path, file))
   const receipt = sealed({
@@ -96,12 +99,12 @@ async function run(parts: EraseParts, job: Job, walWaitMs: number): Promise<Rece
     }),
     seals: shards.map((shard) => sealOf(parts.readers, shard)),
     files: files.map(({ file, pages, dirty }) => ({ file: relative(path, file), pages, dirty })),
-    reached: [],
+    reached: backups.reached,
     notReached,
   })
   writeReceipt(path, receipt)
-  // as long as the WAL has pages as they were, whoever opens the store next tries again
-  if (!notReached.some(({ what }) => what.endsWith('-wal'))) removeJob(path, job.receipt)
+  // what waits for others to let go is tried again by whoever opens the store next
+  if (!notReached.some(({ what }) => what.endsWith('-wal') || what === BUSY)) removeJob(path, job.receipt)
   return receipt
 }
 

@@ -3,16 +3,19 @@
 import { createHash } from 'node:crypto'
 import { chmodSync, closeSync, fsyncSync, openSync, readSync } from 'node:fs'
 import { type Database, sqliteError } from './driver.ts'
+import { ENGINE } from './erasure.ts'
 import { type Manifest, shardPath } from './manifest.ts'
 import { openShard } from './shard-file.ts'
 
 const CHUNK_BYTES = 1024 * 1024
 
-/** The last commit of a shard; 0, 0, '' and null if it has none. `head` is its seal, in hexadecimal. */
+/** The last commit of a shard; 0, 0 and '' if it has none. */
 export interface Tip {
   readonly commit: number
   readonly position: number
+  /** its seal, in hexadecimal */
   readonly head: string
+  /** when the newest event of any entity was recorded, in milliseconds since 1970, or null */
   readonly at: number | null
 }
 
@@ -57,9 +60,17 @@ export function contentsOf(directory: string, shard: number, manifest: Manifest)
 
 function tip(db: Database): Tip {
   const last = db.prepare(
-    'SELECT id AS "commit", last_seq AS position, lower(hex(head)) AS head, at FROM commits ORDER BY id DESC LIMIT 1',
+    'SELECT id AS "commit", last_seq AS position, lower(hex(head)) AS head FROM commits ORDER BY id DESC LIMIT 1',
   )
-  return (last.get() as Tip | undefined) ?? { commit: 0, position: 0, head: '', at: null }
+  // an erasure is recorded in old backups too: that makes what they hold no newer
+  const at = db
+    .prepare(
+      `SELECT at FROM commits
+       WHERE first_seq <= (SELECT seq FROM events WHERE entity <> ${ENGINE} ORDER BY seq DESC LIMIT 1) ORDER BY id DESC LIMIT 1`,
+    )
+    .pluck()
+  const end = (last.get() as Omit<Tip, 'at'> | undefined) ?? { commit: 0, position: 0, head: '' }
+  return { ...end, at: (at.get() as number | undefined) ?? null }
 }
 
 /** For a file that nobody has open in SQLite. Makes it read-only and durable. @returns its SHA-256 in hexadecimal */

@@ -1,9 +1,11 @@
-/** The erasure records of a shard, newest first: the chain of entity 0. */
+/** The erasure records of shards: the chains of their entities 0. */
 import { linksFrom } from './chain.ts'
 import { ENGINE, type Erasure, recordOf } from './erasure.ts'
+import type { Manifest } from './manifest.ts'
+import { Readers } from './readers.ts'
 import type { ShardReader } from './shard-reader.ts'
 
-/** @throws KUMA_CORRUPT */
+/** The newest first. @throws KUMA_CORRUPT */
 export function* erasuresOf(reader: ShardReader): Generator<Erasure> {
   const head = reader.head(ENGINE)
   if (head === null) return
@@ -11,5 +13,15 @@ export function* erasuresOf(reader: ShardReader): Generator<Erasure> {
     for (const row of reader.rows(links.map(({ seq }) => seq))) {
       yield { ...recordOf(row), shard: reader.shard, seq: row.seq, at: row.at }
     }
+  }
+}
+
+/** Those of a whole store. @throws what opening its shards throws */
+export function erasuresIn(path: string, manifest: Manifest): Erasure[] {
+  const readers = new Readers(path, manifest)
+  try {
+    return [...readers.all()].flatMap((reader) => [...erasuresOf(reader)])
+  } finally {
+    readers.close()
   }
 }

@@ -1,11 +1,14 @@
 /**
  * Random stores, from which entities with known marks are erased; in most runs the process that does it is killed at a
  * random moment, and the erasure goes on when the store is opened next. Then nothing of them is in any file, and
- * everyone else's export is the same to the byte. KUMA_CANARIES sets how many.
+ * everyone else's export is the same to the byte; the same is true of backups. KUMA_CANARIES sets how many.
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { createBackup } from '../../src/backup/create-backup.ts'
+import { backupsIn, placesOf } from '../../src/backup/places.ts'
+import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import type { Engine } from '../../src/engine.ts'
 import { defineEntity } from '../../src/entity/define-entity.ts'
 import { type } from '../../src/entity/schema.ts'
@@ -41,12 +44,12 @@ async function canary(start: number): Promise<'before' | 'amid' | 'after'> {
   const random = randomFrom(start)
   const path = makeFolder()
   const store = join(path, 'store')
-  const ids = await fill(store, random)
+  const { ids, taken } = await fill(path, random)
   const victims = ids.filter((id) => id.startsWith('victim'))
   const others = ids.filter((id) => !victims.includes(id))
   const before = await exportsOf(store, others)
 
-  await eraseAndKill(store, victims, random() * 160)
+  await eraseAndKill(store, victims, random() * 250)
   const pending = jobsOf(store).length
   const engine = await openEngine({ path: store }, { access: 'write', committer: 'inline' })
   const left = (await Promise.all(victims.map((id) => engine.find(id)))).filter((found) => found !== null)
@@ -55,6 +58,9 @@ async function canary(start: number): Promise<'before' | 'amid' | 'after'> {
   await engine.close()
   expect(jobsOf(store), `seed ${start}`).toEqual([])
   expect(filesWith(path, ['victim']), `seed ${start}`).toEqual([])
+  const backups = placesOf(store).flatMap((place) => backupsIn(place))
+  expect(backups, `seed ${start}`).toHaveLength(taken)
+  for (const backup of backups) expect((await verifyBackup(backup.path)).problems, `seed ${start}`).toEqual([])
   for await (const { problems, unfinished } of verifyStore(store))
     expect({ problems, unfinished }, `seed ${start}`).toEqual({ problems: [], unfinished: 0 })
   expect(await exportsOf(store, others), `seed ${start}`).toEqual(before)
@@ -66,7 +72,9 @@ async function canary(start: number): Promise<'before' | 'amid' | 'after'> {
  * Entities of both kinds, written in any order, with snapshots, request keys, and rows of many sizes. Every value of a
  * victim says so, over and over.
  */
-async function fill(path: string, random: () => number): Promise<string[]> {
+async function fill(folder: string, random: () => number): Promise<{ ids: string[]; taken: number }> {
+  const path = join(folder, 'store')
+  let taken = 0
   const upTo = (max: number) => Math.floor(random() * max)
   const names = ['victim', 'other'].flatMap((kind) =>
     Array.from({ length: 1 + upTo(4) }, (_, i) => `${kind}-${i}-${upTo(1e9)}`),
@@ -78,11 +86,15 @@ async function fill(path: string, random: () => number): Promise<string[]> {
       await Promise.all(Array.from({ length: upTo(40) }, () => appendSome(engine, names[upTo(names.length)]!, upTo)))
     }
     await engine.close()
+    for (let backups = upTo(3); backups > 0; backups--, taken++) {
+      const to = upTo(2) === 0 ? join(folder, 'elsewhere') : undefined
+      await createBackup(path, { to, link: upTo(4) > 0 })
+    }
   }
   const engine = await openEngine({ path, entities: [Profile] }, { access: 'write', committer: 'inline' })
   for (const id of names) await appendSome(engine, id, upTo)
   await engine.close()
-  return names
+  return { ids: names, taken }
 }
 
 async function appendSome(engine: Engine, id: string, upTo: (max: number) => number) {

@@ -1,0 +1,229 @@
+/**
+ * Erasures reach the backups too. A file of a backup may be linked from others, so it is never written to: the shard is
+ * copied, the erasure recorded and its rows emptied in the copy by the same code as in the store, and VACUUM INTO makes
+ * the new file, in which nothing stands but rows. What links shared before they share after.
+ *
+ * A backup changes as a whole: beside it grows one with the new files and links to the others, and then the two are
+ * exchanged by two renames. Whoever is next at work in the place finishes an exchange that was cut off (`tidy`).
+ *
+ * The entity is known by the witness of its erasure: its key may stand for another one in a backup of a store that was
+ * set back in between.
+ */
+import { randomBytes } from 'node:crypto'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { OpenBatch } from '../commit/batch.ts'
+import { InlineCommitter } from '../commit/committer.ts'
+import { isKumaError, KumaError } from '../errors.ts'
+import { contentsOf, copyShard, settle } from '../store/copy-shard.ts'
+import { syncDirectory } from '../store/directory.ts'
+import { type Erasure, HIDDEN, witnessOf } from '../store/erasure.ts'
+import { createLock, type Lock, takeLock } from '../store/lock.ts'
+import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
+import { ShardReader } from '../store/shard-reader.ts'
+import { type BackedUpShard, sealedManifest, writeBackupManifest } from './backup-manifest.ts'
+import { inodeOf } from './keep.ts'
+import { type Backup, backupsIn, defaultPlace, placesOf } from './places.ts'
+
+export interface Reached {
+  /** backups in which nothing of the erased is left */
+  readonly reached: string[]
+  readonly notReached: { readonly what: string; readonly remedy: string }[]
+}
+
+/** Named as not reached while somebody else is at work on the backups. */
+export const BUSY = 'the backups'
+
+/** What became of a file that several backups may link to: it says where the new one is, or null if it stays. */
+type Rewritten = Map<string, { readonly path: string; readonly shard: BackedUpShard } | null>
+
+/** Removes or finishes what others left when they were cut off: nobody else is at work in the place. */
+export function tidy(place: string): void {
+  const names = readdirSync(place)
+  for (const name of names) {
+    const [, of] = /^\.(.*)\.partial$/.exec(name) ?? []
+    if (of === undefined) continue
+    if (names.includes(`.${of}.removing`) && !names.includes(of)) renameSync(join(place, name), join(place, of))
+    else rmSync(join(place, name), { recursive: true, force: true })
+  }
+  syncDirectory(place)
+  for (const name of names)
+    if (/^\..*\.removing$/.test(name)) rmSync(join(place, name), { recursive: true, force: true })
+}
+
+/** Erases in every backup of every place of the store. @throws what opening the lock throws */
+export async function eraseInBackups(store: string, erasures: readonly Erasure[]): Promise<Reached> {
+  const found: Reached = { reached: [], notReached: [] }
+  const places = placesOf(store).filter((place) => place !== defaultPlace(store) || existsSync(place))
+  if (places.length === 0) return found
+  const lock = await lockBackups(store).catch((error) => {
+    if (isKumaError(error, 'KUMA_LOCKED')) return null
+    throw error
+  })
+  if (lock === null) {
+    const remedy = 'one is being taken: they are reached when the store is opened to write next'
+    return { reached: [], notReached: [{ what: BUSY, remedy }] }
+  }
+  try {
+    for (const place of places) {
+      const { reached, notReached } = await eraseInPlace(place, erasures)
+      found.reached.push(...reached)
+      found.notReached.push(...notReached)
+    }
+    return found
+  } finally {
+    lock.release()
+  }
+}
+
+/** One at a time makes, changes or removes backups of a store. The lock is in the store: a place may be on a network. */
+export async function lockBackups(store: string, timeoutMs?: number, signal?: AbortSignal): Promise<Lock> {
+  const folder = defaultPlace(store)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  createLock(folder)
+  return takeLock(folder, timeoutMs, signal)
+}
+
+/**
+ * Erases in every backup of a place. The lock of the store's backups is held.
+ * What fails in one backup is told, and the others are gone on with.
+ */
+export async function eraseInPlace(place: string, erasures: readonly Erasure[]): Promise<Reached> {
+  const found: Reached = { reached: [], notReached: [] }
+  if (!existsSync(place)) {
+    const remedy =
+      'it is not there: when it is, run `kuma backup --to` with it; `kuma restore` erases again before anyone can read'
+    return { reached: [], notReached: [{ what: place, remedy }] }
+  }
+  tidy(place)
+  const rewritten: Rewritten = new Map()
+  for (const backup of backupsIn(place)) {
+    try {
+      if (backup.manifest === null) throw new KumaError('KUMA_CORRUPT', backup.problem!, { path: backup.path })
+      await eraseInBackup(backup, erasures, rewritten)
+      found.reached.push(backup.path)
+    } catch (error) {
+      const remedy = `${(error as Error).message}: remove this backup, or mend it and run \`kuma backup\``
+      found.notReached.push({ what: backup.path, remedy })
+      rewritten.clear()
+      tidy(place)
+    }
+  }
+  return found
+}
+
+async function eraseInBackup(backup: Backup, erasures: readonly Erasure[], rewritten: Rewritten): Promise<void> {
+  const { path, manifest } = backup
+  const changed = new Map<number, { path: string; shard: BackedUpShard }>()
+  for (const { shard } of manifest!.shards) {
+    const here = erasures.filter((erasure) => erasure.shard === shard)
+    if (here.length === 0) continue
+    const inode = inodeOf(shardPath(path, shard))
+    if (!rewritten.has(inode)) rewritten.set(inode, await rewrite(backup, shard, here))
+    const made = rewritten.get(inode)
+    if (made) changed.set(shard, made)
+  }
+  if (changed.size === 0) return
+  exchange(backup, changed)
+  // where the next backup that shared a file finds the new one
+  for (const [shard, made] of changed) made.path = shardPath(path, shard)
+}
+
+/** Makes the new file of a shard beside the backup; null if the backup holds none of the erased. */
+async function rewrite(backup: Backup, shard: number, erasures: readonly Erasure[]) {
+  const { path } = backup
+  const manifest = readManifest(path)
+  const keys = heldOf(path, shard, manifest, erasures)
+  if (keys.all.length === 0) return null
+  const work = join(dirname(path), `.${backup.name}-${randomBytes(4).toString('hex')}.partial`)
+  const [raw, made] = [join(work, 'raw'), join(work, 'made')]
+  for (const folder of [raw, made]) mkdirSync(join(folder, 'shards'), { recursive: true, mode: 0o700 })
+  copyFileSync(shardPath(path, shard), shardPath(raw, shard))
+  chmodSync(shardPath(raw, shard), 0o600)
+  await eraseIn(raw, shard, manifest, keys)
+  copyShard(raw, made, shard, manifest)
+  rmSync(raw, { recursive: true })
+  const { at, ...end } = contentsOf(made, shard, manifest)
+  const file = shardPath(made, shard)
+  const sha256 = settle(file)
+  const old = backup.manifest!.shards[shard]!
+  const recorded_at = at === null ? null : new Date(at).toISOString()
+  return { path: file, shard: { ...old, ...end, recorded_at, bytes: statSync(file).size, sha256 } }
+}
+
+/** Of the erased: those that a shard of a backup still holds rows of, and among them those not recorded there. */
+function heldOf(path: string, shard: number, manifest: Manifest, erasures: readonly Erasure[]) {
+  const reader = new ShardReader(path, shard, manifest)
+  try {
+    const rows = erasures.flatMap(({ entity, witness }) => {
+      const row = reader.entity(entity)
+      return row !== null && row.salt.length > 0 && witnessOf(row.salt) === witness ? [row] : []
+    })
+    const unrecorded = rows.filter(({ idHash }) => idHash !== HIDDEN)
+    return { all: rows.map(({ key }) => key), unrecorded: unrecorded.map(({ key }) => key) }
+  } finally {
+    reader.close()
+  }
+}
+
+async function eraseIn(directory: string, shard: number, manifest: Manifest, keys: ReturnType<typeof heldOf>) {
+  const committer = new InlineCommitter(directory, manifest)
+  try {
+    const { lastSeq } = await committer.open(shard)
+    if (keys.unrecorded.length > 0) {
+      const batch = new OpenBatch(shard, lastSeq + 1)
+      for (const key of keys.unrecorded) batch.erase(key)
+      await committer.commit(batch.close(false))
+    }
+    while ((await committer.scrub(shard, keys.all)) !== 'done');
+  } finally {
+    await committer.close()
+  }
+}
+
+/** The backup with its new files comes to the place of the old one. */
+function exchange(
+  { name, path, manifest }: Backup,
+  changed: ReadonlyMap<number, { path: string; shard: BackedUpShard }>,
+): void {
+  const place = dirname(path)
+  const partial = join(place, `.${name}.partial`)
+  const removing = join(place, `.${name}.removing`)
+  mkdirSync(join(partial, 'shards'), { recursive: true, mode: 0o700 })
+  for (const { shard } of manifest!.shards)
+    share(changed.get(shard)?.path ?? shardPath(path, shard), shardPath(partial, shard))
+  writeManifest(partial, readManifest(path))
+  const { sha256: _, ...rest } = manifest!
+  const shards = rest.shards.map((shard) => changed.get(shard.shard)?.shard ?? shard)
+  writeBackupManifest(partial, sealedManifest({ ...rest, shards }))
+  syncDirectory(join(partial, 'shards'))
+  syncDirectory(partial)
+  renameSync(path, removing)
+  renameSync(partial, path)
+  syncDirectory(place)
+  rmSync(removing, { recursive: true, force: true })
+  for (const made of changed.values()) {
+    const work = dirname(dirname(dirname(made.path)))
+    if (work.endsWith('.partial')) rmSync(work, { recursive: true, force: true })
+  }
+}
+
+/** Where links do not work, it is a copy. */
+function share(from: string, to: string): void {
+  try {
+    linkSync(from, to)
+  } catch {
+    copyFileSync(from, to)
+    settle(to)
+  }
+}
