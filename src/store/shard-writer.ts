@@ -325,7 +325,10 @@ export class ShardWriter {
   close(): void {
     try {
       if (this.poison === null) this.flush()
-      if (this.poison === null) this.db.pragma('wal_checkpoint(TRUNCATE)')
+      if (this.poison === null) {
+        this.db.pragma('busy_timeout = 0') // whoever still reads is not waited for: what is committed is durable in the WAL
+        this.db.pragma('wal_checkpoint(TRUNCATE)')
+      }
     } catch (error) {
       const full = sqliteCode(error) === 'SQLITE_FULL' || isKumaError(error, 'KUMA_DISK_FULL')
       if (!full) throw sqliteError(error, this.path)
