@@ -5,13 +5,13 @@
  * wherever this is cut off.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, linkSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, linkSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fromWire, KumaError, type WireError } from '../errors.ts'
 import { bundled } from '../store/bundled.ts'
 import { tipOf } from '../store/copy-shard.ts'
-import { checkDirectory, ioError, syncDirectory } from '../store/directory.ts'
+import { checkDirectory, ioError, makeDirectory, syncDirectory } from '../store/directory.ts'
 import { erasuresIn } from '../store/erasures.ts'
 import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
 import { breathe } from '../store/slices.ts'
@@ -26,7 +26,7 @@ import {
 import type { CopyTask } from './copy-process.ts'
 import { eraseInPlace, lockBackups, type Reached, tidy } from './erase-in-backups.ts'
 import { type Keep, prune } from './keep.ts'
-import { backupsIn, openPlace } from './places.ts'
+import { type Backup, backupsIn, openPlace } from './places.ts'
 
 export interface BackupOptions extends Keep {
   /** The folder in which the backup becomes a folder. Default: `backups` in the store. */
@@ -54,7 +54,7 @@ export async function createBackup(path: string, options: BackupOptions = {}): P
   const store = resolve(path)
   checkDirectory(store)
   const manifest = readManifest(store)
-  const place = openPlace(store, options.to)
+  const place = openPlace(store, manifest, options.to)
   const lock = await lockBackups(store, options.lockTimeoutMs, options.signal)
   try {
     tidy(place)
@@ -72,7 +72,7 @@ async function create(
   place: string,
   { link = true, signal, onProgress, keep, keepWithinMs }: BackupOptions,
 ): Promise<TakenBackup> {
-  const previous = ofSameStore(place, manifest)
+  const previous = backupsIn(place).findLast(({ manifest }) => manifest !== null)
   const created = new Date()
   const name = nameFor(place, created)
   const partial = join(place, `.${name}.partial`)
@@ -82,7 +82,7 @@ async function create(
     onProgress?.({ shards: shards.length, shardsTotal: manifest.shards })
   }
   try {
-    mkdirSync(join(partial, 'shards'), { recursive: true, mode: 0o700 })
+    makeDirectory(join(partial, 'shards'))
     const due: number[] = []
     for (let shard = 0; shard < manifest.shards; shard++) {
       const same = link ? unchanged(store, shard, manifest, previous) : null
@@ -113,17 +113,6 @@ async function create(
   }
 }
 
-/** The newest backup of the place. @throws KUMA_USAGE if it holds those of another store */
-function ofSameStore(place: string, { store }: Manifest) {
-  const backups = backupsIn(place)
-  const other = backups.find(({ manifest }) => manifest !== null && manifest.store !== store)
-  if (other !== undefined) {
-    const hint = 'give each store a place of its own'
-    throw new KumaError('KUMA_USAGE', `${place} holds backups of another store (${other.name})`, {}, { hint })
-  }
-  return backups.findLast(({ manifest }) => manifest !== null)
-}
-
 function nameFor(place: string, at: Date): string {
   const base = `${at.toISOString().slice(0, 19).replaceAll(':', '-')}Z`
   for (let n = 1; ; n++) {
@@ -137,7 +126,7 @@ function unchanged(
   store: string,
   shard: number,
   manifest: Manifest,
-  previous: ReturnType<typeof ofSameStore>,
+  previous: Backup | undefined,
 ): BackedUpShard | null {
   const then = previous?.manifest?.shards.find((one) => one.shard === shard)
   if (then === undefined) return null

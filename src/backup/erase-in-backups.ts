@@ -10,23 +10,13 @@
  * set back in between.
  */
 import { randomBytes } from 'node:crypto'
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, linkSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { OpenBatch } from '../commit/batch.ts'
 import { InlineCommitter } from '../commit/committer.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { contentsOf, copyShard, settle } from '../store/copy-shard.ts'
-import { syncDirectory } from '../store/directory.ts'
+import { makeDirectory, syncDirectory } from '../store/directory.ts'
 import { type Erasure, HIDDEN, witnessOf } from '../store/erasure.ts'
 import { createLock, type Lock, takeLock } from '../store/lock.ts'
 import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
@@ -89,7 +79,7 @@ export async function eraseInBackups(store: string, erasures: readonly Erasure[]
 /** One at a time makes, changes or removes backups of a store. The lock is in the store: a place may be on a network. */
 export async function lockBackups(store: string, timeoutMs?: number, signal?: AbortSignal): Promise<Lock> {
   const folder = defaultPlace(store)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  makeDirectory(folder)
   createLock(folder)
   return takeLock(folder, timeoutMs, signal)
 }
@@ -147,7 +137,7 @@ async function rewrite(backup: Backup, shard: number, erasures: readonly Erasure
   if (keys.all.length === 0) return null
   const work = join(dirname(path), `.${backup.name}-${randomBytes(4).toString('hex')}.partial`)
   const [raw, made] = [join(work, 'raw'), join(work, 'made')]
-  for (const folder of [raw, made]) mkdirSync(join(folder, 'shards'), { recursive: true, mode: 0o700 })
+  for (const folder of [raw, made]) makeDirectory(join(folder, 'shards'))
   copyFileSync(shardPath(path, shard), shardPath(raw, shard))
   chmodSync(shardPath(raw, shard), 0o600)
   await eraseIn(raw, shard, manifest, keys)
@@ -199,7 +189,7 @@ function exchange(
   const place = dirname(path)
   const partial = join(place, `.${name}.partial`)
   const removing = join(place, `.${name}.removing`)
-  mkdirSync(join(partial, 'shards'), { recursive: true, mode: 0o700 })
+  makeDirectory(join(partial, 'shards'))
   for (const { shard } of manifest!.shards)
     share(changed.get(shard)?.path ?? shardPath(path, shard), shardPath(partial, shard))
   writeManifest(partial, readManifest(path))

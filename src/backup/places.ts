@@ -1,18 +1,9 @@
 /** Where the backups of a store are. Other places than its own are remembered, so that an erasure reaches them. */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, realpathSync, writeSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import { KumaError } from '../errors.ts'
-import { ioError } from '../store/directory.ts'
+import { ioError, makeDirectory } from '../store/directory.ts'
+import type { Manifest } from '../store/manifest.ts'
 import { type BackupManifest, readBackupManifest } from './backup-manifest.ts'
 
 /** One path in JSON a line, in the store. */
@@ -31,8 +22,8 @@ export function defaultPlace(store: string): string {
   return join(store, 'backups')
 }
 
-/** Makes the folder and remembers it. @throws KUMA_USAGE, KUMA_IO */
-export function openPlace(store: string, to: string | undefined): string {
+/** Makes the folder and remembers it. @throws KUMA_USAGE for one that cannot be a place of this store's, KUMA_IO */
+export function openPlace(store: string, { store: id }: Manifest, to: string | undefined): string {
   const place = to === undefined ? defaultPlace(store) : resolve(to)
   const own = resolve(defaultPlace(store))
   if (place !== own && isWithin(place, resolve(store))) {
@@ -40,11 +31,16 @@ export function openPlace(store: string, to: string | undefined): string {
     throw new KumaError('KUMA_USAGE', `${place} is inside of the store`, {}, { hint })
   }
   try {
-    mkdirSync(place, { recursive: true, mode: 0o700 })
+    makeDirectory(place)
     const names = readdirSync(place)
     if (names.includes('kuma.json')) {
       const hint = 'give a folder for backups'
       throw new KumaError('KUMA_USAGE', `${place} is a store or a backup itself`, {}, { hint })
+    }
+    const other = backupsIn(place).find(({ manifest }) => manifest !== null && manifest.store !== id)
+    if (other !== undefined) {
+      const hint = 'give each store a place of its own'
+      throw new KumaError('KUMA_USAGE', `${place} holds backups of another store (${other.name})`, {}, { hint })
     }
     if (place !== own) remember(store, realpathSync(place))
   } catch (cause) {

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs'
 import { isKumaError } from '../errors.ts'
 import { contentsOf, fileHash } from '../store/copy-shard.ts'
 import { type Manifest, readManifest, shardPath } from '../store/manifest.ts'
-import { type VerifyProgress, verifyStore } from '../store/verify.ts'
+import { type VerifyProgress, verifyShards } from '../store/verify.ts'
 import { type BackupManifest, readBackupManifest } from './backup-manifest.ts'
 
 export interface BackupReport {
@@ -35,7 +35,7 @@ export async function verifyBackup(path: string, options: VerifyBackupOptions = 
   // a file that is not the one that was written may be anything: nothing else is asked of it
   if (problems.length === 0) {
     problems.push(...manifest.shards.flatMap((said) => contentProblems(path, said, store)))
-    for await (const report of verifyStore(path, options)) {
+    for await (const report of verifyShards(path, store, options)) {
       totals.entities += report.entities
       totals.events += report.events
       problems.push(...report.problems.map((problem) => `shard ${report.shard}: ${problem}`))

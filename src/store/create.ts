@@ -1,9 +1,9 @@
 /** Makes a new store. The manifest comes last: without it a directory is not a store, so a half-made one never opens. */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { KumaError } from '../errors.ts'
-import { ioError, notAStore, syncDirectory } from './directory.ts'
+import { ioError, makeDirectory, notAStore, syncDirectory } from './directory.ts'
 import { createLock } from './lock.ts'
 import { FORMAT, type Manifest, SHARDS_DEFAULT, SHARDS_MAX, writeManifest } from './manifest.ts'
 import { createShard } from './shard-file.ts'
@@ -29,17 +29,6 @@ export async function createStore(path: string, options: { shards?: number | und
     throw asCreateError(error, directory)
   } finally {
     rmSync(building, { recursive: true, force: true })
-  }
-}
-
-/** Not by mkdir's own `recursive`: in Node that never ends where a directory takes no entries (/proc). */
-function makeDirectory(path: string): void {
-  if (existsSync(path)) return
-  makeDirectory(dirname(path))
-  try {
-    mkdirSync(path, { mode: 0o700 })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
 }
 

@@ -1,5 +1,16 @@
 /** What the store asks of a directory: that only its owner can write to it, and that locks and fsync work on it. */
-import { closeSync, fsyncSync, lstatSync, openSync, renameSync, type Stats, statfsSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  type Stats,
+  statfsSync,
+  writeSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { KumaError } from '../errors.ts'
 
@@ -66,6 +77,17 @@ export function ioError(cause: unknown, path: string): KumaError<'KUMA_IO'> {
   const { code, message } = cause as NodeJS.ErrnoException
   const hint = code === 'EACCES' || code === 'EROFS' || code === 'EPERM' ? 'check who may write there' : undefined
   return new KumaError('KUMA_IO', `${path}: ${message}`, { path }, { cause, hint })
+}
+
+/** With those above it. Not by mkdir's own `recursive`: in Node that never ends where a directory takes no entries (/proc). */
+export function makeDirectory(path: string): void {
+  if (existsSync(path)) return
+  makeDirectory(dirname(path))
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }
 
 /** Makes the names in a directory durable: a file that is fsynced may still lose its name. */

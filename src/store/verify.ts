@@ -24,13 +24,18 @@ export interface VerifyOptions {
  * of it recomputed. A shard that cannot be read is a report with a problem, not an error.
  * @throws KUMA_NOT_A_STORE, KUMA_NEWER_FORMAT, KUMA_UNSAFE_DIRECTORY, KUMA_IO
  */
-export async function* verifyStore(
-  path: string,
-  { onProgress, signal }: VerifyOptions = {},
-): AsyncGenerator<ShardReport> {
+export async function* verifyStore(path: string, options?: VerifyOptions): AsyncGenerator<ShardReport> {
   const directory = resolve(path)
   checkDirectory(directory)
-  const manifest = readManifest(directory)
+  yield* verifyShards(directory, readManifest(directory), options)
+}
+
+/** The same for a directory of which nothing else is asked: that of a backup may be on a network. */
+export async function* verifyShards(
+  directory: string,
+  manifest: Manifest,
+  { onProgress, signal }: VerifyOptions = {},
+): AsyncGenerator<ShardReport> {
   const eventsTotal = onProgress === undefined ? 0 : countEvents(directory, manifest)
   let events = 0
   for (let shard = 0; shard < manifest.shards; shard++) {
