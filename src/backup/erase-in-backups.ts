@@ -12,16 +12,14 @@
 import { randomBytes } from 'node:crypto'
 import { chmodSync, copyFileSync, existsSync, linkSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { OpenBatch } from '../commit/batch.ts'
-import { InlineCommitter } from '../commit/committer.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { contentsOf, copyShard, settle } from '../store/copy-shard.ts'
 import { makeDirectory, syncDirectory } from '../store/directory.ts'
-import { type Erasure, HIDDEN, witnessOf } from '../store/erasure.ts'
+import type { Erasure } from '../store/erasure.ts'
 import { createLock, type Lock, takeLock } from '../store/lock.ts'
-import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
-import { ShardReader } from '../store/shard-reader.ts'
+import { readManifest, shardPath, writeManifest } from '../store/manifest.ts'
 import { type BackedUpShard, sealedManifest, writeBackupManifest } from './backup-manifest.ts'
+import { eraseFrom, heldIn } from './erase-from.ts'
 import { inodeOf } from './keep.ts'
 import { type Backup, backupsIn, defaultPlace, placesOf } from './places.ts'
 
@@ -133,14 +131,14 @@ async function eraseInBackup(backup: Backup, erasures: readonly Erasure[], rewri
 async function rewrite(backup: Backup, shard: number, erasures: readonly Erasure[]) {
   const { path } = backup
   const manifest = readManifest(path)
-  const keys = heldOf(path, shard, manifest, erasures)
-  if (keys.all.length === 0) return null
+  const held = heldIn(path, shard, manifest, erasures)
+  if (held.length === 0) return null
   const work = join(dirname(path), `.${backup.name}-${randomBytes(4).toString('hex')}.partial`)
   const [raw, made] = [join(work, 'raw'), join(work, 'made')]
   for (const folder of [raw, made]) makeDirectory(join(folder, 'shards'))
   copyFileSync(shardPath(path, shard), shardPath(raw, shard))
   chmodSync(shardPath(raw, shard), 0o600)
-  await eraseIn(raw, shard, manifest, keys)
+  await eraseFrom(raw, shard, manifest, held)
   copyShard(raw, made, shard, manifest)
   rmSync(raw, { recursive: true })
   const { at, ...end } = contentsOf(made, shard, manifest)
@@ -149,36 +147,6 @@ async function rewrite(backup: Backup, shard: number, erasures: readonly Erasure
   const old = backup.manifest!.shards[shard]!
   const recorded_at = at === null ? null : new Date(at).toISOString()
   return { path: file, shard: { ...old, ...end, recorded_at, bytes: statSync(file).size, sha256 } }
-}
-
-/** Of the erased: those that a shard of a backup still holds rows of, and among them those not recorded there. */
-function heldOf(path: string, shard: number, manifest: Manifest, erasures: readonly Erasure[]) {
-  const reader = new ShardReader(path, shard, manifest)
-  try {
-    const rows = erasures.flatMap(({ entity, witness }) => {
-      const row = reader.entity(entity)
-      return row !== null && row.salt.length > 0 && witnessOf(row.salt) === witness ? [row] : []
-    })
-    const unrecorded = rows.filter(({ idHash }) => idHash !== HIDDEN)
-    return { all: rows.map(({ key }) => key), unrecorded: unrecorded.map(({ key }) => key) }
-  } finally {
-    reader.close()
-  }
-}
-
-async function eraseIn(directory: string, shard: number, manifest: Manifest, keys: ReturnType<typeof heldOf>) {
-  const committer = new InlineCommitter(directory, manifest)
-  try {
-    const { lastSeq } = await committer.open(shard)
-    if (keys.unrecorded.length > 0) {
-      const batch = new OpenBatch(shard, lastSeq + 1)
-      for (const key of keys.unrecorded) batch.erase(key)
-      await committer.commit(batch.close(false))
-    }
-    while ((await committer.scrub(shard, keys.all)) !== 'done');
-  } finally {
-    await committer.close()
-  }
 }
 
 /** The backup with its new files comes to the place of the old one. */

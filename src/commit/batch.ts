@@ -1,5 +1,6 @@
 /** What goes to a committer: the events of one shard that will be one commit. It can cross a thread. */
 import type { EventColumns, KeyRow, NewEntity, SnapshotRow } from '../store/commit.ts'
+import type { ErasureRecord } from '../store/erasure.ts'
 
 export interface Batch {
   readonly shard: number
@@ -10,8 +11,8 @@ export interface Batch {
   readonly keys: readonly KeyRow[]
   /** Of events in this batch or in earlier ones. */
   readonly snapshots: readonly SnapshotRow[]
-  /** Entities to erase: each one is an event of the batch, which has no others, and whose text the committer makes. */
-  readonly erasures: readonly number[]
+  /** Each one is an event of the batch, which has no others, and whose text the committer makes. */
+  readonly erasures: readonly NewErasure[]
   /** Someone waits for heads to be on disk: begin to write them. */
   readonly sweep: boolean
 }
@@ -40,12 +41,19 @@ export interface Group {
 }
 
 /** A batch that is still being filled. */
+export interface NewErasure {
+  /** its key */
+  readonly entity: number
+  /** What was recorded of it once, if it is hidden already: a store that was set back to before records it again. */
+  readonly record: ErasureRecord | null
+}
+
 export class OpenBatch {
   count = 0
   /** about, in memory and on disk */
   bytes = 0
   readonly snapshots: SnapshotRow[] = []
-  private readonly erasures: number[] = []
+  private readonly erasures: NewErasure[] = []
   private readonly numbers: number[] = []
   private text = ''
   private readonly created: NewEntity[] = []
@@ -77,8 +85,8 @@ export class OpenBatch {
   }
 
   /** Takes nothing but erasures from now on. @param entity key of the one to erase */
-  erase(entity: number): void {
-    this.erasures.push(entity)
+  erase(entity: number, record: ErasureRecord | null = null): void {
+    this.erasures.push({ entity, record })
     this.count++
   }
 

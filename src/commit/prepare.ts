@@ -11,7 +11,7 @@ import { ENGINE, ERASED, type ErasureRecord, HIDDEN, witnessOf } from '../store/
 import { ABSENT, ROW_HEAD_BYTES, writeRowHead } from '../store/row.ts'
 import { contentOf, headOf, leafOf, leafOfBytes, SALT_BYTES } from '../store/seal.ts'
 import type { ShardWriter } from '../store/shard-writer.ts'
-import { type Batch, OpenBatch } from './batch.ts'
+import { type Batch, type NewErasure, OpenBatch } from './batch.ts'
 
 const NO_EXTRA = new Uint8Array(0)
 /** The engine's own events hide nothing. */
@@ -20,8 +20,9 @@ const NO_SALT = new Uint8Array(0)
 export function prepare(batch: Batch, writer: ShardWriter): Commit {
   const { tip, shard } = writer
   const { firstSeq } = batch
-  const erasing = batch.erasures.map((key) => erasable(writer, key))
-  const events = erasing.length === 0 ? batch.events : recordsOf(erasing, writer)
+  const erasures = batch.erasures.map((one) => erasing(writer, one))
+  const records = erasures.map(({ record }) => record)
+  const events = records.length === 0 ? batch.events : recordsOf(records, writer)
   const salts = randomBytes(SALT_BYTES * batch.created.length)
   const entities = batch.created.map((entity, i): EntityRow => {
     const salted = { ...entity, salt: salts.subarray(i * SALT_BYTES, (i + 1) * SALT_BYTES) }
@@ -47,22 +48,26 @@ export function prepare(batch: Batch, writer: ShardWriter): Commit {
     entities,
     keys: batch.keys,
     snapshots: batch.snapshots,
-    hidden: erasing.map(({ entity }) => hidden(entity)),
+    hidden: erasures.flatMap(({ row }) => row ?? []),
     content,
     head,
   }
 }
 
-/** An entity that is to be erased, and how many events it has. */
+/** The record of an erasure, and the row to hide if it is not hidden. */
 interface Erasing {
-  readonly entity: EntityRow
-  readonly events: number
+  readonly record: ErasureRecord
+  readonly row: EntityRow | null
 }
 
-function erasable(writer: ShardWriter, key: number): Erasing {
+function erasing(writer: ShardWriter, { entity: key, record }: NewErasure): Erasing {
   const entity = writer.entity(key)
-  if (entity !== undefined && entity.idHash !== HIDDEN) return { entity, events: writer.headOf(key).version }
-  throw new KumaError('KUMA_INTERNAL', `entity ${key} of shard ${writer.shard} is erased already`, {})
+  const isHidden = entity?.idHash === HIDDEN
+  if (record !== null && isHidden) return { record, row: null }
+  if (entity === undefined || isHidden)
+    throw new KumaError('KUMA_INTERNAL', `entity ${key} of shard ${writer.shard} is erased already`, {})
+  const { version: events } = writer.headOf(key)
+  return { record: { entity: key, events, witness: witnessOf(entity.salt) }, row: hidden(entity) }
 }
 
 function hidden(entity: EntityRow): EntityRow {
@@ -70,14 +75,11 @@ function hidden(entity: EntityRow): EntityRow {
   return { ...row, crc: entityCrc(row) }
 }
 
-/** The records of erasures, as events of entity 0 that follow on its last. */
-function recordsOf(erasing: readonly Erasing[], writer: ShardWriter): EventColumns {
+/** The records, as events of entity 0 that follow on its last. */
+function recordsOf(records: readonly ErasureRecord[], writer: ShardWriter): EventColumns {
   const { shard, tip } = writer
   const at = Math.max(Date.now(), tip.at)
-  const drafts = erasing.map(({ entity, events }) => {
-    const record: ErasureRecord = { entity: entity.key, events, witness: witnessOf(entity.salt) }
-    return { type: ERASED, data: JSON.stringify(record), meta: null, at }
-  })
+  const drafts = records.map((record) => ({ type: ERASED, data: JSON.stringify(record), meta: null, at }))
   const { version, seq } = writer.headOf(ENGINE)
   const batch = new OpenBatch(shard, tip.lastSeq + 1)
   batch.add({ entity: ENGINE, created: null, version: version + 1, prev: seq, drafts, key: null })

@@ -37,7 +37,8 @@ function checkShards(shards: number): number {
   throw new KumaError('KUMA_INVALID_CONFIG', `a store has 1 to ${SHARDS_MAX} shards, not ${shards}`, { path: null })
 }
 
-function checkFree(directory: string): void {
+/** @throws KUMA_STORE_EXISTS, KUMA_NOT_A_STORE if something else is there, KUMA_IO */
+export function checkFree(directory: string): void {
   let names: string[]
   try {
     names = readdirSync(directory)

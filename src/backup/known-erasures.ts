@@ -1,0 +1,56 @@
+/** What a store knows to have been erased, as far as it can still be read: it may be restored because it cannot. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { KumaError } from '../errors.ts'
+import { erasuresOf } from '../store/erasures.ts'
+import type { Manifest } from '../store/manifest.ts'
+import { readManifest } from '../store/manifest.ts'
+import { ShardReader } from '../store/shard-reader.ts'
+import type { Erased } from './erase-from.ts'
+
+export interface KnownErasures {
+  readonly erased: readonly Erased[]
+  /** shards that could not be read */
+  readonly unread: readonly number[]
+}
+
+/** Null if it is not the store that is asked for, or none at all. */
+export function knownErasures(store: string, id: string): KnownErasures | null {
+  if (!existsSync(join(store, 'kuma.json'))) return null
+  let manifest: Manifest
+  try {
+    manifest = readManifest(store)
+  } catch {
+    return null
+  }
+  if (manifest.store !== id) return null
+  const erased: Erased[] = []
+  const unread: number[] = []
+  for (let shard = 0; shard < manifest.shards; shard++) {
+    try {
+      const reader = new ShardReader(store, shard, manifest)
+      try {
+        erased.push(...erasuresOf(reader))
+      } finally {
+        reader.close()
+      }
+    } catch {
+      unread.push(shard)
+    }
+  }
+  return { erased, unread }
+}
+
+/** The lines of `kuma erasures --json`. @throws KUMA_INVALID_DATA naming the line */
+export function parseErasures(text: string, path: string): Erased[] {
+  return text.split('\n').flatMap((line, i) => {
+    if (line.trim() === '') return []
+    try {
+      const { shard, entity, witness } = JSON.parse(line) as Erased
+      if (Number.isSafeInteger(shard) && Number.isSafeInteger(entity) && /^[0-9a-f]{64}$/.test(witness))
+        return [{ shard, entity, witness }]
+    } catch {}
+    const message = `${path}, line ${i + 1} names no erasure`
+    throw new KumaError('KUMA_INVALID_DATA', message, { path }, { hint: 'give what `kuma erasures --json` wrote' })
+  })
+}

@@ -1,0 +1,153 @@
+/**
+ * Makes a store of a backup: beside its final name, and then renamed, so that there is never half a store under it. What
+ * was erased since the backup was taken is erased again before the rename, so before anyone can read it.
+ */
+import { randomBytes } from 'node:crypto'
+import { chmodSync, closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { KumaError } from '../errors.ts'
+import { copyShard } from '../store/copy-shard.ts'
+import { checkFree } from '../store/create.ts'
+import { ioError, makeDirectory, syncDirectory } from '../store/directory.ts'
+import { erasuresIn } from '../store/erasures.ts'
+import { createLock, takeLock } from '../store/lock.ts'
+import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
+import { breathe } from '../store/slices.ts'
+import { truncateShard } from '../store/truncate-shard.ts'
+import { readBackupManifest } from './backup-manifest.ts'
+import { type Erased, eraseFrom, heldIn } from './erase-from.ts'
+import { type VerifyBackupOptions, verifyBackup } from './verify-backup.ts'
+
+export interface RestoreOptions extends VerifyBackupOptions {
+  /** Set the store back to this moment of recording, in milliseconds since 1970. */
+  readonly at?: number | undefined
+  /** What was erased, here or elsewhere, since the backup was taken. */
+  readonly erased?: readonly Erased[] | undefined
+}
+
+export interface RestoredStore {
+  readonly path: string
+  /** how many entities were erased again */
+  readonly erasedAgain: number
+}
+
+/**
+ * @throws KUMA_STORE_EXISTS, KUMA_NOT_A_STORE if something is where the store should be; KUMA_CORRUPT if the backup is
+ * not as it was written; KUMA_INVALID_POINT for a time after it; KUMA_NOT_A_BACKUP, KUMA_NEWER_FORMAT, KUMA_IO, KUMA_DISK_FULL
+ */
+export async function restore(backup: string, to: string, options: RestoreOptions = {}): Promise<RestoredStore> {
+  const target = resolve(to)
+  checkFree(target)
+  checkTime(backup, options.at)
+  const { problems } = await verifyBackup(backup, options)
+  if (problems.length > 0) {
+    const hint = '`kuma backup verify` tells all of it; use another backup'
+    throw new KumaError('KUMA_CORRUPT', `${backup} cannot be restored: ${problems[0]}`, { path: backup }, { hint })
+  }
+  makeDirectory(dirname(target))
+  await removeLeftOvers(target)
+  const building = `${prefixOf(target)}${randomBytes(4).toString('hex')}`
+  try {
+    makeDirectory(join(building, 'shards'))
+    createLock(building)
+    const lock = await takeLock(building)
+    const erasedAgain = await build(resolve(backup), building, options).finally(() => lock.release())
+    moveIn(building, target)
+    return { path: target, erasedAgain }
+  } catch (error) {
+    throw error instanceof KumaError || options.signal?.aborted ? error : asRestoreError(error, target)
+  } finally {
+    rmSync(building, { recursive: true, force: true })
+  }
+}
+
+function checkTime(backup: string, at: number | undefined): void {
+  if (at === undefined) return
+  const { created_at } = readBackupManifest(backup)
+  if (at <= Date.parse(created_at)) return
+  const point = new Date(at).toISOString()
+  const hint = `the newest moment that it can give is ${created_at}; without --at it gives all that it has`
+  throw new KumaError('KUMA_INVALID_POINT', `${point} is after the backup was taken`, { point }, { hint })
+}
+
+/** The names of what is being built for a target begin like this, beside it. */
+function prefixOf(target: string): string {
+  return join(dirname(target), `.${basename(target)}.restoring-`)
+}
+
+/** Of others that were cut off: whoever is still at work holds the lock of what he builds. */
+async function removeLeftOvers(target: string): Promise<void> {
+  const prefix = prefixOf(target)
+  for (const name of readdirSync(dirname(target))) {
+    const path = join(dirname(target), name)
+    if (!path.startsWith(prefix)) continue
+    const lock = await takeLock(path, 0).catch(() => null)
+    if (lock === null) continue
+    lock.release()
+    rmSync(path, { recursive: true, force: true })
+  }
+}
+
+/** @returns how many entities were erased again */
+async function build(backup: string, building: string, options: RestoreOptions): Promise<number> {
+  const manifest = readManifest(backup)
+  const erased = [...(options.erased ?? []), ...erasuresIn(backup, manifest)]
+  let erasedAgain = 0
+  for (let shard = 0; shard < manifest.shards; shard++) {
+    options.signal?.throwIfAborted()
+    const dropped = copy(backup, building, shard, manifest, options.at)
+    const held = heldIn(building, shard, manifest, erased)
+    // opened to write in any case: that makes it a shard with a WAL, and shows that it is one
+    await eraseFrom(building, shard, manifest, held, dropped)
+    erasedAgain += held.length
+    makeFileDurable(shardPath(building, shard))
+    await breathe()
+  }
+  options.signal?.throwIfAborted()
+  writeManifest(building, manifest)
+  syncDirectory(join(building, 'shards'))
+  syncDirectory(building)
+  return erasedAgain
+}
+
+/** @returns erasures to record again: of what the shard was set back to before */
+function copy(backup: string, building: string, shard: number, manifest: Manifest, at: number | undefined) {
+  const path = shardPath(building, shard)
+  if (at === undefined) {
+    copyShard(backup, building, shard, manifest)
+    chmodSync(path, 0o600)
+    return []
+  }
+  const raw = join(building, 'raw')
+  makeDirectory(join(raw, 'shards'))
+  copyShard(backup, raw, shard, manifest)
+  const dropped = truncateShard(raw, shard, manifest, at)
+  copyShard(raw, building, shard, manifest) // without what was dropped, to the byte
+  chmodSync(path, 0o600)
+  rmSync(raw, { recursive: true })
+  return dropped.map((record) => ({ entity: record.entity, record }))
+}
+
+/** Closed by SQLite, so without a WAL. */
+function makeFileDurable(path: string): void {
+  const fd = openSync(path, 'r+')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** An empty folder may be there already. */
+function moveIn(building: string, target: string): void {
+  renameSync(building, target)
+  syncDirectory(dirname(target))
+}
+
+function asRestoreError(error: unknown, target: string): KumaError {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOTEMPTY' || code === 'EEXIST')
+    return new KumaError('KUMA_STORE_EXISTS', `something has come to ${target} meanwhile`, { path: target })
+  if (code === 'ENOSPC') return new KumaError('KUMA_DISK_FULL', `${target}: no space left`, { path: target })
+  return ioError(error, target)
+}

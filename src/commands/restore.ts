@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import * as Args from '@oclif/core/args'
+import * as Flags from '@oclif/core/flags'
+import { readBackupManifest } from '../backup/backup-manifest.ts'
+import type { Erased } from '../backup/erase-from.ts'
+import { knownErasures, parseErasures } from '../backup/known-erasures.ts'
+import { findBackup } from '../backup/places.ts'
+import { restore } from '../backup/restore.ts'
+import { BaseCommand, type GlobalFlags } from '../cli/base-command.ts'
+import { interruptible } from '../cli/interrupted.ts'
+import { isTerminal, note, print } from '../cli/output.ts'
+import { progressBar } from '../cli/progress.ts'
+import { parseTime } from '../entity/time.ts'
+import { isKumaError } from '../errors.ts'
+import { ioError } from '../store/directory.ts'
+import { readManifest } from '../store/manifest.ts'
+
+export default class Restore extends BaseCommand {
+  static override summary = 'Make a store of a backup.'
+  static override description =
+    'The backup is verified first. What was erased since it was taken, as the store that it is of knows or a file says, is erased again before the new store can be opened. Never leaves half a store under its name.'
+  static override examples = [
+    '<%= config.bin %> restore 2026-11-25T07-15-03Z restored',
+    '<%= config.bin %> restore /mnt/disk2/kuma/2026-11-25T07-15-03Z restored --at "2026-11-24 18:00"',
+    '<%= config.bin %> restore /mnt/backups/2026-11-25T07-15-03Z data --erasures erasures.ndjson --if-not-exists',
+  ]
+  static override args = {
+    backup: Args.string({ description: 'its name or its folder', required: true, ignoreStdin: true }),
+    store: Args.string({
+      description: 'where the store is to be: a new or empty folder',
+      required: true,
+      ignoreStdin: true,
+    }),
+  }
+  static override flags = {
+    at: Flags.string({ description: 'as it was at this time of recording', helpValue: 'TIME' }),
+    erasures: Flags.string({ description: 'what `kuma erasures --json` wrote', helpValue: 'FILE' }),
+    'if-not-exists': Flags.boolean({ description: 'leave a store that is there already as it is' }),
+  }
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Restore)
+    const to = resolve(args.store)
+    if (flags['if-not-exists'] && isStore(to)) return note(`${to} is a store already: it stays as it is`)
+    const at = flags.at === undefined ? undefined : parseTime(flags.at)
+    const backup = await findBackup(args.backup, async () => (await this.locate(flags)).path)
+    const erased = await this.erasedSince(backup, flags)
+    const bar = progressBar('events')
+    const restored = await interruptible(
+      (signal) =>
+        restore(backup, to, {
+          at,
+          erased,
+          signal,
+          onProgress: ({ events, eventsTotal }) => bar.update(events, events / Math.max(1, eventsTotal)),
+        }),
+      'nothing was restored',
+    ).finally(() => bar.stop())
+    if (restored === null) return
+    const { path, erasedAgain } = restored
+    if (erasedAgain > 0) note(`erased again: ${erasedAgain} entities that were erased since the backup was taken`)
+    await print(flags.json || !isTerminal() ? JSON.stringify({ path, erasedAgain }) : `ok ${path}`)
+  }
+
+  /** From the file, and from the store that the backup is of, if that is within reach. */
+  private async erasedSince(backup: string, flags: GlobalFlags & { erasures?: string | undefined }): Promise<Erased[]> {
+    const { store } = readBackupManifest(backup)
+    const given = flags.erasures === undefined ? [] : parseErasures(read(flags.erasures), flags.erasures)
+    // its own place is in the store
+    const candidates = [dirname(dirname(backup)), (await this.locate(flags)).path]
+    const known = candidates.map((path) => knownErasures(path, store)).find((found) => found !== null)
+    if (known === undefined && flags.erasures === undefined)
+      note('the store that the backup is of is not there: what was erased since, it cannot say (see --erasures)')
+    for (const shard of known?.unread ?? [])
+      note(`shard ${shard} of the store cannot be read: what was erased there since, it cannot say (see --erasures)`)
+    return [...given, ...(known?.erased ?? [])]
+  }
+}
+
+function isStore(path: string): boolean {
+  try {
+    readManifest(path)
+    return true
+  } catch (error) {
+    if (isKumaError(error, 'KUMA_NOT_A_STORE')) return false
+    throw error
+  }
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw ioError(cause, file)
+  }
+}

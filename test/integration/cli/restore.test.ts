@@ -1,0 +1,165 @@
+/** Making a store of a backup. */
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { kuma, ndjson, shell } from '../../cli.ts'
+import { filesWith } from '../../files-with.ts'
+import { folder } from '../../folder.ts'
+
+async function shellWith(...ids: string[]) {
+  const { cwd, run } = await shell()
+  for (const id of ids) await run(['append', id, 'Made', `text=${id}-mark`])
+  const ok = async (...args: string[]) => {
+    const { code, stdout, stderr } = await run(args)
+    expect({ args, code, stderr }).toMatchObject({ code: 0 })
+    return { stdout, stderr }
+  }
+  const backup = async () => JSON.parse((await ok('backup')).stdout).path as string
+  return { cwd, run, ok, backup, store: join(cwd, 'kuma-data') }
+}
+
+test('a restored store is what the backup was, verifies, and goes on', async () => {
+  const { cwd, ok, backup } = await shellWith('a', 'b', 'c')
+  const then = (await ok('log')).stdout
+  const path = await backup()
+  await ok('append', 'a', 'Made')
+  expect(JSON.parse((await ok('restore', path, 'new')).stdout)).toEqual({ path: join(cwd, 'new'), erasedAgain: 0 })
+  expect((await ok('log', '--dir', 'new')).stdout).toBe(then)
+  await ok('verify', '--dir', 'new')
+  await ok('append', 'b', 'Made', '--dir', 'new')
+  await ok('verify', '--dir', 'new')
+  expect(statSync(join(cwd, 'new/shards/000.db')).mode & 0o777).toBe(0o600)
+  expect(readdirSync(join(cwd, 'new')).sort()).toEqual(['kuma.json', 'lock.db', 'shards'])
+  expect(readdirSync(cwd).filter((name) => name.startsWith('.'))).toEqual([])
+})
+
+test('what was erased since is erased again, also where the store itself is gone', async () => {
+  const { cwd, ok, run, backup, store } = await shellWith('canary', 'b', 'c')
+  const path = await backup()
+  cpSync(path, join(cwd, 'copy'), { recursive: true }) // out of reach: nobody knows of it
+  await ok('delete', 'canary', '--yes')
+  writeFileSync(join(cwd, 'erasures.ndjson'), (await ok('erasures', '--json')).stdout)
+  expect(filesWith(store, ['canary'])).toEqual([])
+  expect(filesWith(join(cwd, 'copy'), ['canary'])).toHaveLength(1)
+
+  const first = await ok('restore', 'copy', 'first')
+  expect(JSON.parse(first.stdout)).toMatchObject({ erasedAgain: 1 })
+  expect(first.stderr).toContain('erased again: 1')
+  rmSync(store, { recursive: true })
+  const second = await ok('restore', 'copy', 'second', '--erasures', 'erasures.ndjson')
+  expect(JSON.parse(second.stdout)).toMatchObject({ erasedAgain: 1 })
+  for (const name of ['first', 'second']) {
+    expect(filesWith(join(cwd, name), ['canary'])).toEqual([])
+    expect((await run(['read', 'canary', '--dir', name])).code).toBe(3)
+    await ok('verify', '--dir', name)
+    expect(ndjson((await ok('ls', '--dir', name)).stdout)).toHaveLength(2)
+    expect(ndjson((await ok('erasures', '--dir', name)).stdout)).toHaveLength(1)
+  }
+  const third = await ok('restore', 'copy', 'third')
+  expect(third.stderr).toContain('--erasures')
+})
+
+test('--at sets it back, and what came after is nowhere in its files', async () => {
+  const { cwd, ok, run, backup } = await shellWith('a', 'b')
+  for (let n = 0; n < 30; n++) await ok('append', 'a', 'Counted', `n:=${n}`, '--request-key', `k${n}`)
+  await ok('delete', 'b', '--yes')
+  const at = new Date().toISOString()
+  while (new Date().toISOString() === at);
+  const then = { log: (await ok('log')).stdout, erasures: (await ok('erasures')).stdout }
+  for (const id of ['a', 'late-one']) await ok('append', id, 'Made', 'text=late-mark')
+  await ok('delete', 'a', '--yes')
+  await ok('append', 'b', 'Made', 'text=late-mark')
+  const path = await backup()
+  await ok('restore', path, 'then', '--at', at)
+  await ok('verify', '--dir', 'then')
+  expect(filesWith(join(cwd, 'then'), ['late-'])).toEqual([])
+  // `a` existed then, and was erased later: that stays so
+  expect((await ok('log', '--dir', 'then')).stdout).toBe('')
+  expect(then.log).not.toBe('')
+  const erasures = ndjson((await ok('erasures', '--dir', 'then')).stdout)
+  expect(erasures).toHaveLength(2)
+  expect(erasures.map(({ witness }) => witness)).toEqual(
+    expect.arrayContaining(ndjson((await ok('erasures')).stdout).map(({ witness }) => witness)),
+  )
+  for (const id of ['a', 'b']) await ok('append', id, 'Made', '--dir', 'then')
+  await ok('verify', '--dir', 'then')
+
+  await ok('restore', path, 'empty', '--at', '2001-01-01')
+  await ok('verify', '--dir', 'empty')
+  expect((await ok('ls', '--dir', 'empty')).stdout).toBe('')
+  const { code, stderr } = await run(['restore', path, 'later', '--at', new Date(Date.now() + 60_000).toISOString()])
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('newest moment') })
+  expect(existsSync(join(cwd, 'later'))).toBe(false)
+})
+
+test('--at is what the log was then, for entities that go on', async () => {
+  const { ok, run, backup } = await shellWith('a', 'b', 'c')
+  for (let n = 0; n < 5; n++) await ok('append', 'a', 'Counted', `n:=${n}`, '--request-key', `k${n}`)
+  const at = new Date().toISOString()
+  while (new Date().toISOString() === at);
+  const then = (await ok('log')).stdout
+  await ok('append', 'a', 'Counted', 'n:=5', '--request-key', 'k5')
+  await ok('append', 'd', 'Made')
+  const path = await backup()
+  await ok('restore', path, 'then', '--at', at)
+  expect((await ok('log', '--dir', 'then')).stdout).toBe(then)
+  expect(
+    JSON.parse((await ok('append', 'a', 'Counted', 'n:=4', '--request-key', 'k4', '--dir', 'then', '--json')).stdout),
+  ).toMatchObject({ version: 6 })
+  expect((await run(['append', 'a', 'Counted', 'n:=5', '--request-key', 'k5', '--dir', 'then'])).stdout).toContain('v7')
+  await ok('verify', '--dir', 'then')
+})
+
+test('a living store, and any other folder that is not empty, is left alone', async () => {
+  const { cwd, ok, run, backup, store } = await shellWith('a')
+  const path = await backup()
+  await ok('append', 'a', 'Made')
+  mkdirSync(join(cwd, 'full'))
+  writeFileSync(join(cwd, 'full', 'letter'), 'x')
+  mkdirSync(join(cwd, 'hollow'))
+  expect((await run(['restore', path, store])).code).toBe(4)
+  expect((await run(['restore', path, 'full'])).code).toBe(3)
+  expect((await run(['restore', path, 'full/letter'])).code).toBe(3)
+  expect((await ok('restore', path, 'kuma-data', '--if-not-exists')).stderr).toContain('stays as it is')
+  expect((await ok('read', 'a', '--json')).stdout).toContain('"version":2')
+  await ok('restore', path, 'hollow', '--if-not-exists')
+  await ok('restore', path, 'deep/er/still')
+  await ok('verify', '--dir', 'deep/er/still')
+  expect(readdirSync(join(cwd, 'full'))).toEqual(['letter'])
+})
+
+test('a backup that is not as it was written is refused, and nothing is made', async () => {
+  const { cwd, run, backup } = await shellWith('a', 'b', 'c', 'd')
+  const path = await backup()
+  const file = join(path, 'shards/001.db')
+  const bytes = readFileSync(file)
+  bytes[bytes.length - 20]! ^= 1
+  chmodSync(file, 0o600)
+  writeFileSync(file, bytes)
+  expect((await run(['restore', path, 'new'])).code).toBe(6)
+  expect((await run(['restore', 'nowhere', 'new'])).code).toBe(3)
+  writeFileSync(join(cwd, 'x.ndjson'), '{"shard":0}\n')
+  const { code, stderr } = await run(['restore', path, 'new', '--erasures', 'x.ndjson'])
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('line 1') })
+  expect(readdirSync(cwd).sort()).toEqual(['kuma-data', 'x.ndjson'])
+})
+
+test('a backup is enough: no store has to be there', async () => {
+  const { backup, ok } = await shellWith('a')
+  const path = await backup()
+  const then = (await ok('log')).stdout
+  const cwd = folder()
+  cpSync(path, join(cwd, 'b'), { recursive: true })
+  expect((await kuma(['restore', 'b', 'kuma-data'], { cwd })).code).toBe(0)
+  expect((await kuma(['log'], { cwd })).stdout).toBe(then)
+})
