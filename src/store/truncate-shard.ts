@@ -46,5 +46,5 @@ function resetHeads(db: Database, seq: number): void {
   // of the columns beside max(), SQLite takes those of the row that has the maximum
   db.exec(`REPLACE INTO heads (key, version, head, updated_at)
            SELECT entity, version, max(seq), at FROM events WHERE version > 0 GROUP BY entity`)
-  db.prepare("UPDATE settings SET value = ?1 WHERE name = 'flushed' AND value > ?1").run(BigInt(seq))
+  db.prepare("UPDATE settings SET value = min(value, CAST(? AS INTEGER)) WHERE name = 'flushed'").run(seq)
 }
