@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { chmodSync, closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { KumaError } from '../errors.ts'
+import { isKumaError, KumaError } from '../errors.ts'
 import { copyShard } from '../store/copy-shard.ts'
 import { checkFree } from '../store/create.ts'
 import { ioError, makeDirectory, syncDirectory } from '../store/directory.ts'
@@ -81,9 +81,12 @@ async function removeLeftOvers(target: string): Promise<void> {
   for (const name of readdirSync(dirname(target))) {
     const path = join(dirname(target), name)
     if (!path.startsWith(prefix)) continue
-    const lock = await takeLock(path, 0).catch(() => null)
-    if (lock === null) continue
-    lock.release()
+    try {
+      const lock = await takeLock(path, 0)
+      lock.release()
+    } catch (error) {
+      if (isKumaError(error, 'KUMA_LOCKED')) continue // else it was cut off before it had a lock
+    }
     rmSync(path, { recursive: true, force: true })
   }
 }
