@@ -264,7 +264,34 @@ export interface Stats {
   readonly eventLoopDelayMs: Distribution
 }
 
+export interface BackupOptions {
+  /** The folder in which the backup becomes a folder. Default: `backups` in the store. */
+  readonly to?: string | undefined
+  /** Link the files of shards that did not change since the backup before. Default: true. */
+  readonly link?: boolean | undefined
+  /** Remove all but so many of the newest; those that are links of one another count as one. */
+  readonly keep?: number | undefined
+  /** Remove those that are older. With `keep`, what either keeps stays. */
+  readonly keepWithinMs?: number | undefined
+  /** Ends it; there is no new backup then. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Backup {
+  /** its folder */
+  readonly path: string
+  readonly bytes: number
+  /** how many shards are links to the backup before */
+  readonly linked: number
+  /** names of older backups that were removed */
+  readonly removed: readonly string[]
+  /** backups of the same place in which something is left that was erased from the store */
+  readonly notReached: Receipt['notReached']
+}
+
 export interface Kuma extends Context, AsyncDisposable {
+  /** Takes a backup, in a process of its own, while the store is in use. */
+  backup(options?: BackupOptions): Promise<Backup>
   /** Cheap: counters that are kept anyway. */
   stats(): Stats
   /** Every append accepted before is acknowledged or rejected first. */

@@ -7,7 +7,8 @@ import { resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { Definitions } from './actor/definitions.ts'
 import { Router } from './actor/router.ts'
-import type { Config, EntitiesQuery, Kuma } from './api.ts'
+import type { BackupOptions, Config, EntitiesQuery, Kuma } from './api.ts'
+import { createBackup } from './backup/create-backup.ts'
 import { type Committer, InlineCommitter } from './commit/committer.ts'
 import { GroupCommit } from './commit/group-commit.ts'
 import { WorkerCommitter } from './commit/worker-committer.ts'
@@ -53,7 +54,8 @@ export interface EngineOptions {
 export async function start(config: Config = {}): Promise<Kuma> {
   const engine = await openEngine(config, { access: 'write', create: true })
   const close = () => engine.close()
-  return { ...contextOf(engine), stats: () => engine.stats(), close, [Symbol.asyncDispose]: close }
+  const backup = (options?: BackupOptions) => createBackup(engine.path, options)
+  return { ...contextOf(engine), stats: () => engine.stats(), backup, close, [Symbol.asyncDispose]: close }
 }
 
 /** The engine in this process. @throws what `start` throws; KUMA_NOT_A_STORE unless `create` */

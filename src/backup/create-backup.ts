@@ -8,6 +8,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, linkSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Backup, BackupOptions } from '../api.ts'
 import { fromWire, KumaError, type WireError } from '../errors.ts'
 import { bundled } from '../store/bundled.ts'
 import { tipOf } from '../store/copy-shard.ts'
@@ -18,39 +19,22 @@ import { breathe } from '../store/slices.ts'
 import {
   BACKUP_FORMAT,
   type BackedUpShard,
-  type BackupManifest,
   readBackupManifest,
   sealedManifest,
   writeBackupManifest,
 } from './backup-manifest.ts'
 import type { CopyTask } from './copy-process.ts'
-import { eraseInPlace, lockBackups, type Reached, tidy } from './erase-in-backups.ts'
-import { type Keep, prune } from './keep.ts'
-import { type Backup, backupsIn, openPlace } from './places.ts'
+import { eraseInPlace, lockBackups, tidy } from './erase-in-backups.ts'
+import { prune } from './keep.ts'
+import { backupsIn, openPlace, type PlacedBackup } from './places.ts'
 
-export interface BackupOptions extends Keep {
-  /** The folder in which the backup becomes a folder. Default: `backups` in the store. */
-  readonly to?: string | undefined
-  /** Link the files of shards that did not change since the backup before. Default: true. */
-  readonly link?: boolean | undefined
+export interface CreateOptions extends BackupOptions {
   readonly lockTimeoutMs?: number | undefined
-  readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: { readonly shards: number; readonly shardsTotal: number }) => void) | undefined
 }
 
-export interface TakenBackup {
-  readonly path: string
-  readonly manifest: BackupManifest
-  /** how many shards are links to the backup before */
-  readonly linked: number
-  /** names of older backups that were removed */
-  readonly removed: readonly string[]
-  /** backups of the place in which something is left that was erased from the store */
-  readonly notReached: Reached['notReached']
-}
-
 /** @throws KUMA_USAGE for a place that cannot be one, KUMA_LOCKED, KUMA_DISK_FULL, KUMA_IO, KUMA_CORRUPT; the signal's reason */
-export async function createBackup(path: string, options: BackupOptions = {}): Promise<TakenBackup> {
+export async function createBackup(path: string, options: CreateOptions = {}): Promise<Backup> {
   const store = resolve(path)
   checkDirectory(store)
   const manifest = readManifest(store)
@@ -70,8 +54,8 @@ async function create(
   store: string,
   manifest: Manifest,
   place: string,
-  { link = true, signal, onProgress, keep, keepWithinMs }: BackupOptions,
-): Promise<TakenBackup> {
+  { link = true, signal, onProgress, keep, keepWithinMs }: CreateOptions,
+): Promise<Backup> {
   const previous = backupsIn(place).findLast(({ manifest }) => manifest !== null)
   const created = new Date()
   const name = nameFor(place, created)
@@ -107,7 +91,8 @@ async function create(
     const erasures = erasuresIn(store, manifest)
     const { notReached } = erasures.length > 0 ? await eraseInPlace(place, erasures) : { notReached: [] }
     const removed = prune(place, { keep, keepWithinMs }, created.getTime())
-    return { path, manifest: readBackupManifest(path), linked: links, removed, notReached }
+    const bytes = readBackupManifest(path).shards.reduce((sum, shard) => sum + shard.bytes, 0)
+    return { path, bytes, linked: links, removed, notReached }
   } finally {
     rmSync(partial, { recursive: true, force: true })
   }
@@ -126,7 +111,7 @@ function unchanged(
   store: string,
   shard: number,
   manifest: Manifest,
-  previous: Backup | undefined,
+  previous: PlacedBackup | undefined,
 ): BackedUpShard | null {
   const then = previous?.manifest?.shards.find((one) => one.shard === shard)
   if (then === undefined) return null

@@ -21,7 +21,7 @@ import { readManifest, shardPath, writeManifest } from '../store/manifest.ts'
 import { type BackedUpShard, sealedManifest, writeBackupManifest } from './backup-manifest.ts'
 import { eraseFrom, heldIn } from './erase-from.ts'
 import { inodeOf } from './keep.ts'
-import { type Backup, backupsIn, defaultPlace, placesOf } from './places.ts'
+import { backupsIn, defaultPlace, type PlacedBackup, placesOf } from './places.ts'
 
 export interface Reached {
   /** backups in which nothing of the erased is left */
@@ -110,7 +110,7 @@ export async function eraseInPlace(place: string, erasures: readonly Erasure[]):
   return found
 }
 
-async function eraseInBackup(backup: Backup, erasures: readonly Erasure[], rewritten: Rewritten): Promise<void> {
+async function eraseInBackup(backup: PlacedBackup, erasures: readonly Erasure[], rewritten: Rewritten): Promise<void> {
   const { path, manifest } = backup
   const changed = new Map<number, { path: string; shard: BackedUpShard }>()
   for (const { shard } of manifest!.shards) {
@@ -128,7 +128,7 @@ async function eraseInBackup(backup: Backup, erasures: readonly Erasure[], rewri
 }
 
 /** Makes the new file of a shard beside the backup; null if the backup holds none of the erased. */
-async function rewrite(backup: Backup, shard: number, erasures: readonly Erasure[]) {
+async function rewrite(backup: PlacedBackup, shard: number, erasures: readonly Erasure[]) {
   const { path } = backup
   const manifest = readManifest(path)
   const held = heldIn(path, shard, manifest, erasures)
@@ -151,7 +151,7 @@ async function rewrite(backup: Backup, shard: number, erasures: readonly Erasure
 
 /** The backup with its new files comes to the place of the old one. */
 function exchange(
-  { name, path, manifest }: Backup,
+  { name, path, manifest }: PlacedBackup,
   changed: ReadonlyMap<number, { path: string; shard: BackedUpShard }>,
 ): void {
   const place = dirname(path)

@@ -1,26 +1,24 @@
 /** Which backups stay. Those that are links of one another are one copy: together they stay or go. */
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import type { BackupOptions } from '../api.ts'
 import { syncDirectory } from '../store/directory.ts'
-import { type Backup, backupsIn } from './places.ts'
-
-export interface Keep {
-  /** so many of the newest copies stay */
-  readonly keep?: number | undefined
-  /** those that are not older than this stay */
-  readonly keepWithinMs?: number | undefined
-}
+import { backupsIn, type PlacedBackup } from './places.ts'
 
 /**
  * Removes the backups of a place that neither rule keeps; without any rule none. One that is not whole is never counted
  * and never removed: it may be all that somebody has left.
  * @returns the names of those that went
  */
-export function prune(place: string, { keep, keepWithinMs }: Keep, now: number): string[] {
+export function prune(
+  place: string,
+  { keep, keepWithinMs }: Pick<BackupOptions, 'keep' | 'keepWithinMs'>,
+  now: number,
+): string[] {
   if (keep === undefined && keepWithinMs === undefined) return []
   const whole = backupsIn(place).filter(isWhole).reverse()
   const kept = new Set<string>()
-  const going: Backup[] = []
+  const going: PlacedBackup[] = []
   for (const backup of whole) {
     const copy = copyOf(backup)
     const isYoung = keepWithinMs !== undefined && now - Date.parse(backup.manifest!.created_at) <= keepWithinMs
@@ -37,7 +35,7 @@ export function prune(place: string, { keep, keepWithinMs }: Keep, now: number):
 }
 
 /** Its manifest is whole, and each file has the size that it says. */
-export function isWhole({ path, manifest }: Backup): boolean {
+export function isWhole({ path, manifest }: PlacedBackup): boolean {
   if (manifest === null) return false
   return manifest.shards.every(
     ({ file, bytes }) => statSync(join(path, file), { throwIfNoEntry: false })?.size === bytes,
@@ -45,7 +43,7 @@ export function isWhole({ path, manifest }: Backup): boolean {
 }
 
 /** The same for backups whose files are links of one another: nothing was recorded between them. */
-function copyOf({ path, manifest }: Backup): string {
+function copyOf({ path, manifest }: PlacedBackup): string {
   return manifest!.shards.map(({ file }) => inodeOf(join(path, file))).join()
 }
 

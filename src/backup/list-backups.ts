@@ -1,7 +1,7 @@
 /** The backups of a store, with what each is worth. */
 import { statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { type Backup, backupsIn, placesOf } from './places.ts'
+import { backupsIn, type PlacedBackup, placesOf } from './places.ts'
 
 export interface ListedBackup {
   readonly backup: string
@@ -27,7 +27,7 @@ export function listBackups(store: string, to?: string): ListedBackup[] {
   return places.flatMap((place) => backupsIn(place).map((backup) => listed(backup, place)))
 }
 
-function listed({ name, path, manifest, problem }: Backup, place: string): ListedBackup {
+function listed({ name, path, manifest, problem }: PlacedBackup, place: string): ListedBackup {
   const shards = manifest?.shards ?? []
   const files = shards.map(({ file, bytes }) => ({
     bytes,

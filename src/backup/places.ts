@@ -10,7 +10,7 @@ import { type BackupManifest, readBackupManifest } from './backup-manifest.ts'
 const PLACES = 'backup-places.ndjson'
 const NAME = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:-\d+)?$/
 
-export interface Backup {
+export interface PlacedBackup {
   readonly name: string
   readonly path: string
   /** null if it cannot be read: then `problem` says why */
@@ -85,7 +85,7 @@ export function placesOf(store: string): string[] {
 }
 
 /** Backups in a place, the oldest first. None if the place is not there. @throws KUMA_IO */
-export function backupsIn(place: string): Backup[] {
+export function backupsIn(place: string): PlacedBackup[] {
   let names: string[]
   try {
     names = readdirSync(place)
@@ -104,7 +104,7 @@ function byAge(a: string, b: string): number {
   return a.slice(0, 20) === b.slice(0, 20) ? Number(a.slice(21)) - Number(b.slice(21)) : a < b ? -1 : 1
 }
 
-function describe(path: string, name: string): Backup {
+function describe(path: string, name: string): PlacedBackup {
   try {
     return { name, path, manifest: readBackupManifest(path), problem: null }
   } catch (error) {

@@ -49,10 +49,9 @@ export default class Backup extends BaseCommand {
       'there is no new backup',
     ).finally(() => bar.stop())
     if (taken === null) return
-    const { linked, removed, notReached, manifest } = taken
-    const bytes = manifest.shards.reduce((sum, shard) => sum + shard.bytes, 0)
+    const { bytes, linked, removed, notReached } = taken
     if (flags.json || !isTerminal()) await print(JSON.stringify({ path: taken.path, bytes, linked, removed }))
-    else await print(`ok ${taken.path}: ${megabytes(bytes)}, ${linked} of ${manifest.shards.length} shards unchanged`)
+    else await print(`ok ${taken.path}: ${megabytes(bytes)}, shards unchanged ${linked}`)
     for (const name of removed) note(`removed ${name}`)
     for (const { what, remedy } of notReached) note(`what was erased is still in ${what}: ${remedy}`)
   }

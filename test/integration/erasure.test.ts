@@ -1,4 +1,5 @@
 /** Erasing entities through the library: they are gone, to the byte, and nobody else notices. */
+import { rmSync } from 'node:fs'
 import * as kuma from 'kuma'
 import { expect, onTestFinished, test } from 'vitest'
 import { verifyStore } from '../../src/store/verify.ts'
@@ -90,4 +91,20 @@ test('what is accepted before is erased as well, and what comes meanwhile is tol
   await ctx.close()
   expect(filesWith(path, ['person_1', 'before-mark', 'meanwhile-mark'])).toEqual([])
   expect(await verified(path)).toEqual({ problems: [], unfinished: 0 })
+})
+
+test('a program takes backups while it appends, and what it erases is gone from them', async () => {
+  const { ctx, path } = await open()
+  const person = await profile(ctx, 'person_1', 5)
+  const going = profile(ctx, 'other_1', 30)
+  const first = await ctx.backup()
+  await going
+  const second = await ctx.backup({ to: `${path}-elsewhere`, keep: 1 })
+  onTestFinished(() => rmSync(`${path}-elsewhere`, { recursive: true }))
+  expect(filesWith(first.path, ['person_1'])).toHaveLength(1)
+  const { reached, notReached } = await person.delete()
+  expect({ reached, notReached }).toEqual({ reached: [first.path, second.path], notReached: [] })
+  for (const backup of reached) expect(filesWith(backup, ['person_1'])).toEqual([])
+  const stop = AbortSignal.abort()
+  await expect(ctx.backup({ signal: stop })).rejects.toBe(stop.reason)
 })

@@ -12,8 +12,9 @@ describe('help', () => {
   test.each([[['--help']], [['help']], [[]]])('kuma %j lists the commands', async (args) => {
     const { code, stdout, stderr } = await kuma(args)
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    for (const command of ['append', 'demo', 'export', 'import', 'init', 'log', 'ls', 'read', 'replay', 'verify'])
-      expect(stdout).toMatch(new RegExp(`^ +${command} `, 'm'))
+    const commands =
+      'append backup compact delete demo erasures export import init log ls read repair replay restore verify'
+    for (const command of commands.split(' ')) expect(stdout).toMatch(new RegExp(`^ +${command} `, 'm'))
   })
 
   test.each([[['append', '--help']], [['help', 'append']], [['--help', 'append']]])('kuma %j', async (args) => {
@@ -32,6 +33,7 @@ describe('help', () => {
 describe('a mistake has exit code 2 and a next step:', () => {
   test.each([
     ['a mistyped command', ['raed', 'x'], 'did you mean `kuma read`'],
+    ['a mistyped second word', ['erasures', 'verfy'], 'did you mean `kuma erasures verify`'],
     ['a mistyped flag', ['read', 'x', '--jsno'], 'did you mean --json?'],
     ['a word too many', ['verify', 'x'], 'Unexpected argument: x'],
     ['a missing argument', ['read'], 'entity'],
