@@ -4,8 +4,8 @@ import { BINARY, environment, type Options } from './cli.ts'
 
 export const hasTerminal = spawnSync('script', ['--version']).error === undefined
 
-/** What the terminal shows, stdout and stderr together. */
-export function onTerminal(args: readonly string[], { cwd, env }: Options): string {
+/** What the terminal shows, stdout and stderr together, if `input` is typed. */
+export function onTerminal(args: readonly string[], { cwd, env, input }: Options): string {
   const command = ['stty cols 100;', ...[process.execPath, BINARY, ...args].map((word) => `'${word}'`)].join(' ')
   const words =
     process.platform === 'darwin' ? ['-q', '/dev/null', 'sh', '-c', command] : ['-qec', command, '/dev/null']
@@ -13,7 +13,8 @@ export function onTerminal(args: readonly string[], { cwd, env }: Options): stri
     cwd,
     env: environment({ TERM: 'xterm-256color', ...env }),
     encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'inherit'],
+    input,
   })
   return stdout
 }

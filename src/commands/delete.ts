@@ -57,8 +57,9 @@ export default class Delete extends BaseCommand {
   }
 
   private async confirmed(going: readonly { readonly entity: string; readonly events: number }[]): Promise<boolean> {
-    const events = going.reduce((sum, one) => sum + one.events, 0).toLocaleString('en')
-    if (going.length === 1) return confirm(`erase it and its ${events} events for good`, going[0]!.entity)
-    return confirm(`erase so many entities and their ${events} events for good`, String(going.length))
+    const total = going.reduce((sum, one) => sum + one.events, 0)
+    const events = `${total.toLocaleString('en')} ${total === 1 ? 'event' : 'events'}`
+    if (going.length === 1) return confirm(`erase it and its ${events} for good`, going[0]!.entity)
+    return confirm(`erase so many entities and their ${events} for good`, String(going.length))
   }
 }

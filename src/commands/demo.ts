@@ -3,8 +3,11 @@ import { copyFileSync, mkdtempSync, realpathSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BaseCommand } from '../cli/base-command.ts'
+import { EXIT } from '../cli/exit-codes.ts'
 import { print } from '../cli/output.ts'
 import { KumaError } from '../errors.ts'
+
+const EMAIL = 'ann@example.org'
 
 /** As a person would type them, in a folder that has a kuma.config.ts. */
 const STEPS: readonly (readonly [why: string, ...words: string[]])[] = [
@@ -19,7 +22,16 @@ const STEPS: readonly (readonly [why: string, ...words: string[]])[] = [
     ...['append', 'CAE', 'Departed', 'destination=ATL', 'delay:=4', 'distance:=192', '--as', 'you'],
   ] as const,
   ['Is everything as it was recorded?', 'verify'],
+  ['A person, and what has been said of her', 'append', 'user_1', 'SignedUp', `email=${EMAIL}`, '--type', 'document'],
+  ['A backup; nobody has to stop for it', 'backup'],
+  ['All that is known of her, as a document that she can take elsewhere', 'export', 'user_1'],
+  ['Erase her for good, also from the backup; --yes, since nobody types in a demo', 'delete', 'user_1', '--yes'],
+  ['Now there is no such entity', 'read', 'user_1'],
+  ['What stays is that somebody was erased, and when', 'erasures'],
 ]
+
+/** What they end with, if not with 0. */
+const EXITS: { readonly [command: string]: number } = { 'read user_1': EXIT.notFound }
 
 export default class Demo extends BaseCommand {
   static override summary = 'Show the main job on real flights, command by command, in a temporary folder.'
@@ -40,6 +52,7 @@ export default class Demo extends BaseCommand {
       await print(`\n# ${why}\n$ kuma ${words.join(' ')}`)
       this.runStep(folder, words)
     }
+    await grep(folder)
     await print(goOn(folder, this.binary))
   }
 
@@ -55,8 +68,16 @@ export default class Demo extends BaseCommand {
       env,
       stdio: ['ignore', 'inherit', 'inherit'],
     })
-    if (status !== 0) throw new KumaError('KUMA_INTERNAL', `kuma ${words.join(' ')} ended with exit code ${status}`, {})
+    if (status !== (EXITS[words.join(' ')] ?? 0))
+      throw new KumaError('KUMA_INTERNAL', `kuma ${words.join(' ')} ended with exit code ${status}`, {})
   }
+}
+
+/** Where there is no grep there is nothing to show. */
+async function grep(folder: string): Promise<void> {
+  const { status, stdout } = spawnSync('grep', ['-r', EMAIL, 'kuma-data'], { cwd: folder, encoding: 'utf8' })
+  if (status === null) return
+  await print(`\n# And in the files there is nothing left\n$ grep -r ${EMAIL} kuma-data\n${stdout || '(nothing)'}`)
 }
 
 function goOn(folder: string, binary: string): string {

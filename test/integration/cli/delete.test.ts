@@ -6,6 +6,7 @@ import { openEngine } from '../../../src/kuma.ts'
 import { ndjson, shell } from '../../cli.ts'
 import { filesWith } from '../../files-with.ts'
 import { launchProgram } from '../../program.ts'
+import { hasTerminal, onTerminal } from '../../terminal.ts'
 
 async function shellWith(...ids: string[]) {
   const { cwd, run } = await shell()
@@ -64,6 +65,24 @@ test.each([
   expect({ code, stderr }).toEqual({ code: exit, stderr: expect.stringContaining(message) })
   expect((await run(['read', 'user_1'])).code).toBe(0)
   expect((await run(['erasures', '--json'])).stdout).toBe('')
+})
+
+test.skipIf(!hasTerminal)('on a terminal the id has to be typed, or the number of several', async () => {
+  const { cwd, run, store } = await shellWith('user_1', 'user_2', 'user_3')
+  for (const [input, shown] of [
+    ['user_2\n', 'nothing was erased'],
+    ['\u0004', 'nothing was erased'],
+    ['user_1\n', 'erased 1 entity, 1 event'],
+  ] as const) {
+    const screen = onTerminal(['delete', 'user_1'], { cwd, input })
+    expect(screen).toContain('type user_1 to erase it and its 1 event for good')
+    expect(screen).toContain(shown)
+    expect((await run(['read', 'user_1'])).code).toBe(shown.startsWith('erased') ? 3 : 0)
+  }
+  const screen = onTerminal(['delete', 'user_2', 'user_3'], { cwd, input: '2\n' })
+  expect(screen).toContain('erased 2 entities, 2 events')
+  expect(screen).toMatch(/nothing left in shards\/00[01]\.db: \d+ pages checked byte by byte/)
+  expect(filesWith(store, ['user_'])).toEqual([])
 })
 
 test('a receipt that was altered in any field, or is of another store, is told', async () => {

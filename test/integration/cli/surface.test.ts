@@ -243,7 +243,10 @@ describe('pipes', () => {
 test('the demo shows each command with its output, and leaves a store to go on with', async () => {
   const tmp = folder()
   const { code, stdout, stderr } = await kuma(['demo'], { env: { TMPDIR: tmp } })
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect({ code, stderr }).toEqual({ code: 0, stderr: 'Error: there is no entity "user_1"\n' })
+  expect(stdout).toContain('"state":{"email":"ann@example.org"}')
+  expect(stdout).toContain('"notReached": []')
+  expect(stdout).toContain('$ grep -r ann@example.org kuma-data\n(nothing)')
   expect(stdout).toContain('$ kuma import flights.ndjson.gz\nimported 20000, duplicates 0, rejected 0\n')
   expect(stdout).toContain('$ kuma replay CAE --at 2001-02-01\n{"flights":8,')
   expect(stdout).toContain('verified: 16 shards, entities 220, events 20,001')
