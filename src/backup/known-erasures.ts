@@ -2,9 +2,11 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { KumaError } from '../errors.ts'
+import { witnessOf } from '../store/erasure.ts'
 import { erasuresOf } from '../store/erasures.ts'
 import type { Manifest } from '../store/manifest.ts'
 import { readManifest } from '../store/manifest.ts'
+import { Readers } from '../store/readers.ts'
 import { ShardReader } from '../store/shard-reader.ts'
 import type { Erased } from './erase-from.ts'
 
@@ -39,6 +41,21 @@ export function knownErasures(store: string, id: string): KnownErasures | null {
     }
   }
   return { erased, unread }
+}
+
+/** Was the entity that a backup still has under this id erased from the store? */
+export function isErasedIn(store: string, backup: string, id: string): boolean {
+  const readers = new Readers(backup, readManifest(backup))
+  try {
+    const { shard, idHash } = readers.place(id)
+    const row = readers.at(shard).find(id, idHash)
+    if (row === null) return false
+    const witness = witnessOf(row.salt)
+    const known = knownErasures(store, readers.manifest.store)?.erased ?? []
+    return known.some((one) => one.shard === shard && one.witness === witness)
+  } finally {
+    readers.close()
+  }
 }
 
 /** The lines of `kuma erasures --json`. @throws KUMA_INVALID_DATA naming the line */

@@ -1,47 +1,61 @@
 import { readFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import { readBackupManifest } from '../backup/backup-manifest.ts'
 import type { Erased } from '../backup/erase-from.ts'
-import { knownErasures, parseErasures } from '../backup/known-erasures.ts'
+import { isErasedIn, knownErasures, parseErasures } from '../backup/known-erasures.ts'
 import { findBackup } from '../backup/places.ts'
 import { restore } from '../backup/restore.ts'
-import { BaseCommand, type GlobalFlags } from '../cli/base-command.ts'
+import { restoreEntity } from '../backup/restore-entity.ts'
+import { BaseCommand, type GlobalFlags, pointOf } from '../cli/base-command.ts'
+import { usage } from '../cli/event-data.ts'
 import { interruptible } from '../cli/interrupted.ts'
-import { isTerminal, note, print } from '../cli/output.ts'
+import { isTerminal, note, print, visible } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
 import { parseTime } from '../entity/time.ts'
-import { isKumaError } from '../errors.ts'
+import { isKumaError, KumaError } from '../errors.ts'
+import { openEngine } from '../kuma.ts'
 import { ioError } from '../store/directory.ts'
 import { readManifest } from '../store/manifest.ts'
 
 export default class Restore extends BaseCommand {
-  static override summary = 'Make a store of a backup.'
+  static override summary = 'Make a store of a backup, or bring one entity back.'
   static override description =
-    'The backup is verified first. What was erased since it was taken, as the store that it is of knows or a file says, is erased again before the new store can be opened. Never leaves half a store under its name.'
+    'The backup is verified first. What was erased since it was taken, as the store that it is of knows or a file says, is erased again before the new store can be opened. Never leaves half a store under its name. With --entity, its events are recorded in the store that there is, under --into or where there is no such entity (or only a beginning of them); a document that went another way gets one event more, which makes its state what it was.'
   static override examples = [
     '<%= config.bin %> restore 2026-11-25T07-15-03Z restored',
     '<%= config.bin %> restore /mnt/disk2/kuma/2026-11-25T07-15-03Z restored --at "2026-11-24 18:00"',
+    '<%= config.bin %> restore 2026-11-25T07-15-03Z --entity user_1 --at v12 --into user_1_then',
     '<%= config.bin %> restore /mnt/backups/2026-11-25T07-15-03Z data --erasures erasures.ndjson --if-not-exists',
   ]
   static override args = {
     backup: Args.string({ description: 'its name or its folder', required: true, ignoreStdin: true }),
     store: Args.string({
       description: 'where the store is to be: a new or empty folder',
-      required: true,
       ignoreStdin: true,
     }),
   }
   static override flags = {
-    at: Flags.string({ description: 'as it was at this time of recording', helpValue: 'TIME' }),
+    at: Flags.string({
+      description: 'as it was at this time of recording; an entity: at this POINT',
+      helpValue: 'TIME',
+    }),
+    entity: Flags.string({ description: 'only this entity, into the store that there is', helpValue: 'ID' }),
+    into: Flags.string({
+      description: 'with --entity: the id that it gets',
+      helpValue: 'NEWID',
+      dependsOn: ['entity'],
+    }),
     erasures: Flags.string({ description: 'what `kuma erasures --json` wrote', helpValue: 'FILE' }),
     'if-not-exists': Flags.boolean({ description: 'leave a store that is there already as it is' }),
   }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Restore)
-    const to = resolve(args.store)
+    if ((args.store === undefined) !== (flags.entity !== undefined)) throw usage('give either NEWDIR or --entity')
+    if (flags.entity !== undefined) return this.runEntity(args.backup, flags.entity, flags)
+    const to = resolve(args.store!)
     if (flags['if-not-exists'] && isStore(to)) return note(`${to} is a store already: it stays as it is`)
     const at = flags.at === undefined ? undefined : parseTime(flags.at)
     const backup = await findBackup(args.backup, async () => (await this.locate(flags)).path)
@@ -63,6 +77,31 @@ export default class Restore extends BaseCommand {
     await print(flags.json || !isTerminal() ? JSON.stringify({ path, erasedAgain }) : `ok ${path}`)
   }
 
+  private async runEntity(
+    given: string,
+    id: string,
+    flags: GlobalFlags & { at?: string | undefined; into?: string | undefined },
+  ): Promise<void> {
+    const { path, config } = await this.locate(flags)
+    const backup = await findBackup(given, async () => path)
+    const at = pointOf(flags.at)
+    if (isErasedIn(path, backup, id)) {
+      if (flags.into === undefined) throw wasErased(id)
+      note(`${id} was erased from the store, on request: this brings it back under another id`)
+    }
+    const from = await openEngine({ ...config, path: backup }, { access: 'read' })
+    try {
+      await this.withEngine(flags, { access: 'write', committer: 'inline' }, async (to) => {
+        const reason = `restored from backup ${basename(backup)}${flags.at === undefined ? '' : ` at ${flags.at}`}`
+        const { entity, version, events } = await restoreEntity(from, to, { id, at, into: flags.into, reason })
+        if (flags.json) await print(JSON.stringify({ entity, version, events }))
+        else await print(`ok ${visible(entity)} v${version}, events ${events}`)
+      })
+    } finally {
+      await from.close()
+    }
+  }
+
   /** From the file, and from the store that the backup is of, if that is within reach. */
   private async erasedSince(backup: string, flags: GlobalFlags & { erasures?: string | undefined }): Promise<Erased[]> {
     const { store } = readBackupManifest(backup)
@@ -76,6 +115,11 @@ export default class Restore extends BaseCommand {
       note(`shard ${shard} of the store cannot be read: what was erased there since, it cannot say (see --erasures)`)
     return [...given, ...(known?.erased ?? [])]
   }
+}
+
+function wasErased(id: string): KumaError<'KUMA_ERASED'> {
+  const hint = 'with --into and another id it comes back all the same'
+  return new KumaError('KUMA_ERASED', `${id} was erased from the store, on request`, { entity: id }, { hint })
 }
 
 function isStore(path: string): boolean {

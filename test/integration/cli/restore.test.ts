@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { kuma, ndjson, shell } from '../../cli.ts'
 import { filesWith } from '../../files-with.ts'
 import { folder } from '../../folder.ts'
@@ -162,4 +162,55 @@ test('a backup is enough: no store has to be there', async () => {
   cpSync(path, join(cwd, 'b'), { recursive: true })
   expect((await kuma(['restore', 'b', 'kuma-data'], { cwd })).code).toBe(0)
   expect((await kuma(['log'], { cwd })).stdout).toBe(then)
+})
+
+describe('one entity', () => {
+  test('comes back under another id, or its own where it is gone, with its versions, times and meta', async () => {
+    const { cwd, ok, run, backup } = await shellWith('a', 'b')
+    await ok('append', 'a', 'Noted', 'note=second', '--as', 'ann')
+    await ok('append', 'a', 'Noted', 'note=third', '--at', new Date().toISOString())
+    const path = await backup()
+    cpSync(path, join(cwd, 'copy'), { recursive: true })
+    const comparable = (text: string) => ndjson(text).map(({ entity: _, position: __, ...event }) => event)
+    const then = comparable((await ok('log', 'a')).stdout)
+    const restored = await ok('restore', path, '--entity', 'a', '--into', 'a-then', '--json')
+    expect(JSON.parse(restored.stdout)).toEqual({ entity: 'a-then', version: 3, events: 3 })
+    expect(comparable((await ok('log', 'a-then')).stdout)).toEqual(then)
+    expect((await ok('restore', path, '--entity', 'a', '--into', 'a-then')).stdout).toContain('events 0')
+    await ok('restore', path, '--entity', 'a', '--at', 'v2', '--into', 'a-v2')
+    expect(comparable((await ok('log', 'a-v2')).stdout)).toEqual(then.slice(0, 2))
+    await ok('restore', path, '--entity', 'a', '--into', 'a-v2')
+    expect(comparable((await ok('log', 'a-v2')).stdout)).toEqual(then)
+
+    await ok('delete', 'a', '--yes')
+    const refused = await run(['restore', 'copy', '--entity', 'a'])
+    expect(refused).toMatchObject({ code: 3, stderr: expect.stringContaining('erased') })
+    const again = await ok('restore', 'copy', '--entity', 'a', '--into', 'a-again')
+    expect(again.stderr).toContain('on request')
+    expect(comparable((await ok('log', 'a-again')).stdout)).toEqual(then)
+    expect((await run(['restore', path, '--entity', 'a', '--into', 'x'])).code).toBe(3) // that backup was reached
+    await ok('verify')
+  })
+
+  test('a document that went another way is set to what it was, by an event that says why', async () => {
+    const { ok, run, backup } = await shellWith('a')
+    await ok('append', 'a', 'Set', '{"plan":"free","address":{"city":"Paris","zip":"1"},"list":[1,null]}')
+    const path = await backup()
+    await ok('append', 'a', 'Set', '{"plan":"pro","seats":5,"address":{"zip":null,"street":"x"},"list":[2]}')
+    await ok('restore', path, '--entity', 'a', '--at', 'v2')
+    expect(JSON.parse((await ok('read', 'a')).stdout)).toEqual({
+      text: 'a-mark',
+      plan: 'free',
+      address: { city: 'Paris', zip: '1' },
+      list: [1, null],
+    })
+    const [event] = ndjson((await ok('log', 'a', '--reverse', '--limit', '1')).stdout)
+    expect(event).toMatchObject({ version: 4, type: 'Restored', meta: { reason: expect.stringContaining('at v2') } })
+    expect((await ok('restore', path, '--entity', 'a')).stdout).toContain('v4, events 0')
+    await ok('append', 'other', 'Made')
+    expect((await run(['restore', path, '--entity', 'a', '--into', 'other'])).code).toBe(4)
+    expect((await run(['restore', path, '--entity', 'nobody'])).code).toBe(3)
+    expect((await run(['restore', path, '--entity', 'a', 'new'])).code).toBe(2)
+    expect((await run(['restore', path])).code).toBe(2)
+  })
 })

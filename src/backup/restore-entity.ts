@@ -1,0 +1,137 @@
+/**
+ * Brings one entity of a backup into a living store. Where the store has no such entity, its events are recorded as they
+ * were, under its own id or another; where it has a beginning of them, those that are missing, so that a restore which
+ * was cut off can be run again. Where its history went another way, nothing is taken back: a document gets one event more
+ * that makes its state what it was, and that can be reverted like any other.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import type { Engine, UncheckedEvent } from '../engine.ts'
+import { DOCUMENT } from '../entity/document.ts'
+import type { RecordedEvent } from '../entity/event.ts'
+import type { JsonObject } from '../entity/json.ts'
+import type { ResolvedPoint } from '../entity/time.ts'
+import { KumaError } from '../errors.ts'
+
+const GROUP_EVENTS = 500
+const GROUP_CHARS = 1024 * 1024
+
+export interface RestoreEntityOptions {
+  readonly id: string
+  /** As it was at this point. Default: its newest event in the backup. */
+  readonly at?: ResolvedPoint | undefined
+  /** The id that it gets. Default: its own. */
+  readonly into?: string | undefined
+  /** kept as `reason` in the meta of an event that changes a state */
+  readonly reason: string
+}
+
+export interface RestoredEntity {
+  readonly entity: string
+  readonly version: number
+  /** how many were recorded: 0 if it was so already */
+  readonly events: number
+}
+
+/**
+ * @param from a backup, opened to read
+ * @throws KUMA_NOT_FOUND if the backup has no such entity; KUMA_ALREADY_EXISTS if the other id has another history;
+ * KUMA_CONFLICT if its own has, and it is no document; what reading and appending throw
+ */
+export async function restoreEntity(from: Engine, to: Engine, options: RestoreEntityOptions): Promise<RestoredEntity> {
+  const { id, at, into, reason } = options
+  const entity = into ?? id
+  const then = await from.inspect(id, at)
+  const now = await to.find(entity)
+  const shared = now === null ? 0 : await sharedVersions(from.log({ id, to: at }), to.log({ id: entity }))
+  if (now === null || shared === now.version) {
+    const events = await appendAfter(shared, from, to, { id, at, entity, type: then.type as string })
+    return { entity, version: shared + events, events }
+  }
+  if (into !== undefined) {
+    const hint = 'give an id that is not used yet'
+    const message = `${entity} exists, and is not what ${id} was`
+    throw new KumaError('KUMA_ALREADY_EXISTS', message, { entity, version: now.version }, { hint })
+  }
+  if (now.type !== DOCUMENT || then.type !== DOCUMENT) throw otherHistory(entity, shared, now.version)
+  const patch = patchOf((await to.inspect(entity)).state as JsonObject, then.state as JsonObject)
+  if (patch === undefined) return { entity, version: now.version, events: 0 }
+  const events = [{ type: 'Restored', data: patch, meta: { reason } }]
+  const { version } = await to.append({ id: entity, type: DOCUMENT, events, expectedVersion: now.version })
+  return { entity, version, events: 1 }
+}
+
+/** How many events both have in common, from the first on. */
+async function sharedVersions(a: AsyncIterable<RecordedEvent>, b: AsyncIterable<RecordedEvent>): Promise<number> {
+  const others = b[Symbol.asyncIterator]()
+  let shared = 0
+  for await (const event of a) {
+    const { value, done } = await others.next()
+    if (done || !isSame(event, value)) break
+    shared++
+  }
+  await others.return?.()
+  return shared
+}
+
+function isSame(a: RecordedEvent, b: RecordedEvent): boolean {
+  return a.type === b.type && a.at === b.at && isDeepStrictEqual([a.data, a.meta], [b.data, b.meta])
+}
+
+async function appendAfter(
+  shared: number,
+  from: Engine,
+  to: Engine,
+  { id, at, entity, type }: { id: string; at: ResolvedPoint | undefined; entity: string; type: string },
+): Promise<number> {
+  let group: UncheckedEvent[] = []
+  let [chars, recorded] = [0, 0]
+  const append = async () => {
+    const expectedVersion = shared + recorded
+    await to.append({
+      id: entity,
+      type,
+      newType: expectedVersion === 0 ? type : undefined,
+      events: group,
+      expectedVersion,
+    })
+    recorded += group.length
+    group = []
+    chars = 0
+  }
+  for await (const { type: event, data, meta, at: happened, version } of from.log({
+    id,
+    from: { version: shared + 1 },
+    to: at,
+  })) {
+    if (version <= shared) continue
+    group.push({ type: event, data, meta, at: happened })
+    chars += JSON.stringify(data).length
+    if (group.length === GROUP_EVENTS || chars >= GROUP_CHARS) await append()
+  }
+  if (group.length > 0) await append()
+  return recorded
+}
+
+function otherHistory(entity: string, shared: number, actual: number): KumaError<'KUMA_CONFLICT'> {
+  const message = `the history of ${entity} went another way after v${shared}, and only a document can be set to a state`
+  const hint = 'restore it beside, with --into and a new id'
+  return new KumaError('KUMA_CONFLICT', message, { entity, expected: shared, actual }, { hint })
+}
+
+/** The merge patch (RFC 7396) that makes one object of another; undefined if there is nothing to change. */
+function patchOf(from: JsonObject, to: JsonObject): JsonObject | undefined {
+  const patch: [string, unknown][] = []
+  for (const key of Object.keys(from)) if (!Object.hasOwn(to, key)) patch.push([key, null])
+  for (const [key, value] of Object.entries(to)) {
+    const old = Object.hasOwn(from, key) ? from[key] : undefined
+    if (isObject(old) && isObject(value)) {
+      const inner = patchOf(old, value)
+      if (inner !== undefined) patch.push([key, inner])
+    } else if (!isDeepStrictEqual(old, value)) patch.push([key, value])
+  }
+  return patch.length === 0 ? undefined : (Object.fromEntries(patch) as JsonObject)
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
