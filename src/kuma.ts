@@ -175,8 +175,13 @@ async function writingEngine(
   const router = new Router(readers, commits, definitions, { actorsMax, actorIdleMs, decideTimeoutMs })
   const statistics = new Statistics(readers, commits, router, definitions)
   const parts = { readers, router, commits }
-  await resumeErasures(parts)
   let closing: Promise<void> | undefined
+  try {
+    await resumeErasures(parts)
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
   return {
     ...historyOf(readers, definitions),
     append: (request) => router.append(request),

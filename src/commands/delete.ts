@@ -38,7 +38,7 @@ export default class Delete extends BaseCommand {
     if (flags['dry-run']) return list(going, DOOMED_COLUMNS, flags.json)
     if (going.length === 0) return note(`nothing begins with ${JSON.stringify(prefix)}: nothing was erased`)
     if (!flags.yes && !(await this.confirmed(going))) {
-      process.exitCode = EXIT.error
+      process.exitCode ??= EXIT.error
       return note('nothing was erased')
     }
     const ids = going.map(({ entity }) => entity)

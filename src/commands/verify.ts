@@ -43,6 +43,8 @@ export default class Verify extends BaseCommand {
   private async conclude(reports: readonly ShardReport[], json: boolean): Promise<void> {
     for (const { shard, problems } of reports)
       for (const problem of problems) note(visible(`shard ${shard}: ${problem}`))
+    const unfinished = reports.reduce((total, report) => total + report.unfinished, 0)
+    if (unfinished > 0) note(`erasures ${unfinished} are not finished: opening the store to write goes on with them`)
     const sum = (of: 'entities' | 'events' | 'commits') =>
       reports.reduce((total, report) => total + report[of], 0).toLocaleString('en')
     const wrong = reports.reduce((total, { problems }) => total + problems.length, 0)

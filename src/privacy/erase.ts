@@ -24,7 +24,7 @@ import { erasuresOf } from '../store/erasures.ts'
 import { corrupt } from '../store/manifest.ts'
 import type { Readers } from '../store/readers.ts'
 import { findRemnantsIn } from './proof.ts'
-import { type Job, jobsOf, RECEIPT_FORMAT, removeJob, sealed, writeJob, writeReceipt } from './receipt.ts'
+import { type Job, jobsOf, RECEIPT_FORMAT, readJob, removeJob, sealed, writeJob, writeReceipt } from './receipt.ts'
 
 /** Of a writing engine. */
 export interface EraseParts {
@@ -58,16 +58,13 @@ export async function erase(
   return run(parts, job, WAL_WAIT_MS)
 }
 
-/** Goes on with what was cut off. What fails again stays for the next time, and is told as a warning. */
+/** Goes on with what was cut off. What fails again stays for the next time, and is told as a warning. @throws KUMA_IO */
 export async function resumeErasures(parts: EraseParts): Promise<void> {
-  for (const job of jobsOf(parts.readers.path)) {
+  for (const path of jobsOf(parts.readers.path)) {
     try {
-      await run(parts, job, 0)
+      await run(parts, readJob(path), 0)
     } catch (error) {
-      process.emitWarning(
-        `the erasure ${job.receipt} could not be finished: ${(error as Error).message}`,
-        'KumaWarning',
-      )
+      process.emitWarning(`the erasure ${path} could not be finished: ${(error as Error).message}`, 'KumaWarning')
     }
   }
 }

@@ -43,10 +43,15 @@ export function removeJob(store: string, receipt: string): void {
   syncDirectory(join(store, FOLDER))
 }
 
-export function jobsOf(store: string): Job[] {
+/** Paths of the jobs of a store. */
+export function jobsOf(store: string): string[] {
   return namesIn(store)
     .filter((name) => name.endsWith(PENDING))
-    .map((name) => JSON.parse(readFileSync(join(store, FOLDER, name), 'utf8')) as Job)
+    .map((name) => join(store, FOLDER, name))
+}
+
+export function readJob(path: string): Job {
+  return JSON.parse(readFileSync(path, 'utf8')) as Job
 }
 
 /** Paths of all receipts of a store. */
