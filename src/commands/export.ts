@@ -2,8 +2,8 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.ts'
 import { usage } from '../cli/event-data.ts'
-import { EXIT } from '../cli/exit-codes.ts'
 import { type ExportFormat, exportMany, exportOne, FORMATS, sourceOf } from '../cli/exporter.ts'
+import { interruptible } from '../cli/interrupted.ts'
 import { isTerminal, note, print } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
 
@@ -29,35 +29,23 @@ export default class Export extends BaseCommand {
     const { prefix, type } = flags
     const filtered = prefix !== undefined || type !== undefined
     if (filtered === (entity !== undefined)) throw usage('give either ENTITY, or --prefix, --type or both')
-    const stop = new AbortController()
-    const onSignal = (signal: NodeJS.Signals) => {
-      process.exitCode = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated
-      stop.abort()
-    }
-    process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
     const bar = isTerminal() ? null : progressBar('events') // on a terminal the data itself shows it
-    let [entities, events, cut] = [0, 0, false]
-    try {
-      await this.withEngine(flags, { access: 'read' }, async (engine) => {
-        const options = { format: flags.format as ExportFormat, source: sourceOf(engine), signal: stop.signal }
+    let [entities, events] = [0, 0]
+    const write = (signal: AbortSignal) =>
+      this.withEngine(flags, { access: 'read' }, async (engine) => {
+        const options = { format: flags.format as ExportFormat, source: sourceOf(engine), signal }
         const pieces =
           entity === undefined ? exportMany(engine, { prefix, type }, options) : exportOne(engine, entity, options)
         for await (const piece of pieces) {
-          if (!(await print(piece.text))) return
+          if (!(await print(piece.text))) break
           entities += piece.entities
           events += piece.events
           bar?.update(events)
         }
+        return true
       })
-    } catch (error) {
-      if (!stop.signal.aborted) throw error
-      cut = true
-    } finally {
-      bar?.stop()
-      process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
-    }
-    if (cut) note('interrupted: what was written is not whole')
-    else if (filtered)
+    const written = await interruptible(write, 'what was written is not whole').finally(() => bar?.stop())
+    if (written !== null && filtered)
       note(flags.json ? JSON.stringify({ entities, events }) : `exported ${entities} entities, ${events} events`)
   }
 }
