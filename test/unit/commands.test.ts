@@ -1,14 +1,18 @@
 /** The command line is a contract: what oclif does silently wrong unless told otherwise is looked for in every command. */
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Command } from '@oclif/core/command'
 import { describe, expect, test } from 'vitest'
 import { folder } from '../folder.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const files = readdirSync(join(root, 'src/commands'))
+const files = readdirSync(join(root, 'src/commands'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+  file.endsWith('.ts'),
+)
+/** As a person types it: `backup ls`. */
+const nameOf = (file: string) => file.slice(0, -'.ts'.length).replaceAll(sep, ' ')
 
 /** Fields of a flag or an argument that oclif's types leave out. */
 interface Input {
@@ -39,7 +43,7 @@ describe.each(files)('commands/%s', async (file) => {
     expect([...flags, ...args].filter(([, { description }]) => !description)).toEqual([])
     expect(command.summary).toMatch(/\.$/)
     expect(command.description?.length).toBeGreaterThan(20)
-    expect(command.examples.join('\n')).toContain(`<%= config.bin %> ${basename(file, '.ts')}`)
+    expect(command.examples.join('\n')).toContain(`<%= config.bin %> ${nameOf(file)}`)
   })
 })
 
@@ -52,5 +56,6 @@ test('oclif.manifest.json is what the commands say', () => {
 test('the manifest has the version of the package, and every command', () => {
   const read = (name: string) => JSON.parse(readFileSync(join(root, name), 'utf8'))
   expect(read('oclif.manifest.json').version).toBe(read('package.json').version)
-  expect(Object.keys(read('oclif.manifest.json').commands)).toEqual(files.map((file) => basename(file, '.ts')).sort())
+  const ids = Object.keys(read('oclif.manifest.json').commands)
+  expect(ids).toEqual(files.map((file) => nameOf(file).replaceAll(' ', ':')).sort())
 })

@@ -4,6 +4,7 @@ import { appends, raw } from './appends.js'
 import { growth } from './growth.js'
 import { latency } from './latency.js'
 import { memory } from './memory.js'
+import { privacy } from './privacy.js'
 import { shell } from './shell.js'
 
 export const scenariosWith = (peers) => [
@@ -14,5 +15,6 @@ export const scenariosWith = (peers) => [
   ...latency,
   ...activation,
   ...memory,
+  ...privacy,
   ...shell,
 ]
