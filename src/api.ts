@@ -141,8 +141,8 @@ export interface Receipt {
   readonly completedAt: string
   readonly by: string | null
   readonly reason: string | null
-  /** that were erased */
-  readonly events: number
+  /** how many events, of all entities together */
+  readonly erased: number
   readonly entities: readonly ErasedEntity[]
   /** The newest seal of each shard after it, which covers the records. `head` is in hexadecimal. */
   readonly seals: readonly { readonly shard: number; readonly commit: number; readonly head: string }[]

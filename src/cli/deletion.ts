@@ -46,9 +46,9 @@ function fileOf(position: string): string {
 
 /** For people; programs get the receipt itself. */
 export async function tellReceipt(path: string, receipt: Receipt): Promise<void> {
-  const { entities, events, files, reached, notReached, sha256 } = receipt
+  const { entities, erased, files, reached, notReached, sha256 } = receipt
   const count = (n: number, one: string, many = `${one}s`) => `${n.toLocaleString('en')} ${n === 1 ? one : many}`
-  await print(`erased ${count(entities.length, 'entity', 'entities')}, ${count(events, 'event')}`)
+  await print(`erased ${count(entities.length, 'entity', 'entities')}, ${count(erased, 'event')}`)
   for (const { file, pages, dirty } of files) {
     if (dirty.length === 0) await print(`  nothing left in ${file}: ${count(pages, 'page')} checked byte by byte`)
   }

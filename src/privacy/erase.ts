@@ -90,7 +90,7 @@ async function run(parts: EraseParts, job: Job, walWaitMs: number): Promise<Rece
     completedAt: new Date().toISOString(),
     by: job.by,
     reason: job.reason,
-    events: erasures.reduce((sum, { events }) => sum + events, 0),
+    erased: erasures.reduce((sum, { events }) => sum + events, 0),
     entities: erasures.map(({ shard, entity, seq, events, witness }) => {
       return { shard, entity, position: formatPosition(shard, seq), events, witness }
     }),

@@ -45,7 +45,7 @@ test('it is gone, to the byte, from every file, and all others are as they were'
   const person = await profile(ctx, 'person_77', 60, 'secretmark')
   const before = await Promise.all(others.map((other) => other.export()))
   const receipt = await person.delete({ reason: 'asked for' })
-  expect(receipt).toMatchObject({ format: 'kuma-receipt/1', events: 61, by: null, reason: 'asked for', notReached: [] })
+  expect(receipt).toMatchObject({ format: 'kuma-receipt/1', erased: 61, by: null, reason: 'asked for', notReached: [] })
   expect(receipt.files.map(({ dirty }) => dirty)).toEqual([[]])
   expect(receipt.files[0]!.pages).toBeGreaterThan(10)
   await expect(person.read()).rejects.toMatchObject({ code: 'KUMA_NOT_FOUND' })
@@ -62,7 +62,7 @@ test('an id that is used again is a new entity, which can be erased again', asyn
   for (const mark of ['first', 'second', 'third']) {
     const person = await profile(ctx, 'person_1', 25, `${mark}-mark`)
     expect((await person.inspect()).version).toBe(26)
-    expect((await person.delete()).events).toBe(26)
+    expect((await person.delete()).erased).toBe(26)
   }
   const person = await profile(ctx, 'person_1', 2, 'fourth-mark')
   expect((await person.log().toArray()).map(({ version }) => version)).toEqual([1, 2, 3])
@@ -83,7 +83,7 @@ test('what is accepted before is erased as well, and what comes meanwhile is tol
     }),
   )
   expect((await before).version).toBe(4)
-  expect((await deleted).events).toBeGreaterThanOrEqual(4)
+  expect((await deleted).erased).toBeGreaterThanOrEqual(4)
   for (const result of await meanwhile) {
     if (result.status === 'rejected') expect(['KUMA_ERASED', 'KUMA_NOT_FOUND']).toContain(result.reason.code)
   }

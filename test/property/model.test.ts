@@ -245,7 +245,7 @@ async function checkErase(engine: Engine, model: Map<string, ModelEntity>, some:
   const erased = await outcome(engine.erase(some))
   if (!some.every((id) => model.has(id))) return expect(erased).toBe('KUMA_NOT_FOUND')
   const events = some.reduce((sum, id) => sum + model.get(id)!.events.length, 0)
-  expect(erased).toMatchObject({ events, entities: { length: some.length }, notReached: [] })
+  expect(erased).toMatchObject({ erased: events, entities: { length: some.length }, notReached: [] })
   for (const { dirty } of (erased as Receipt).files) expect(dirty).toEqual([])
   for (const id of some) model.delete(id)
 }

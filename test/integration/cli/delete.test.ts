@@ -19,7 +19,7 @@ test('an entity is gone, and the receipt says so without naming it', async () =>
   const { code, stdout, stderr } = await run(['delete', 'user_1', '--yes', '--reason', 'asked for', '--as', 'ann'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   const receipt = JSON.parse(stdout)
-  expect(receipt).toMatchObject({ format: 'kuma-receipt/1', events: 1, by: 'ann', reason: 'asked for', notReached: [] })
+  expect(receipt).toMatchObject({ format: 'kuma-receipt/1', erased: 1, by: 'ann', reason: 'asked for', notReached: [] })
   expect(await run(['read', 'user_1'])).toMatchObject({ code: 3 })
   expect(ndjson((await run(['ls'])).stdout).map(({ id }) => id)).toEqual(['user_2'])
   expect(filesWith(store, ['user_1'])).toEqual([])
