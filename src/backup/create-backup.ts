@@ -6,6 +6,7 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync, linkSync, renameSync, rmSync, statSync } from 'node:fs'
+import { constants, setPriority } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Backup, BackupOptions } from '../api.ts'
@@ -88,9 +89,9 @@ async function create(
     renameSync(partial, path)
     syncDirectory(place)
     // who erases looks for backups after recording, and here it is the other way round: one of the two sees the other
-    const erasures = erasuresIn(store, manifest)
+    const erasures = await erasuresIn(store, manifest)
     const { notReached } = erasures.length > 0 ? await eraseInPlace(place, erasures) : { notReached: [] }
-    const removed = prune(place, { keep, keepWithinMs }, created.getTime())
+    const removed = await prune(place, { keep, keepWithinMs }, created.getTime())
     const bytes = readBackupManifest(path).shards.reduce((sum, shard) => sum + shard.bytes, 0)
     return { path, bytes, linked: links, removed, notReached }
   } finally {
@@ -138,6 +139,8 @@ async function copyShards(
   if (task.shards.length === 0) return
   signal?.throwIfAborted()
   const child = spawn(process.execPath, [bundled('copy'), JSON.stringify(task)], { stdio: ['pipe', 'pipe', 'pipe'] })
+  // appends come first: a backup may take its time
+  if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW)
   const kill = () => child.kill('SIGKILL')
   signal?.addEventListener('abort', kill)
   const exited = new Promise<void>((resolve) => child.once('close', () => resolve()))

@@ -1,5 +1,6 @@
 /** Which backups stay. Those that are links of one another are one copy: together they stay or go. */
-import { renameSync, rmSync, statSync } from 'node:fs'
+import { renameSync, statSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BackupOptions } from '../api.ts'
 import { syncDirectory } from '../store/directory.ts'
@@ -10,11 +11,11 @@ import { backupsIn, type PlacedBackup } from './places.ts'
  * and never removed: it may be all that somebody has left.
  * @returns the names of those that went
  */
-export function prune(
+export async function prune(
   place: string,
   { keep, keepWithinMs }: Pick<BackupOptions, 'keep' | 'keepWithinMs'>,
   now: number,
-): string[] {
+): Promise<string[]> {
   if (keep === undefined && keepWithinMs === undefined) return []
   const whole = backupsIn(place).filter(isWhole).reverse()
   const kept = new Set<string>()
@@ -29,7 +30,7 @@ export function prune(
     const removing = join(place, `.${name}.removing`)
     renameSync(path, removing) // so that half a backup never stands under its name
     syncDirectory(place)
-    rmSync(removing, { recursive: true, force: true })
+    await rm(removing, { recursive: true, force: true }) // large files take a while to go
   }
   return going.map(({ name }) => name)
 }

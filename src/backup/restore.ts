@@ -94,7 +94,7 @@ async function removeLeftOvers(target: string): Promise<void> {
 /** @returns how many entities were erased again */
 async function build(backup: string, building: string, options: RestoreOptions): Promise<number> {
   const manifest = readManifest(backup)
-  const erased = [...(options.erased ?? []), ...erasuresIn(backup, manifest)]
+  const erased = [...(options.erased ?? []), ...(await erasuresIn(backup, manifest))]
   let erasedAgain = 0
   for (let shard = 0; shard < manifest.shards; shard++) {
     options.signal?.throwIfAborted()

@@ -24,7 +24,7 @@ const WAL_RETRY_MS = 50
 /** The lanes that wait for one committer. */
 interface Queue {
   readonly committer: Committer
-  readonly ready: Lane[]
+  ready: Lane[]
   inFlight: number
 }
 
@@ -72,9 +72,13 @@ export class GroupCommit {
     }
   }
 
-  /** At the end of this turn, so that everything appended in it goes together. */
+  /**
+   * At the end of this turn, so that everything appended in it goes together. A lane with the record of an erasure goes
+   * before all others: until it is on disk, what is to be forgotten can be read.
+   */
   private schedule(queue: Queue, lane: Lane): void {
-    queue.ready.push(lane)
+    if (lane.isErasing) queue.ready = [lane, ...queue.ready.filter((other) => other !== lane)]
+    else queue.ready.push(lane)
     if (this.scheduled) return
     this.scheduled = true
     queueMicrotask(() => {

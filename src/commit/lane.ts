@@ -70,6 +70,11 @@ export class Lane {
     return this.waiting.length > 0
   }
 
+  /** The record of an erasure is among what waits. */
+  get isErasing(): boolean {
+    return this.waiting.some(({ batch }) => batch.isErasure)
+  }
+
   get nextKey(): number {
     return this.lastKey + 1
   }
@@ -99,6 +104,7 @@ export class Lane {
     if (!pending?.batch.isErasure || pending.batch.count >= BATCH_EVENTS) pending = this.push()
     pending.batch.erase(entity)
     pending.settlements.push(settlement)
+    this.ready(this)
   }
 
   /** With the next batch, or with one of its own. Its event is on disk or in a batch that was added before. */

@@ -29,6 +29,7 @@ export function copyShard(from: string, to: string, shard: number, manifest: Man
   const path = shardPath(to, shard)
   const db = openShard(from, shard, manifest, 'read')
   try {
+    db.pragma('synchronous = OFF') // of the copy, that is: `settle` fsyncs it
     db.prepare('VACUUM INTO ?').run(path)
   } catch (error) {
     throw sqliteError(error, path)

@@ -4,6 +4,7 @@ import { ENGINE, type Erasure, recordOf } from './erasure.ts'
 import type { Manifest } from './manifest.ts'
 import { Readers } from './readers.ts'
 import type { ShardReader } from './shard-reader.ts'
+import { breathe } from './slices.ts'
 
 /** The newest first. @throws KUMA_CORRUPT */
 export function* erasuresOf(reader: ShardReader): Generator<Erasure> {
@@ -16,11 +17,16 @@ export function* erasuresOf(reader: ShardReader): Generator<Erasure> {
   }
 }
 
-/** Those of a whole store. @throws what opening its shards throws */
-export function erasuresIn(path: string, manifest: Manifest): Erasure[] {
+/** Those of a whole store, whose writers go on meanwhile. @throws what opening its shards throws */
+export async function erasuresIn(path: string, manifest: Manifest): Promise<Erasure[]> {
   const readers = new Readers(path, manifest)
+  const found: Erasure[] = []
   try {
-    return [...readers.all()].flatMap((reader) => [...erasuresOf(reader)])
+    for (const reader of readers.all()) {
+      found.push(...erasuresOf(reader))
+      await breathe()
+    }
+    return found
   } finally {
     readers.close()
   }
