@@ -39,11 +39,12 @@ export interface ExportPiece {
 export async function* exportText(engine: Engine, id: string, signal?: AbortSignal): AsyncGenerator<ExportPiece> {
   const { head, events } = await begin(engine, id, signal)
   const hash = new ExportHash()
+  const names = namesOf(head)
   const fields = Object.entries(head).map(([key, value]) => `"${key}":${JSON.stringify(value)},`)
   let text = ['{', ...fields, '"events":['].join('\n')
   let [end, count] = ['', 0]
   for await (const event of events) {
-    const line = lineOf(event, hash)
+    const line = lineOf(event, names, hash)
     if (text.length >= CHARS) {
       yield { text: text + end, events: count }
       text = line
@@ -63,9 +64,10 @@ export async function* exportText(engine: Engine, id: string, signal?: AbortSign
 export async function exportEntity(engine: Engine, id: string): Promise<EntityExport> {
   const { head, events } = await begin(engine, id)
   const hash = new ExportHash()
+  const names = namesOf(head)
   const all: RecordedEvent[] = []
   for await (const event of events) {
-    lineOf(event, hash)
+    lineOf(event, names, hash)
     all.push(inOrder(event))
   }
   return { ...head, events: all, sha256: hash.end(head) }
@@ -111,15 +113,20 @@ function asJson({ id, state }: Inspected): JsonObject {
   }
 }
 
-/** Both texts of an event, its own and the canonical one, are put together from the same two parts, which are most of it. */
-function lineOf(event: RecordedEvent, hash: ExportHash): string {
-  const { entity, entityType, version, type, at, position, data, meta } = event
-  const [dataText, metaText] = [JSON.stringify(data), JSON.stringify(meta)]
-  const [id, ofType, what, place] = [entity, entityType, type, position].map((text) => JSON.stringify(text))
+/** As JSON: the same for every event. */
+function namesOf({ id, type }: { readonly id: string; readonly type: string }) {
+  return { entity: JSON.stringify(id), entityType: JSON.stringify(type) }
+}
+
+/** Both texts of an event, its own and the canonical one, are put together from the same parts, which are most of it. */
+function lineOf(event: RecordedEvent, names: ReturnType<typeof namesOf>, hash: ExportHash): string {
+  const { version, at, position, data, meta } = event
+  const { entity, entityType } = names
+  const [type, dataText, metaText] = [JSON.stringify(event.type), JSON.stringify(data), JSON.stringify(meta)]
   const [canonicalData, canonicalMeta] = [canonicalJson(data, dataText), canonicalJson(meta, metaText)]
   hash.event(
-    `{"at":${at},"data":${canonicalData},"entity":${id},"entityType":${ofType},"meta":${canonicalMeta},"position":${place},"type":${what},"version":${version}}`,
+    `{"at":${at},"data":${canonicalData},"entity":${entity},"entityType":${entityType},"meta":${canonicalMeta},"position":"${position}","type":${type},"version":${version}}`,
     at,
   )
-  return `{"entity":${id},"entityType":${ofType},"version":${version},"type":${what},"at":${at},"position":${place},"data":${dataText},"meta":${metaText}}`
+  return `{"entity":${entity},"entityType":${entityType},"version":${version},"type":${type},"at":${at},"position":"${position}","data":${dataText},"meta":${metaText}}`
 }

@@ -119,7 +119,8 @@ export function sqliteError(error: unknown, path: string): unknown {
       { cause: error, hint: 'run `kuma verify`; restore a backup' },
     )
   }
-  if (code === 'SQLITE_FULL') {
+  // the second: there was no room for the shared memory beside the file
+  if (code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_SHMSIZE') {
     return new KumaError('KUMA_DISK_FULL', message, { path }, { cause: error, hint: 'make room on the disk' })
   }
   if (code.startsWith('SQLITE_BUSY')) {

@@ -17,12 +17,16 @@ export interface Lock {
   release(): void
 }
 
+/** @throws KUMA_DISK_FULL, KUMA_IO */
 export function createLock(directory: string): void {
-  const db = openDatabase(lockPath(directory), 'create')
+  const path = lockPath(directory)
+  const db = openDatabase(path, 'create')
   try {
     db.exec(`PRAGMA journal_mode = WAL;
       CREATE TABLE IF NOT EXISTS holder (only INTEGER PRIMARY KEY CHECK (only = 1), pid INTEGER NOT NULL, program TEXT NOT NULL, since TEXT NOT NULL) STRICT;
       PRAGMA wal_checkpoint(TRUNCATE)`)
+  } catch (error) {
+    throw sqliteError(error, path)
   } finally {
     db.close()
   }

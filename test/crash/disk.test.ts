@@ -1,8 +1,10 @@
 /** A disk that is full, and one that fails: on a real file system of 3 MB, and under a real limit on file sizes. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { createBackup } from '../../src/backup/create-backup.ts'
+import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import type { Engine } from '../../src/engine.ts'
 import { defineEntity } from '../../src/entity/define-entity.ts'
 import { type } from '../../src/entity/schema.ts'
@@ -104,6 +106,32 @@ test.each(['inline', 'worker'] as const)(
   },
 )
 
+test.each([0, 16, 200])(
+  'a backup that finds only %i KB on the disk leaves nothing behind',
+  async (left_kb, context) => {
+    const path = smallDisk()
+    if (path === null) return context.skip('needs the right to mount a file system')
+    const store = join(path, 'store')
+    const engine = await openEngine(config(store), { access: 'write', create: true })
+    for (let n = 0; n < 30; n++) await engine.append({ id: 'a', newType: 'document', events: [event] })
+    await engine.close()
+    const filler = join(path, 'filler')
+    spawnSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4096'], { stdio: 'ignore' })
+    truncateSync(filler, statSync(filler).size - left_kb * 1024)
+
+    await expect(createBackup(store)).rejects.toMatchObject({
+      code: 'KUMA_DISK_FULL',
+      hint: expect.stringContaining('make room'),
+    })
+    expect(namesUnder(join(store, 'backups')).filter((name) => !name.startsWith('lock.db'))).toEqual([])
+
+    rmSync(filler)
+    const backup = await createBackup(store)
+    expect(await verifyBackup(backup.path)).toMatchObject({ problems: [], events: 30 })
+    await expectSound(store, 30)
+  },
+)
+
 test.each(['inline', 'worker'])(
   'a failing disk poisons the shard: unclear, then refused, while reading goes on (%s)',
   async (committer) => {
@@ -147,6 +175,10 @@ test.each(['inline', 'worker'])(
     await expectSound(path, acknowledged + 1)
   },
 )
+
+function namesUnder(path: string): string[] {
+  return existsSync(path) ? readdirSync(path) : []
+}
 
 async function appendUntilError(engine: Engine): Promise<{ acknowledged: number; error: unknown }> {
   for (let acknowledged = 0; ; acknowledged++) {
