@@ -148,7 +148,9 @@ export interface Receipt {
   readonly seals: readonly { readonly shard: number; readonly commit: number; readonly head: string }[]
   /** What was checked byte by byte: pages looked at, and those in which something stands where nothing should. */
   readonly files: readonly { readonly file: string; readonly pages: number; readonly dirty: readonly number[] }[]
-  /** Backups that were rewritten without it, or never had it. */
+  /** Of an encrypted store: how many keys were destroyed. */
+  readonly keysDestroyed?: number | undefined
+  /** Backups that were rewritten without it, or never had it; copies of the keys in which its key was destroyed. */
   readonly reached: readonly string[]
   readonly notReached: readonly { readonly what: string; readonly remedy: string }[]
   /** In hexadecimal, over the canonical JSON (RFC 8785) of the receipt without this field. */
@@ -273,6 +275,8 @@ export interface BackupOptions {
   readonly keep?: number | undefined
   /** Remove those that are older. With `keep`, what either keeps stays. */
   readonly keepWithinMs?: number | undefined
+  /** Of an encrypted store: copies the keys of its entities to this file, after the shards. Backups do not hold them. */
+  readonly keysTo?: string | undefined
   /** Ends it; there is no new backup then. */
   readonly signal?: AbortSignal | undefined
 }
@@ -316,6 +320,15 @@ export interface Config {
   readonly actorIdleMs?: number | undefined
   /** How long a `decide` may take, in milliseconds, until its command fails with KUMA_TIMEOUT. Default: 30,000. */
   readonly decideTimeoutMs?: number | undefined
+  /**
+   * Makes a new store encrypt what is personal (data, meta, states, ids), under a key for each entity: erasing an entity
+   * destroys its key as well, so that copies beyond reach cannot be read either. Needs a master key. Default: off.
+   */
+  readonly encryption?: 'entity-keys' | undefined
+  /** Of an encrypted store: 32 bytes, or a text of 64 hexadecimal digits or base64. */
+  readonly masterKey?: string | Uint8Array | undefined
+  /** A file that holds it. Where neither is given, the environment's KUMA_MASTER_KEY counts. */
+  readonly masterKeyFile?: string | undefined
   /** Ends the waiting for the lock. */
   readonly signal?: AbortSignal | undefined
 }

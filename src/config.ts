@@ -21,7 +21,17 @@ const NUMBERS = {
   actorIdleMs: [4, 2 ** 31 - 1],
   decideTimeoutMs: [1, 2 ** 31 - 1],
 } as const
-const KEYS = ['path', 'entities', 'ids', 'lockTimeoutMs', 'signal', ...Object.keys(NUMBERS)]
+const KEYS = [
+  'path',
+  'entities',
+  'ids',
+  'encryption',
+  'masterKey',
+  'masterKeyFile',
+  'lockTimeoutMs',
+  'signal',
+  ...Object.keys(NUMBERS),
+]
 
 /** Checks a config and gives it back, so that an editor knows its type. @throws KUMA_INVALID_CONFIG */
 export function defineConfig(config: Config): Config {
@@ -42,10 +52,10 @@ export async function loadConfig({ cwd, file }: { cwd: string; file?: string | u
   if (!existsSync(found)) throw invalid(found, `there is no config file ${found}`)
   const config = await load(found)
   checkConfig(config, found)
-  return {
-    config: config.path === undefined ? config : { ...config, path: resolve(dirname(found), config.path) },
-    file: found,
-  }
+  const absolute: { -readonly [K in 'path' | 'masterKeyFile']?: string } = {}
+  for (const name of ['path', 'masterKeyFile'] as const)
+    if (config[name] !== undefined) absolute[name] = resolve(dirname(found), config[name])
+  return { config: { ...config, ...absolute }, file: found }
 }
 
 function lookUpwards(cwd: string): string | null {
@@ -128,9 +138,21 @@ export function checkConfig(config: Config, file: string | null): void {
   }
   if (lockTimeoutMs !== undefined && !(Number.isFinite(lockTimeoutMs) && lockTimeoutMs >= 0))
     throw bad('lockTimeoutMs must be 0 or more')
+  checkEncryption(config, bad)
   if (!Array.isArray(entities)) throw bad('entities must be an array of definitions')
   if (typeof ids !== 'object' || ids === null) throw bad('ids must be an object from patterns to definitions')
   checkDefinitions(entities, Object.values(ids), bad)
+}
+
+/** That a key is one is found out where it is used: here a message could not keep it to itself. */
+function checkEncryption(
+  { encryption, masterKey, masterKeyFile }: Config,
+  bad: (problem: string, hint?: string) => KumaError,
+): void {
+  if (encryption !== undefined && encryption !== 'entity-keys')
+    throw bad(`encryption can be 'entity-keys', not ${JSON.stringify(encryption)}`, 'leave it out for none')
+  if (masterKeyFile !== undefined && typeof masterKeyFile !== 'string') throw bad('masterKeyFile must name a file')
+  if (masterKey !== undefined && masterKeyFile !== undefined) throw bad('has both masterKey and masterKeyFile')
 }
 
 function checkDefinitions(

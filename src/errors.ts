@@ -59,6 +59,10 @@ export interface KumaErrorDetails {
   KUMA_CORRUPT: { readonly path: string }
   /** The directory cannot be trusted or locked: world-writable, someone else's, a symbolic link, on a network. */
   KUMA_UNSAFE_DIRECTORY: { readonly path: string }
+  /** The store's contents are encrypted, and no master key was given, or not its own, or something that is none. */
+  KUMA_MASTER_KEY: { readonly path: string | null; readonly reason: 'missing' | 'wrong' | 'malformed' }
+  /** The file with the keys of the entities is not there, is another store's, or is too old. */
+  KUMA_NO_KEYS: { readonly path: string }
   /** A file or directory could not be opened, read or written. */
   KUMA_IO: { readonly path: string }
   KUMA_INVALID_CONFIG: { readonly path: string | null }

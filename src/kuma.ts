@@ -26,8 +26,10 @@ import { erase, resumeErasures } from './privacy/erase.ts'
 import { Statistics } from './statistics.ts'
 import { createStore } from './store/create.ts'
 import { checkDirectory } from './store/directory.ts'
+import { Keys, keyFileFor } from './store/keys.ts'
 import { takeLock } from './store/lock.ts'
 import { type Manifest, readManifest } from './store/manifest.ts'
+import { masterKeyFor, masterKeyFrom } from './store/master-key.ts'
 import { Readers } from './store/readers.ts'
 
 const CREATE_TRIES = 100
@@ -45,11 +47,14 @@ export interface EngineOptions {
   readonly committer?: 'worker' | 'inline' | undefined
   /** Make the store if there is none. */
   readonly create?: boolean | undefined
+  /** Of an encrypted store: where the keys of its entities are. Default: in it; of a backup, in its store. */
+  readonly keyFile?: string | undefined
 }
 
 /**
  * Opens the store for programs. It is made if it does not exist.
- * @throws KUMA_LOCKED, KUMA_INVALID_CONFIG, KUMA_UNSAFE_DIRECTORY, KUMA_NEWER_FORMAT, KUMA_CORRUPT, KUMA_IO, KUMA_DRIVER
+ * @throws KUMA_LOCKED, KUMA_INVALID_CONFIG, KUMA_UNSAFE_DIRECTORY, KUMA_NEWER_FORMAT, KUMA_CORRUPT, KUMA_IO, KUMA_DRIVER;
+ * of an encrypted store KUMA_MASTER_KEY, KUMA_NO_KEYS
  */
 export async function start(config: Config = {}): Promise<Kuma> {
   const engine = await openEngine(config, { access: 'write', create: true })
@@ -63,13 +68,31 @@ export async function openEngine(config: Config, options: EngineOptions): Promis
   const path = resolve(config.path ?? 'kuma-data')
   checkConfig(config, null)
   const definitions = definitionsOf(config)
-  if (options.create) await createUnlessThere(path, config.shards)
+  if (options.create) await createUnlessThere(path, config)
   checkDirectory(path)
   const manifest = readManifest(path)
-  const readers = new Readers(path, manifest)
+  const masterKey = masterKeyOf(path, manifest, config)
+  const readers = openReaders(path, manifest, masterKey, options.keyFile)
   return options.access === 'read'
     ? readingEngine(readers, definitions)
-    : writingEngine(readers, definitions, manifest, config, options)
+    : writingEngine(readers, definitions, { manifest, masterKey }, config, options)
+}
+
+/** Null if the store is not encrypted. @throws KUMA_MASTER_KEY, KUMA_INVALID_CONFIG if it should be */
+function masterKeyOf(path: string, manifest: Manifest, config: Config): Uint8Array | null {
+  if (config.encryption === undefined || manifest.encryption === config.encryption)
+    return masterKeyFor(path, manifest, config)
+  const hint = 'that is chosen when a store is made: export what is in it, and import it into a new one'
+  throw new KumaError('KUMA_INVALID_CONFIG', `the contents of ${path} are not encrypted`, { path: null }, { hint })
+}
+
+function openReaders(
+  path: string,
+  manifest: Manifest,
+  masterKey: Uint8Array | null,
+  keyFile = keyFileFor(path),
+): Readers {
+  return new Readers(path, manifest, masterKey && Keys.open(keyFile, manifest, masterKey, 'read'))
 }
 
 /** Makes all snapshots anew. @throws what `openEngine` throws, and what folding a history throws */
@@ -78,12 +101,14 @@ export async function repairSnapshots(config: Config, options: RebuildOptions = 
   const definitions = definitionsOf(config)
   checkDirectory(path)
   const manifest = readManifest(path)
+  const masterKey = masterKeyOf(path, manifest, config)
   const lock = await takeLock(path, config.lockTimeoutMs, config.signal)
-  const readers = new Readers(path, manifest)
+  let readers: Readers | undefined
   try {
+    readers = openReaders(path, manifest, masterKey)
     return await rebuildSnapshots(readers, manifest, definitions, options)
   } finally {
-    readers.close()
+    readers?.close()
     lock.release()
   }
 }
@@ -92,7 +117,7 @@ function definitionsOf({ entities = [], ids = {} }: Config): Definitions {
   return new Definitions([...entities, ...Object.values(ids)])
 }
 
-async function createUnlessThere(path: string, shards: number | undefined): Promise<void> {
+async function createUnlessThere(path: string, { shards, encryption, ...source }: Config): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
       readManifest(path)
@@ -101,7 +126,7 @@ async function createUnlessThere(path: string, shards: number | undefined): Prom
       if (!isKumaError(error, 'KUMA_NOT_A_STORE')) throw error
     }
     try {
-      await createStore(path, { shards })
+      await createStore(path, { shards, encryption, masterKey: encryption && masterKeyFrom(source) })
       return
     } catch (error) {
       // somebody else is making it: that takes milliseconds
@@ -142,21 +167,27 @@ function readOnly(path: string): never {
   throw new KumaError('KUMA_READ_ONLY', `${path} was opened for reading`, { path })
 }
 
+interface Opened {
+  readonly manifest: Manifest
+  /** of an encrypted store */
+  readonly masterKey: Uint8Array | null
+}
+
 /** More threads than processors have something to do, since most of a commit is waiting for the disk. */
 function committersOf(
   path: string,
-  manifest: Manifest,
+  { manifest, masterKey }: Opened,
   kind: EngineOptions['committer'],
   count = Math.min(COMMITTERS_MAX, Math.max(COMMITTERS_MIN, availableParallelism() - 1)),
 ): Committer[] {
-  if (kind === 'inline') return [new InlineCommitter(path, manifest)]
-  return Array.from({ length: Math.min(count, manifest.shards) }, () => new WorkerCommitter(path, manifest))
+  if (kind === 'inline') return [new InlineCommitter(path, manifest, masterKey)]
+  return Array.from({ length: Math.min(count, manifest.shards) }, () => new WorkerCommitter(path, manifest, masterKey))
 }
 
 async function writingEngine(
   readers: Readers,
   definitions: Definitions,
-  manifest: Manifest,
+  opened: Opened,
   config: Config,
   { committer }: EngineOptions,
 ): Promise<Engine> {
@@ -166,7 +197,7 @@ async function writingEngine(
   const lock = await takeLock(path, lockTimeoutMs, signal)
   let committing: Committer[]
   try {
-    committing = committersOf(path, manifest, committer, committers)
+    committing = committersOf(path, opened, committer, committers)
   } catch (error) {
     lock.release()
     throw error

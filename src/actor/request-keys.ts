@@ -43,7 +43,7 @@ export class RequestKeys {
     const { reader, lane } = this.shard
     const found = reader.keyed(entity, keyHash(this.id, requestKey), requestKey, lane.keyCommits)
     if (found === null) return null
-    const { seq, count, digest } = found.row
+    const { seq, count, digest } = found
     const [last] = reader.rows([seq + count - 1])
     return { digest, count, stand: { ...NOWHERE, version: last!.version, seq: last!.seq, at: last!.at } }
   }

@@ -27,6 +27,7 @@ import {
 import type { CopyTask } from './copy-process.ts'
 import { eraseInPlace, lockBackups, tidy } from './erase-in-backups.ts'
 import { prune } from './keep.ts'
+import { checkCopy, copyKeys, destroyInCopies } from './key-copies.ts'
 import { backupsIn, openPlace, type PlacedBackup } from './places.ts'
 
 export interface CreateOptions extends BackupOptions {
@@ -39,6 +40,7 @@ export async function createBackup(path: string, options: CreateOptions = {}): P
   const store = resolve(path)
   checkDirectory(store)
   const manifest = readManifest(store)
+  if (options.keysTo !== undefined) checkCopy(store, manifest, options.keysTo)
   const place = openPlace(store, manifest, options.to)
   const lock = await lockBackups(store, options.lockTimeoutMs, options.signal)
   try {
@@ -55,7 +57,7 @@ async function create(
   store: string,
   manifest: Manifest,
   place: string,
-  { link = true, signal, onProgress, keep, keepWithinMs }: CreateOptions,
+  { link = true, signal, onProgress, keep, keepWithinMs, keysTo }: CreateOptions,
 ): Promise<Backup> {
   const previous = backupsIn(place).findLast(({ manifest }) => manifest !== null)
   const created = new Date()
@@ -88,9 +90,15 @@ async function create(
     const path = join(place, name)
     renameSync(partial, path)
     syncDirectory(place)
+    // after the shards, so that it has the keys of all that is in them
+    if (keysTo !== undefined) copyKeys(store, manifest, keysTo)
     // who erases looks for backups after recording, and here it is the other way round: one of the two sees the other
     const erasures = await erasuresIn(store, manifest)
-    const { notReached } = erasures.length > 0 ? await eraseInPlace(place, erasures) : { notReached: [] }
+    const notReached: Backup['notReached'][number][] = []
+    if (erasures.length > 0) {
+      if (keysTo !== undefined) notReached.push(...destroyInCopies(store, manifest, erasures).notReached)
+      notReached.push(...(await eraseInPlace(place, erasures)).notReached)
+    }
     const removed = await prune(place, { keep, keepWithinMs }, created.getTime())
     const bytes = readBackupManifest(path).shards.reduce((sum, shard) => sum + shard.bytes, 0)
     return { path, bytes, linked: links, removed, notReached }

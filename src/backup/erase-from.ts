@@ -28,6 +28,16 @@ export function heldIn(directory: string, shard: number, manifest: Manifest, era
   }
 }
 
+/** Keys of all entities of a shard that are not erased. */
+export function livingIn(directory: string, shard: number, manifest: Manifest): number[] {
+  const reader = new ShardReader(directory, shard, manifest)
+  try {
+    return reader.livingKeys()
+  } finally {
+    reader.close()
+  }
+}
+
 /** @param again erasures to record again, of entities that are hidden or empty already */
 export async function eraseFrom(
   directory: string,

@@ -21,7 +21,8 @@ import { readManifest, shardPath, writeManifest } from '../store/manifest.ts'
 import { type BackedUpShard, sealedManifest, writeBackupManifest } from './backup-manifest.ts'
 import { eraseFrom, heldIn } from './erase-from.ts'
 import { inodeOf } from './keep.ts'
-import { backupsIn, defaultPlace, type PlacedBackup, placesOf } from './places.ts'
+import { destroyInCopies } from './key-copies.ts'
+import { backupsIn, defaultPlace, keyCopiesOf, type PlacedBackup, placesOf } from './places.ts'
 
 export interface Reached {
   /** backups in which nothing of the erased is left */
@@ -49,11 +50,12 @@ export function tidy(place: string): void {
     if (/^\..*\.removing$/.test(name)) rmSync(join(place, name), { recursive: true, force: true })
 }
 
-/** Erases in every backup of every place of the store. @throws what opening the lock throws */
+/** Erases in every backup of every place of the store, and in every copy of its keys. @throws what opening the lock throws */
 export async function eraseInBackups(store: string, erasures: readonly Erasure[]): Promise<Reached> {
   const found: Reached = { reached: [], notReached: [] }
   const places = placesOf(store).filter((place) => place !== defaultPlace(store) || existsSync(place))
-  if (places.length === 0) return found
+  const copies = keyCopiesOf(store)
+  if (places.length + copies.length === 0) return found
   const lock = await lockBackups(store).catch((error) => {
     if (isKumaError(error, 'KUMA_LOCKED')) return null
     throw error
@@ -63,11 +65,12 @@ export async function eraseInBackups(store: string, erasures: readonly Erasure[]
     return { reached: [], notReached: [{ what: BUSY, remedy }] }
   }
   try {
-    for (const place of places) {
-      const { reached, notReached } = await eraseInPlace(place, erasures)
+    const add = ({ reached, notReached }: Reached) => {
       found.reached.push(...reached)
       found.notReached.push(...notReached)
     }
+    if (copies.length > 0) add(destroyInCopies(store, readManifest(store), erasures))
+    for (const place of places) add(await eraseInPlace(place, erasures))
     return found
   } finally {
     lock.release()

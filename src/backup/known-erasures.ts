@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { KumaError } from '../errors.ts'
 import { witnessOf } from '../store/erasure.ts'
 import { erasuresOf } from '../store/erasures.ts'
+import type { Keys } from '../store/keys.ts'
 import type { Manifest } from '../store/manifest.ts'
 import { readManifest } from '../store/manifest.ts'
 import { Readers } from '../store/readers.ts'
@@ -43,13 +44,16 @@ export function knownErasures(store: string, id: string): KnownErasures | null {
   return { erased, unread }
 }
 
-/** Was the entity that a backup still has under this id erased from the store? */
-export function isErasedIn(store: string, backup: string, id: string): boolean {
-  const readers = new Readers(backup, readManifest(backup))
+/**
+ * Was the entity that a backup still has under this id erased from the store?
+ * @param keys of an encrypted store. Closed when this returns.
+ */
+export function isErasedIn(store: string, backup: string, id: string, keys: Keys | null): boolean {
+  const readers = new Readers(backup, readManifest(backup), keys)
   try {
     const { shard, idHash } = readers.place(id)
     const row = readers.at(shard).find(id, idHash)
-    if (row === null) return false
+    if (row === null) return keys !== null && readers.at(shard).isKeyless(idHash)
     const witness = witnessOf(row.salt)
     const known = knownErasures(store, readers.manifest.store)?.erased ?? []
     return known.some((one) => one.shard === shard && one.witness === witness)

@@ -6,7 +6,7 @@ import { ioError, makeDirectory } from '../store/directory.ts'
 import type { Manifest } from '../store/manifest.ts'
 import { type BackupManifest, readBackupManifest } from './backup-manifest.ts'
 
-/** One path in JSON a line, in the store. */
+/** One path in JSON a line, in the store; `{ "keys": path }` for a copy of the keys of an encrypted one. */
 const PLACES = 'backup-places.ndjson'
 const NAME = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:-\d+)?$/
 
@@ -49,14 +49,15 @@ export function openPlace(store: string, { store: id }: Manifest, to: string | u
   return place
 }
 
-function isWithin(path: string, folder: string): boolean {
+export function isWithin(path: string, folder: string): boolean {
   const way = relative(folder, path)
   return way === '' || !(way === '..' || way.startsWith(`..${sep}`))
 }
 
 /** Appended as a whole line after a line's end, so that one cut short spoils no other. */
-function remember(store: string, place: string): void {
-  if (placesOf(store).includes(place)) return
+export function remember(store: string, place: string | { readonly keys: string }): void {
+  const known = typeof place === 'string' ? placesOf(store).includes(place) : keyCopiesOf(store).includes(place.keys)
+  if (known) return
   const fd = openSync(join(store, PLACES), 'a', 0o600)
   try {
     writeSync(fd, `\n${JSON.stringify(place)}\n`)
@@ -68,20 +69,29 @@ function remember(store: string, place: string): void {
 
 /** All places to which backups of the store were ever written, its own first. */
 export function placesOf(store: string): string[] {
+  const places = linesOf(store).filter((line) => typeof line === 'string')
+  return [...new Set([defaultPlace(store), ...places])]
+}
+
+/** All files to which keys of the store were ever copied. */
+export function keyCopiesOf(store: string): string[] {
+  return linesOf(store).flatMap((line) => (typeof line === 'string' ? [] : [line.keys]))
+}
+
+function linesOf(store: string): (string | { readonly keys: string })[] {
   let text = ''
   try {
     text = readFileSync(join(store, PLACES), 'utf8')
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw ioError(cause, join(store, PLACES))
   }
-  const lines = text.split('\n').flatMap((line) => {
+  return text.split('\n').flatMap((line) => {
     try {
-      return [JSON.parse(line) as string]
+      return [JSON.parse(line) as string | { readonly keys: string }]
     } catch {
       return []
     }
   })
-  return [...new Set([defaultPlace(store), ...lines])]
 }
 
 /** Backups in a place, the oldest first. None if the place is not there. @throws KUMA_IO */

@@ -10,12 +10,13 @@ import { copyShard } from '../store/copy-shard.ts'
 import { checkFree } from '../store/create.ts'
 import { ioError, makeDirectory, syncDirectory } from '../store/directory.ts'
 import { erasuresIn } from '../store/erasures.ts'
+import { copyKeyFile, KeyFile, keyFilePath } from '../store/key-file.ts'
 import { createLock, takeLock } from '../store/lock.ts'
 import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
 import { breathe } from '../store/slices.ts'
 import { truncateShard } from '../store/truncate-shard.ts'
 import { readBackupManifest } from './backup-manifest.ts'
-import { type Erased, eraseFrom, heldIn } from './erase-from.ts'
+import { type Erased, eraseFrom, type Held, heldIn, livingIn } from './erase-from.ts'
 import { type VerifyBackupOptions, verifyBackup } from './verify-backup.ts'
 
 export interface RestoreOptions extends VerifyBackupOptions {
@@ -23,6 +24,8 @@ export interface RestoreOptions extends VerifyBackupOptions {
   readonly at?: number | undefined
   /** What was erased, here or elsewhere, since the backup was taken. */
   readonly erased?: readonly Erased[] | undefined
+  /** Of an encrypted store: the file with the keys of its entities. Those that are destroyed in it are erased again. */
+  readonly keys?: string | undefined
 }
 
 export interface RestoredStore {
@@ -33,7 +36,7 @@ export interface RestoredStore {
 
 /**
  * @throws KUMA_STORE_EXISTS, KUMA_NOT_A_STORE if something is where the store should be; KUMA_CORRUPT if the backup is
- * not as it was written; KUMA_INVALID_POINT for a time after it; KUMA_NOT_A_BACKUP, KUMA_NEWER_FORMAT, KUMA_IO, KUMA_DISK_FULL
+ * not as it was written; KUMA_NO_KEYS if there are none of what is in it; KUMA_INVALID_POINT for a time after it; KUMA_NOT_A_BACKUP, KUMA_NEWER_FORMAT, KUMA_IO, KUMA_DISK_FULL
  */
 export async function restore(backup: string, to: string, options: RestoreOptions = {}): Promise<RestoredStore> {
   const target = resolve(to)
@@ -44,6 +47,7 @@ export async function restore(backup: string, to: string, options: RestoreOption
     const hint = '`kuma backup verify` tells all of it; use another backup'
     throw new KumaError('KUMA_CORRUPT', `${backup} cannot be restored: ${problems[0]}`, { path: backup }, { hint })
   }
+  if (readManifest(backup).encryption !== undefined && options.keys === undefined) throw keysNeeded(backup)
   makeDirectory(dirname(target))
   await removeLeftOvers(target)
   const building = `${prefixOf(target)}${randomBytes(4).toString('hex')}`
@@ -95,11 +99,27 @@ async function removeLeftOvers(target: string): Promise<void> {
 async function build(backup: string, building: string, options: RestoreOptions): Promise<number> {
   const manifest = readManifest(backup)
   const erased = [...(options.erased ?? []), ...(await erasuresIn(backup, manifest))]
+  const keys = options.keys === undefined ? null : bringKeys(options.keys, building, manifest)
+  try {
+    return await buildShards(backup, building, { ...options, erased }, manifest, keys)
+  } finally {
+    keys?.close()
+  }
+}
+
+async function buildShards(
+  backup: string,
+  building: string,
+  options: RestoreOptions & { readonly erased: readonly Erased[] },
+  manifest: Manifest,
+  keys: KeyFile | null,
+): Promise<number> {
   let erasedAgain = 0
   for (let shard = 0; shard < manifest.shards; shard++) {
     options.signal?.throwIfAborted()
     const dropped = copy(backup, building, shard, manifest, options.at)
-    const held = heldIn(building, shard, manifest, erased)
+    const held = [...heldIn(building, shard, manifest, options.erased)]
+    if (keys !== null) held.push(...keylessIn(building, shard, manifest, keys, held))
     // opened to write in any case: that makes it a shard with a WAL, and shows that it is one
     await eraseFrom(building, shard, manifest, held, dropped)
     erasedAgain += held.length
@@ -107,10 +127,41 @@ async function build(backup: string, building: string, options: RestoreOptions):
     await breathe()
   }
   options.signal?.throwIfAborted()
+  if (keys !== null) {
+    // an older copy of the keys may have some that were destroyed before the backup was taken
+    for (const { shard, entity } of await erasuresIn(building, manifest)) keys.destroy(shard, [entity])
+  }
   writeManifest(building, manifest)
   syncDirectory(join(building, 'shards'))
   syncDirectory(building)
   return erasedAgain
+}
+
+/** Also of a store that is not encrypted: what is given must be of use. */
+function bringKeys(from: string, building: string, manifest: Manifest): KeyFile {
+  copyKeyFile(from, keyFilePath(building), manifest)
+  return KeyFile.open(keyFilePath(building), manifest, 'write')
+}
+
+/** Those whose keys were destroyed, beside those that are known to be erased. @throws KUMA_NO_KEYS if a key was never there */
+function keylessIn(building: string, shard: number, manifest: Manifest, keys: KeyFile, held: readonly Held[]): Held[] {
+  const known = new Set(held.map(({ key }) => key))
+  const slots = livingIn(building, shard, manifest)
+    .filter((key) => !known.has(key))
+    .map((key) => ({ key, slot: keys.read(shard, key) }))
+  const lacking = slots.filter(({ slot }) => slot === null).length
+  if (lacking > 0) {
+    const hint = 'give a copy of the keys that was made with this backup or later'
+    const message = `the keys are older than the backup: ${lacking} entities of shard ${shard} have none`
+    throw new KumaError('KUMA_NO_KEYS', message, { path: keys.path }, { hint })
+  }
+  return slots.filter(({ slot }) => slot === 'destroyed').map(({ key }) => ({ key, isRecorded: false }))
+}
+
+function keysNeeded(backup: string): KumaError<'KUMA_NO_KEYS'> {
+  const hint = 'give the file that `kuma backup --keys-to` wrote, with --keys'
+  const message = `${backup} is encrypted, and the keys of its entities are not there`
+  return new KumaError('KUMA_NO_KEYS', message, { path: backup }, { hint })
 }
 
 /** @returns erasures to record again: of what the shard was set back to before */

@@ -21,6 +21,7 @@ export interface GlobalFlags {
   readonly config?: string | undefined
   readonly json: boolean
   readonly 'lock-timeout'?: number | undefined
+  readonly 'master-key-file'?: string | undefined
 }
 
 export interface Located {
@@ -71,6 +72,12 @@ export abstract class BaseCommand extends Command {
       helpValue: 'TIME',
       parse: async (text) => parseDuration(text),
     })(),
+    'master-key-file': Flags.string({
+      description: 'of an encrypted store: the file with its master key (or KUMA_MASTER_KEY)',
+      env: 'KUMA_MASTER_KEY_FILE',
+      helpGroup: GLOBAL,
+      helpValue: 'FILE',
+    }),
   }
 
   /** The config, and the store that it or a flag names. */
@@ -78,7 +85,14 @@ export abstract class BaseCommand extends Command {
     const { config } = await loadConfig({ cwd: process.cwd(), file: flags.config })
     const path = storePath(flags.dir, config, process.cwd())
     const lockTimeoutMs = flags['lock-timeout'] ?? config.lockTimeoutMs
-    return { config: { ...config, path, lockTimeoutMs }, path, typeFor: (id) => typeForId(config, id) ?? DOCUMENT }
+    // a flag comes before the config, also before what it says in another way
+    const key = flags['master-key-file']
+    const given = key === undefined ? {} : { masterKey: undefined, masterKeyFile: key }
+    return {
+      config: { ...config, ...given, path, lockTimeoutMs },
+      path,
+      typeFor: (id) => typeForId(config, id) ?? DOCUMENT,
+    }
   }
 
   /** Runs `use` on the store's engine, and closes it whatever happens. */

@@ -46,12 +46,14 @@ function fileOf(position: string): string {
 
 /** For people; programs get the receipt itself. */
 export async function tellReceipt(path: string, receipt: Receipt): Promise<void> {
-  const { entities, erased, files, reached, notReached, sha256 } = receipt
+  const { entities, erased, files, keysDestroyed, reached, notReached, sha256 } = receipt
   const count = (n: number, one: string, many = `${one}s`) => `${n.toLocaleString('en')} ${n === 1 ? one : many}`
   await print(`erased ${count(entities.length, 'entity', 'entities')}, ${count(erased, 'event')}`)
   for (const { file, pages, dirty } of files) {
     if (dirty.length === 0) await print(`  nothing left in ${file}: ${count(pages, 'page')} checked byte by byte`)
   }
+  if (keysDestroyed !== undefined)
+    await print(`  ${count(keysDestroyed, 'key')} destroyed: no copy can be read with them`)
   for (const place of reached) await print(`  nothing left in ${place}`)
   for (const { what, remedy } of notReached) await print(`  NOT reached: ${what}: ${remedy}`)
   await print(`receipt ${join(path, 'erasures', `${receipt.receipt}.json`)}, sha256 ${sha256.slice(0, 16)}`)

@@ -14,6 +14,7 @@ export default class Backup extends BaseCommand {
   static override examples = [
     '<%= config.bin %> backup',
     '<%= config.bin %> backup --to /mnt/disk2/kuma --keep 7 --keep-within 30d',
+    '<%= config.bin %> backup --keys-to /mnt/disk3/kuma.keys',
     '<%= config.bin %> backup verify',
   ]
   static override flags = {
@@ -22,6 +23,10 @@ export default class Backup extends BaseCommand {
       description: 'link the files of shards that did not change (--no-link copies them)',
       default: true,
       allowNo: true,
+    }),
+    'keys-to': Flags.string({
+      description: 'of an encrypted store: copy the keys of its entities to this file. Backups do not hold them',
+      helpValue: 'FILE',
     }),
     keep: Flags.integer({ description: 'remove all but the newest so many', min: 1, helpValue: 'N' }),
     'keep-within': Flags.custom<number>({
@@ -40,6 +45,7 @@ export default class Backup extends BaseCommand {
         createBackup(path, {
           to: flags.to,
           link: flags.link,
+          keysTo: flags['keys-to'],
           keep: flags.keep,
           keepWithinMs: flags['keep-within'],
           lockTimeoutMs: config.lockTimeoutMs,

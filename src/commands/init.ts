@@ -6,8 +6,9 @@ import { BaseCommand } from '../cli/base-command.ts'
 import { note, print } from '../cli/output.ts'
 import { SAMPLE_CONFIG } from '../cli/sample-config.ts'
 import { STORE_NAME } from '../cli/store-path.ts'
-import { createStore } from '../store/create.ts'
+import { checkFree, createStore } from '../store/create.ts'
 import { SHARDS_DEFAULT } from '../store/manifest.ts'
+import { createMasterKeyFile, masterKeyFrom } from '../store/master-key.ts'
 
 export default class Init extends BaseCommand {
   static override summary = 'Make a new store.'
@@ -16,6 +17,7 @@ export default class Init extends BaseCommand {
     '<%= config.bin %> init',
     '<%= config.bin %> init ./data --shards 64',
     '<%= config.bin %> init --sample',
+    '<%= config.bin %> init --encrypt --master-key-file ~/kuma.key',
   ]
   static override args = {
     dir: Args.string({ description: 'where (default: KUMA_DIR, the config, ./kuma-data)', ignoreStdin: true }),
@@ -26,6 +28,10 @@ export default class Init extends BaseCommand {
       min: 1,
       max: 999,
     }),
+    encrypt: Flags.boolean({
+      description:
+        'encrypt what is personal, under a key for each entity. With --master-key-file (made if it is not there) or KUMA_MASTER_KEY',
+    }),
     sample: Flags.boolean({ description: 'put a commented kuma.config.ts beside it' }),
   }
 
@@ -34,7 +40,15 @@ export default class Init extends BaseCommand {
     const { config } = await this.locate(flags)
     const given = args.dir ?? flags.dir
     const path = given === undefined ? await this.defaultPath(flags) : resolve(given)
-    await createStore(path, { shards: flags.shards ?? config.shards })
+    const encryption = flags.encrypt ? 'entity-keys' : config.encryption
+    const { masterKeyFile } = config
+    checkFree(path)
+    if (encryption !== undefined && masterKeyFile !== undefined && !existsSync(masterKeyFile)) {
+      createMasterKeyFile(masterKeyFile)
+      note(`wrote a new master key to ${masterKeyFile}: keep a copy elsewhere, nothing can be read without it`)
+    }
+    const masterKey = encryption && masterKeyFrom(config)
+    await createStore(path, { shards: flags.shards ?? config.shards, encryption, masterKey })
     if (flags.sample) writeSample(path)
     await print(
       flags.json ? JSON.stringify({ path, shards: flags.shards ?? config.shards ?? SHARDS_DEFAULT }) : `ok ${path}`,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
+import type { Config } from '../api.ts'
 import { readBackupManifest } from '../backup/backup-manifest.ts'
 import type { Erased } from '../backup/erase-from.ts'
 import { isErasedIn, knownErasures, parseErasures } from '../backup/known-erasures.ts'
@@ -17,7 +18,10 @@ import { parseTime } from '../entity/time.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { openEngine } from '../kuma.ts'
 import { ioError } from '../store/directory.ts'
+import { holdsKeysOf, keyFilePath } from '../store/key-file.ts'
+import { Keys, keyFileFor } from '../store/keys.ts'
 import { readManifest } from '../store/manifest.ts'
+import { masterKeyFor } from '../store/master-key.ts'
 
 export default class Restore extends BaseCommand {
   static override summary = 'Make a store of a backup, or bring one entity back.'
@@ -48,6 +52,10 @@ export default class Restore extends BaseCommand {
       dependsOn: ['entity'],
     }),
     erasures: Flags.string({ description: 'what `kuma erasures --json` wrote', helpValue: 'FILE' }),
+    keys: Flags.string({
+      description: 'of an encrypted backup: what `kuma backup --keys-to` wrote (default: the keys of its store)',
+      helpValue: 'FILE',
+    }),
     'if-not-exists': Flags.boolean({ description: 'leave a store that is there already as it is' }),
   }
 
@@ -60,12 +68,14 @@ export default class Restore extends BaseCommand {
     const at = flags.at === undefined ? undefined : parseTime(flags.at)
     const backup = await findBackup(args.backup, async () => (await this.locate(flags)).path)
     const erased = await this.erasedSince(backup, flags)
+    const keys = await this.keysFor(backup, flags)
     const bar = progressBar('events')
     const restored = await interruptible(
       (signal) =>
         restore(backup, to, {
           at,
           erased,
+          keys,
           signal,
           onProgress: ({ events, eventsTotal }) => bar.update(events, events / Math.max(1, eventsTotal)),
         }),
@@ -80,17 +90,18 @@ export default class Restore extends BaseCommand {
   private async runEntity(
     given: string,
     id: string,
-    flags: GlobalFlags & { at?: string | undefined; into?: string | undefined },
+    flags: GlobalFlags & { at?: string | undefined; into?: string | undefined; keys?: string | undefined },
   ): Promise<void> {
     const { path, config } = await this.locate(flags)
     const backup = await findBackup(given, async () => path)
     const at = pointOf(flags.at)
-    if (isErasedIn(path, backup, id)) {
-      if (flags.into === undefined) throw wasErased(id)
-      note(`${id} was erased from the store, on request: this brings it back under another id`)
-    }
-    const from = await openEngine({ ...config, path: backup }, { access: 'read' })
+    const keyFile = await this.keysFor(backup, flags)
+    const isErased = isErasedIn(path, backup, id, openKeys(backup, keyFile, config))
+    if (isErased && flags.into === undefined) throw wasErased(id)
+    const from = await openEngine({ ...config, path: backup }, { access: 'read', keyFile })
     try {
+      if (isErased && (await from.find(id)) === null) throw keyDestroyed(id)
+      if (isErased) note(`${id} was erased from the store, on request: this brings it back under another id`)
       await this.withEngine(flags, { access: 'write', committer: 'inline' }, async (to) => {
         const reason = `restored from backup ${basename(backup)}${flags.at === undefined ? '' : ` at ${flags.at}`}`
         const { entity, version, events } = await restoreEntity(from, to, { id, at, into: flags.into, reason })
@@ -105,9 +116,8 @@ export default class Restore extends BaseCommand {
   /** From the file, and from the store that the backup is of, if that is within reach. */
   private async erasedSince(backup: string, flags: GlobalFlags & { erasures?: string | undefined }): Promise<Erased[]> {
     const { store } = readBackupManifest(backup)
+    const candidates = await this.storesNear(backup, flags)
     const given = flags.erasures === undefined ? [] : parseErasures(read(flags.erasures), flags.erasures)
-    // its own place is in the store
-    const candidates = [dirname(dirname(backup)), (await this.locate(flags)).path]
     const known = candidates.map((path) => knownErasures(path, store)).find((found) => found !== null)
     if (known === undefined && flags.erasures === undefined)
       note('the store that the backup is of is not there: what was erased since, it cannot say (see --erasures)')
@@ -115,6 +125,33 @@ export default class Restore extends BaseCommand {
       note(`shard ${shard} of the store cannot be read: what was erased there since, it cannot say (see --erasures)`)
     return [...given, ...(known?.erased ?? [])]
   }
+
+  /** Where the store may be that a backup is of: its own place is in it. */
+  private async storesNear(backup: string, flags: GlobalFlags): Promise<string[]> {
+    return [dirname(dirname(backup)), (await this.locate(flags)).path]
+  }
+
+  /** Of an encrypted backup: the file given, or that of its store, if that is within reach. */
+  private async keysFor(
+    backup: string,
+    flags: GlobalFlags & { keys?: string | undefined },
+  ): Promise<string | undefined> {
+    const manifest = readManifest(backup)
+    if (flags.keys !== undefined || manifest.encryption === undefined) return flags.keys
+    return (await this.storesNear(backup, flags)).map(keyFilePath).find((path) => holdsKeysOf(path, manifest))
+  }
+}
+
+/** Null if the backup is not encrypted. @throws KUMA_MASTER_KEY, KUMA_NO_KEYS */
+function openKeys(backup: string, keyFile = keyFileFor(backup), config: Config): Keys | null {
+  const manifest = readManifest(backup)
+  const masterKey = masterKeyFor(backup, manifest, config)
+  return masterKey && Keys.open(keyFile, manifest, masterKey, 'read')
+}
+
+function keyDestroyed(id: string): KumaError<'KUMA_ERASED'> {
+  const hint = 'only a copy of the keys from before that no erasure has reached could still open it: --keys FILE'
+  return new KumaError('KUMA_ERASED', `${id} was erased, and its key destroyed`, { entity: id }, { hint })
 }
 
 function wasErased(id: string): KumaError<'KUMA_ERASED'> {

@@ -3,6 +3,7 @@ import { EXIT } from '../cli/exit-codes.ts'
 import { isTerminal, note, print, visible } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
 import { type Column, table } from '../cli/table.ts'
+import { masterKeyFrom } from '../store/master-key.ts'
 import { verifyStore } from '../store/verify.ts'
 import type { ShardReport } from '../store/verify-shard.ts'
 
@@ -23,11 +24,12 @@ export default class Verify extends BaseCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Verify)
-    const { path } = await this.locate(flags)
+    const { path, config } = await this.locate(flags)
     const bar = progressBar('events')
     const reports: ShardReport[] = []
     try {
       for await (const report of verifyStore(path, {
+        masterKey: masterKeyFrom(config),
         onProgress: ({ events, eventsTotal }) => bar.update(events, events / Math.max(1, eventsTotal)),
       })) {
         reports.push(report)

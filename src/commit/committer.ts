@@ -3,6 +3,8 @@
  * starting a thread would cost more than it saves; and in a worker thread, which keeps fsync off the event loop.
  */
 import { KumaError } from '../errors.ts'
+import { keyFilePath } from '../store/key-file.ts'
+import { destroyKeys, Keys } from '../store/keys.ts'
 import type { Manifest } from '../store/manifest.ts'
 import { ShardWriter } from '../store/shard-writer.ts'
 import type { Batch } from './batch.ts'
@@ -53,16 +55,21 @@ export interface Committer {
 /** The work itself, on whatever thread it is. */
 export class ShardWriters {
   private readonly writers = new Map<number, ShardWriter>()
+  private readonly keys: Keys | null
 
+  /** @param masterKey of an encrypted store, unless all that is to be done is to erase */
   constructor(
     private readonly directory: string,
     private readonly manifest: Manifest,
-  ) {}
+    masterKey: Uint8Array | null,
+  ) {
+    this.keys = masterKey && Keys.open(keyFilePath(directory), manifest, masterKey, 'write')
+  }
 
   open(shard: number): ShardEnd {
     let writer = this.writers.get(shard)
     if (writer === undefined) {
-      writer = new ShardWriter(this.directory, shard, this.manifest)
+      writer = new ShardWriter(this.directory, shard, this.manifest, this.keys)
       this.writers.set(shard, writer)
     }
     const { tip, lastKey, flushed, keyCommits } = writer
@@ -90,6 +97,9 @@ export class ShardWriters {
   scrub(shard: number, entities: readonly number[]): Scrubbed {
     const writer = this.opened(shard)
     const begun = performance.now()
+    // first, so that what is encrypted with them is gone from every copy at once
+    destroyKeys(this.directory, this.manifest, shard, entities)
+    this.keys?.forget(shard, entities)
     for (const entity of entities) {
       while (!writer.scrub(entity)) if (performance.now() - begun > SCRUB_MS) return 'rows'
       if (performance.now() - begun > SCRUB_MS) return 'rows'
@@ -119,6 +129,7 @@ export class ShardWriters {
       }
     }
     this.writers.clear()
+    this.keys?.close()
     if (failures.length > 0) throw failures[0]
   }
 }
@@ -126,8 +137,9 @@ export class ShardWriters {
 export class InlineCommitter implements Committer {
   private readonly writers: ShardWriters
 
-  constructor(directory: string, manifest: Manifest) {
-    this.writers = new ShardWriters(directory, manifest)
+  /** @param masterKey as of `ShardWriters` */
+  constructor(directory: string, manifest: Manifest, masterKey: Uint8Array | null = null) {
+    this.writers = new ShardWriters(directory, manifest, masterKey)
   }
 
   async open(shard: number): Promise<ShardEnd> {

@@ -22,9 +22,10 @@ export function prepare(batch: Batch, writer: ShardWriter): Commit {
   const { firstSeq } = batch
   const erasures = batch.erasures.map((one) => erasing(writer, one))
   const records = erasures.map(({ record }) => record)
-  const events = records.length === 0 ? batch.events : recordsOf(records, writer)
-  const salts = randomBytes(SALT_BYTES * batch.created.length)
-  const entities = batch.created.map((entity, i): EntityRow => {
+  const { created, keys, snapshots, ...stored } = asStored(batch, writer)
+  const events = records.length === 0 ? stored.events : recordsOf(records, writer)
+  const salts = randomBytes(SALT_BYTES * created.length)
+  const entities = created.map((entity, i): EntityRow => {
     const salted = { ...entity, salt: salts.subarray(i * SALT_BYTES, (i + 1) * SALT_BYTES) }
     return { ...salted, crc: entityCrc(salted) }
   })
@@ -46,11 +47,25 @@ export function prepare(batch: Batch, writer: ShardWriter): Commit {
     events,
     crcs: rows.crcs,
     entities,
-    keys: batch.keys,
-    snapshots: batch.snapshots,
+    keys,
+    snapshots,
     hidden: erasures.flatMap(({ row }) => row ?? []),
     content,
     head,
+  }
+}
+
+/** In an encrypted store, what is personal is sealed before anything is made of it; the keys of new entities come first. */
+function asStored(batch: Batch, { cipher }: ShardWriter): Batch {
+  if (cipher === null || batch.erasures.length > 0) return batch // records say nothing of anybody
+  cipher.createKeys(batch.created)
+  const keys = batch.keys.map((row) => cipher.key(row))
+  return {
+    ...batch,
+    keys,
+    created: batch.created.map((entity) => cipher.entity(entity)),
+    events: cipher.events(batch.events, batch.firstSeq, keys),
+    snapshots: cipher.snapshots(batch.snapshots),
   }
 }
 

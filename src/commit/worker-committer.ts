@@ -7,7 +7,7 @@ import type { Manifest } from '../store/manifest.ts'
 import type { Batch } from './batch.ts'
 import type { Committed, Committer, Scrubbed, ShardEnd } from './committer.ts'
 import { StayAwake } from './stay-awake.ts'
-import type { Answer, Request } from './worker.ts'
+import type { Answer, Request, WorkerInput } from './worker.ts'
 
 interface Waiting {
   resolve(value: never): void
@@ -32,13 +32,15 @@ export class WorkerCommitter implements Committer {
   constructor(
     private readonly directory: string,
     private readonly manifest: Manifest,
+    private readonly masterKey: Uint8Array | null = null,
   ) {
     loadDriver() // native code must be loaded by the main thread before any other
   }
 
   private start(): Worker {
-    const { directory, manifest } = this
-    const worker = new Worker(bundled('worker'), { workerData: { directory, manifest }, execArgv: [] })
+    const { directory, manifest, masterKey } = this
+    const workerData: WorkerInput = { directory, manifest, masterKey }
+    const worker = new Worker(bundled('worker'), { workerData, execArgv: [] })
     worker.unref() // an idle store does not keep a program alive; one with work does
     worker.on('message', (answer: Answer) => this.settle(answer))
     worker.on('error', (error: Error) => this.end(error.message))

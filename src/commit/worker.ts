@@ -13,8 +13,14 @@ export type Request =
   | { close: true }
 export type Answer = { value: ShardEnd | Committed | Scrubbed | null } | { error: WireError }
 
-const { directory, manifest } = workerData as { directory: string; manifest: Manifest }
-const writers = new ShardWriters(directory, manifest)
+export interface WorkerInput {
+  readonly directory: string
+  readonly manifest: Manifest
+  readonly masterKey: Uint8Array | null
+}
+
+const { directory, manifest, masterKey } = workerData as WorkerInput
+const writers = new ShardWriters(directory, manifest, masterKey)
 const port = parentPort!
 const awake = new StayAwake(0.2)
 /** So few events in a commit come from callers who await each acknowledgement, and append again at once. */

@@ -26,6 +26,7 @@ async function* entitiesOf(reader: ShardReader, signal: AbortSignal | undefined)
   for (let after = 0; ; ) {
     const page = reader.entitiesAfter(after, PAGE)
     for (const { key, id, type, version = 0, at = 0 } of page) {
+      if (id === '') continue // erased since the page was read
       const other = newer.get(key)
       if (other !== undefined && other.version > (version ?? 0))
         yield { id, type, version: other.version, updatedAt: other.at }

@@ -42,7 +42,7 @@ export async function rebuildSnapshots(
 ): Promise<RebuildReport> {
   const rebuild = new Rebuild(definitions, options)
   for (let shard = 0; shard < manifest.shards; shard++) {
-    const writer = new ShardWriter(readers.path, shard, manifest) // recovers the heads first
+    const writer = new ShardWriter(readers.path, shard, manifest, readers.keys) // recovers the heads first
     try {
       writer.dropSnapshots()
       const told = (part: number) => options.onProgress?.(rebuild.snapshots, (shard + part) / manifest.shards)

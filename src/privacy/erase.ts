@@ -23,7 +23,7 @@ import { type Erasure, HIDDEN } from '../store/erasure.ts'
 import { erasuresOf } from '../store/erasures.ts'
 import { corrupt } from '../store/manifest.ts'
 import type { Readers } from '../store/readers.ts'
-import { findRemnantsIn } from './proof.ts'
+import { findRemnantsIn, keysLeft } from './proof.ts'
 import { type Job, jobsOf, RECEIPT_FORMAT, readJob, removeJob, sealed, writeJob, writeReceipt } from './receipt.ts'
 
 /** Of a writing engine. */
@@ -95,6 +95,9 @@ async function run(parts: EraseParts, job: Job, walWaitMs: number): Promise<Rece
       return { shard, entity, position: formatPosition(shard, seq), events, witness }
     }),
     seals: shards.map((shard) => sealOf(parts.readers, shard)),
+    ...(parts.readers.manifest.encryption && {
+      keysDestroyed: erasures.length - keysLeft(parts.readers, erasures).length,
+    }),
     files: files.map(({ file, pages, dirty }) => ({ file: relative(path, file), pages, dirty })),
     reached: backups.reached,
     notReached,
@@ -111,9 +114,8 @@ async function record({ readers, router }: EraseParts, job: Job): Promise<Erasur
   for (let i = 0; i < due.length; i += GROUP) {
     await Promise.all(
       due.slice(i, i + GROUP).map(async ({ shard, entity }) => {
-        const id = readers.at(shard).entity(entity)?.id
-        if (id === undefined) throw corrupt(readers.at(shard).path, `entity ${entity} is missing`)
-        await router.erase(id, entity)
+        const name = readers.at(shard).name(entity)
+        if (name !== null) await router.erase(name.id, entity)
       }),
     )
   }

@@ -8,7 +8,7 @@ import { erasuresOf } from '../store/erasures.ts'
 import { readManifest } from '../store/manifest.ts'
 import { Readers } from '../store/readers.ts'
 import type { ShardReader } from '../store/shard-reader.ts'
-import { findRemnantsIn } from './proof.ts'
+import { findRemnantsIn, keysLeft } from './proof.ts'
 
 export interface ReceiptReport {
   readonly receipt: string
@@ -41,6 +41,8 @@ export async function verifyReceipt(path: string, receipt: Receipt): Promise<Rec
     const shards = [...new Set(entities.map(({ shard }) => shard))]
     const problems: string[] = []
     for (const shard of shards) problems.push(...problemsIn(readers.at(shard), receipt))
+    for (const { shard, entity } of keysLeft(readers, entities))
+      problems.push(`shard ${shard}: the key of entity ${entity} is still there`)
     const remnants = await findRemnantsIn(shards.map((shard) => readers.at(shard).path))
     const files = remnants.map(({ file, ...rest }) => ({ file: relative(path, file), ...rest }))
     for (const { file, dirty } of files) {

@@ -10,7 +10,7 @@
  */
 import { COLUMNS, type Commit, type KeyRow } from './commit.ts'
 import type { Database, Statement } from './driver.ts'
-import { KEY_PREFIX, keyHash, keyOf } from './request-key.ts'
+import { indexedKeyOf, KEY_PREFIX, MARK } from './request-key.ts'
 
 /**
  * So few waiting heads are written together with a commit of so few events, by the first one after opening and then by
@@ -68,7 +68,8 @@ export class Backlog {
   private recover(): void {
     const rows = this.db
       .prepare(
-        `SELECT seq, entity, version, at, CASE WHEN substr(meta, 1, ${KEY_PREFIX.length}) = '${KEY_PREFIX}' THEN meta END AS meta
+        `SELECT seq, entity, version, at,
+                CASE WHEN substr(meta, 1, ${KEY_PREFIX.length}) = '${KEY_PREFIX}' OR substr(meta, 1, 1) = '${MARK}' THEN meta END
          FROM events WHERE seq > ? AND version > 0 ORDER BY seq`,
       )
       .raw()
@@ -76,9 +77,8 @@ export class Backlog {
     const idOf = this.db.prepare('SELECT id FROM entities WHERE key = ?').pluck()
     for (const [seq, entity, version, at, meta] of rows) {
       this.heads.set(entity, { version, seq, at })
-      const key = keyOf(meta)
-      if (key === undefined) continue
-      this.keys.push({ seq, hash: keyHash(idOf.get(entity) as string, key.key), count: key.count, digest: key.digest })
+      const key = indexedKeyOf(meta, () => idOf.get(entity) as string)
+      if (key !== undefined) this.keys.push({ seq, ...key })
     }
   }
 

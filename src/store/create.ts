@@ -4,26 +4,38 @@ import { readdirSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { KumaError } from '../errors.ts'
 import { ioError, makeDirectory, notAStore, syncDirectory } from './directory.ts'
+import { createKeys } from './keys.ts'
 import { createLock } from './lock.ts'
 import { FORMAT, type Manifest, SHARDS_DEFAULT, SHARDS_MAX, writeManifest } from './manifest.ts'
+import { noMasterKey } from './master-key.ts'
 import { createShard } from './shard-file.ts'
 
 const BUILDING = '.creating-'
 /** In the order in which they come to their place. */
-const PARTS = ['shards', 'lock.db', 'kuma.json']
+const PARTS = ['shards', 'lock.db', 'entity-keys', 'kuma.json']
+
+export interface CreateStoreOptions {
+  readonly shards?: number | undefined
+  readonly encryption?: 'entity-keys' | undefined
+  /** needed for encryption */
+  readonly masterKey?: Uint8Array | null | undefined
+}
 
 /**
  * Makes a store in a directory that does not exist or is empty.
- * @throws KUMA_STORE_EXISTS, KUMA_NOT_A_STORE if something else is there, KUMA_INVALID_CONFIG, KUMA_IO, KUMA_DISK_FULL
+ * @throws KUMA_STORE_EXISTS, KUMA_NOT_A_STORE if something else is there, KUMA_INVALID_CONFIG, KUMA_MASTER_KEY, KUMA_IO,
+ * KUMA_DISK_FULL
  */
-export async function createStore(path: string, options: { shards?: number | undefined } = {}): Promise<void> {
+export async function createStore(path: string, options: CreateStoreOptions = {}): Promise<void> {
   const directory = resolve(path)
   const shards = checkShards(options.shards ?? SHARDS_DEFAULT)
   checkFree(directory)
+  const { encryption, masterKey = null } = options
+  if (encryption !== undefined && masterKey === null) throw noMasterKey(directory)
   const building = join(directory, `${BUILDING}${randomBytes(6).toString('hex')}`)
   try {
     makeDirectory(join(building, 'shards'))
-    build(building, shards)
+    build(building, shards, encryption === undefined ? null : masterKey)
     moveIn(building, directory)
   } catch (error) {
     throw asCreateError(error, directory)
@@ -72,18 +84,22 @@ function unfinished(directory: string): KumaError<'KUMA_STORE_EXISTS'> {
   )
 }
 
-function build(building: string, shards: number): void {
+function build(building: string, shards: number, masterKey: Uint8Array | null): void {
   const seed = randomBytes(4).readUInt32LE()
-  const manifest: Manifest = { format: FORMAT, store: randomUUID(), shards, seed, created_at: new Date().toISOString() }
+  const created_at = new Date().toISOString()
+  const encryption = masterKey && ({ encryption: 'entity-keys' } as const)
+  const manifest: Manifest = { format: FORMAT, store: randomUUID(), shards, seed, created_at, ...encryption }
   for (let shard = 0; shard < shards; shard++) createShard(building, shard, manifest)
   syncDirectory(join(building, 'shards'))
   createLock(building)
+  if (masterKey !== null) createKeys(building, manifest, masterKey)
   writeManifest(building, manifest)
 }
 
 /** `shards` first: of two that make the same store at once, the second fails there, on a directory that is not empty. */
 function moveIn(building: string, directory: string): void {
-  for (const name of PARTS) renameSync(join(building, name), join(directory, name))
+  const names = readdirSync(building)
+  for (const name of PARTS) if (names.includes(name)) renameSync(join(building, name), join(directory, name))
   syncDirectory(directory)
   syncDirectory(dirname(directory))
 }

@@ -9,7 +9,7 @@ import {
   renameSync,
   type Stats,
   statfsSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { KumaError } from '../errors.ts'
@@ -102,11 +102,11 @@ export function syncDirectory(path: string): void {
 }
 
 /** Writes a whole file or none: under a temporary name, fsynced, renamed, its directory fsynced. */
-export function writeDurably(path: string, text: string): void {
+export function writeDurably(path: string, content: string | Uint8Array): void {
   const temporary = `${path}.tmp`
   const fd = openSync(temporary, 'w', 0o600)
   try {
-    writeSync(fd, text)
+    writeFileSync(fd, content)
     fsyncSync(fd)
   } finally {
     closeSync(fd)

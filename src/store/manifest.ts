@@ -3,6 +3,8 @@
  * of the hash that places entities in them.
  *
  *     { "format": 1, "store": "<uuid>", "shards": 16, "seed": 3405691582, "created_at": "2026-11-01T09:30:00.000Z" }
+ *
+ * and `"encryption": "entity-keys"` if contents are encrypted (cipher.ts).
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,6 +22,7 @@ export interface Manifest {
   readonly shards: number
   readonly seed: number
   readonly created_at: string
+  readonly encryption?: 'entity-keys' | undefined
 }
 
 const NAME = 'kuma.json'
@@ -54,15 +57,17 @@ function parse(text: string, path: string): Manifest {
   } catch (cause) {
     throw corrupt(path, `it is not JSON: ${(cause as Error).message}`)
   }
-  const { format, store, shards, seed, created_at } = (found ?? {}) as Record<string, unknown>
+  const { format, store, shards, seed, created_at, encryption } = (found ?? {}) as Record<string, unknown>
   if (!isInteger(format, 1, Number.MAX_SAFE_INTEGER)) throw corrupt(path, 'it names no format')
   // a newer format may hold other things: its number is all that is asked of it
   if (format <= FORMAT) {
     if (typeof store !== 'string' || typeof created_at !== 'string') throw corrupt(path, 'it names no store')
     if (!isInteger(shards, 1, SHARDS_MAX)) throw corrupt(path, `shards is ${JSON.stringify(shards)}`)
     if (!isInteger(seed, 0, 0xffffffff)) throw corrupt(path, `seed is ${JSON.stringify(seed)}`)
+    if (encryption !== undefined && encryption !== 'entity-keys')
+      throw corrupt(path, `encryption is ${JSON.stringify(encryption)}`)
   }
-  return { format, store, shards, seed, created_at } as Manifest
+  return { format, store, shards, seed, created_at, ...(encryption === undefined ? {} : { encryption }) } as Manifest
 }
 
 function isInteger(value: unknown, min: number, max: number): value is number {

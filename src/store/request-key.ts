@@ -8,6 +8,7 @@
  */
 import { hash } from 'node:crypto'
 import { KumaError } from '../errors.ts'
+import type { KeyRow } from './commit.ts'
 
 export interface RequestKey {
   readonly key: string
@@ -46,4 +47,25 @@ export function withKey(meta: string | null, key: RequestKey): string {
 /** The request key in a stored meta, if there is one. */
 export function keyOf(meta: string | null): RequestKey | undefined {
   return meta?.startsWith(KEY_PREFIX) ? (JSON.parse(meta) as { $kuma: RequestKey }).$kuma : undefined
+}
+
+/** In an encrypted store, what the index has of a key stands before the meta: see cipher.ts. */
+export const MARK = '$'
+
+export function markStored(meta: string, key: Pick<KeyRow, 'hash' | 'count'> | undefined): string {
+  return key === undefined ? meta : `${MARK}${key.hash}:${key.count}:${meta}`
+}
+
+export function withoutMark(meta: string): string {
+  return meta.startsWith(MARK) ? meta.slice(meta.lastIndexOf(':') + 1) : meta
+}
+
+/** What the index has to say of a stored meta, if it has a key. @param idOf asked for in a store that is not encrypted */
+export function indexedKeyOf(meta: string | null, idOf: () => string): Omit<KeyRow, 'seq'> | undefined {
+  if (meta?.startsWith(MARK)) {
+    const [hash, count] = meta.slice(MARK.length).split(':', 2).map(Number)
+    return { hash: hash!, count: count!, digest: '' }
+  }
+  const key = keyOf(meta)
+  return key && { hash: keyHash(idOf(), key.key), count: key.count, digest: key.digest }
 }

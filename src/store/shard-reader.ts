@@ -7,10 +7,12 @@ import { EMPTY_META, formatPosition } from '../entity/event.ts'
 import type { JsonObject } from '../entity/json.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
+import { type Cipher, cipherOf } from './cipher.ts'
 import type { EntityRow, KeyRow, SnapshotRow } from './commit.ts'
 import { type Database, sqliteError } from './driver.ts'
 import { ENTITY, entityCrc } from './entity-row.ts'
 import { HIDDEN, isTombstone } from './erasure.ts'
+import type { Keys } from './keys.ts'
 import { corrupt, type Manifest, shardPath } from './manifest.ts'
 import { keyOf } from './request-key.ts'
 import { type Row, rowCrc } from './row.ts'
@@ -58,16 +60,20 @@ const ROW = 'seq, entity, version, prev, at, type, data, meta, crc'
 export class ShardReader {
   readonly path: string
   private readonly db: Database
+  private readonly cipher: Cipher | null
   private readonly statements: ReturnType<typeof prepareStatements>
 
   constructor(
     directory: string,
     readonly shard: number,
     manifest: Manifest,
+    /** Of an encrypted store. Without them, what is encrypted cannot be asked for: KUMA_MASTER_KEY. */
+    keys: Keys | null = null,
   ) {
     this.path = shardPath(directory, shard)
     this.db = openShard(directory, shard, manifest, 'read')
-    this.statements = prepareStatements(this.db)
+    this.cipher = cipherOf(directory, shard, manifest, keys)
+    this.statements = prepareStatements(this.db, this.cipher)
   }
 
   close(): void {
@@ -86,10 +92,21 @@ export class ShardReader {
   /** The entity's row, or null. */
   find(id: string, idHash: number): EntityRow | null {
     const rows = this.run(() => this.statements.byHash.all(idHash)) as EntityRow[]
-    const row = rows.find((candidate) => candidate.id === id)
+    const row = rows.find((candidate) => this.idOf(candidate) === id)
     if (row === undefined) return null
     if (entityCrc(row) !== row.crc) throw corrupt(this.path, `the crc of entity ${JSON.stringify(id)} is wrong`)
-    return row
+    return { ...row, id }
+  }
+
+  /** Null if its key was destroyed, which an erasure does while others may still read. */
+  private idOf(row: Pick<EntityRow, 'key' | 'id'>): string | null {
+    return this.cipher === null ? row.id : this.cipher.idOf(row)
+  }
+
+  /** Does an entity of this hash stand here, the key of which was destroyed? */
+  isKeyless(idHash: number): boolean {
+    const rows = this.run(() => this.statements.byHash.all(idHash)) as EntityRow[]
+    return rows.some((row) => this.idOf(row) === null)
   }
 
   /** Events with the names of their entities, as of one moment: without those of entities that are erased. */
@@ -111,10 +128,21 @@ export class ShardReader {
 
   /** Null if the entity is erased. */
   private nameOf(key: number): EntityName | null {
-    const found = this.statements.name.get(key) as (EntityName & { idHash: number }) | undefined
+    const found = this.statements.name.get(key) as (EntityName & { key: number; idHash: number }) | undefined
     if (found === undefined) throw corrupt(this.path, `an event belongs to entity ${key}, which is not there`)
-    const { idHash, id, type } = found
-    return idHash === HIDDEN ? null : { id, type }
+    const { idHash, type } = found
+    const id = idHash === HIDDEN ? null : this.idOf(found)
+    return id === null ? null : { id, type }
+  }
+
+  /** The name of an entity, or null if it is erased. @throws KUMA_CORRUPT if there never was one */
+  name(key: number): EntityName | null {
+    return this.run(() => this.nameOf(key))
+  }
+
+  /** Keys of all entities that are not erased. */
+  livingKeys(): number[] {
+    return this.run(() => this.statements.living.all()) as number[]
   }
 
   /** What the table of heads says: the newest event only where nothing of the entity stands after `flushed`. */
@@ -140,7 +168,10 @@ export class ShardReader {
 
   /** A page of entities by key, with what the table of heads says of them. */
   entitiesAfter(key: number, limit: number): (EntityName & { key: number } & Partial<Head>)[] {
-    return this.run(() => this.statements.page.all(key, limit)) as (EntityName & { key: number } & Partial<Head>)[]
+    const page = this.run(() => this.statements.page.all(key, limit)) as (EntityName & {
+      key: number
+    } & Partial<Head>)[]
+    return this.cipher === null ? page : page.map((row) => ({ ...row, id: this.idOf(row) ?? '' }))
   }
 
   /** The newest snapshot up to a bound that a definition of this version made, and that is whole. */
@@ -150,7 +181,11 @@ export class ShardReader {
       const made = [`${definitionVersion}:`, `${definitionVersion};`] // ';' comes after ':'
       const row = this.run(() => this.statements.snapshot.get(entity, version, at, ...made)) as SnapshotRow | undefined
       if (row === undefined) return null
-      if (isUsable(row, definitionVersion)) return row
+      if (isUsable(row, definitionVersion)) {
+        if (this.cipher === null) return row
+        const state = this.cipher.stateOf(row)
+        return state === null ? null : { ...row, state }
+      }
       version = row.version - 1
     }
   }
@@ -178,17 +213,20 @@ export class ShardReader {
     for (const row of rows) {
       if (rowCrc(row) !== row.crc && !isTombstone(row)) throw corrupt(this.path, `the crc of event ${row.seq} is wrong`)
     }
-    return rows
+    const { cipher } = this
+    return cipher === null ? rows : rows.map((row) => cipher.row(row))
   }
 
-  /** The group recorded under a request key, unless it has expired: its KeyRow and first event. */
-  keyed(entity: number, hash: number, key: string, keyCommits: number): { first: Row; row: KeyRow } | null {
-    const candidates = this.run(() => this.statements.keys.all(hash)) as KeyRow[]
+  /** The group recorded under a request key, unless it has expired. */
+  keyed(entity: number, hash: number, key: string, keyCommits: number): Omit<KeyRow, 'hash'> | null {
+    const stored = this.cipher?.requestKeyHash(hash) ?? hash
+    const candidates = this.run(() => this.statements.keys.all(stored)) as KeyRow[]
     for (const row of candidates) {
       const [first] = this.rows([row.seq])
-      if (first?.entity !== entity || keyOf(first.meta)?.key !== key) continue
+      const found = keyOf(first?.meta ?? null)
+      if (first?.entity !== entity || found?.key !== key) continue
       const expired = this.run(() => this.statements.expired.get(keyCommits)) as number | undefined
-      return row.seq > (expired ?? 0) ? { first, row } : null
+      return row.seq > (expired ?? 0) ? { seq: row.seq, count: found.count, digest: found.digest } : null
     }
     return null
   }
@@ -203,7 +241,7 @@ export class ShardReader {
     }[]
   }
 
-  /** The entity's row as it is, also of one that is hidden or empty; null if there never was one. */
+  /** The entity's row as it is stored, also of one that is hidden or empty; null if there never was one. */
   entity(key: number): EntityRow | null {
     return (this.run(() => this.statements.byKey.get(key)) as EntityRow | undefined) ?? null
   }
@@ -247,7 +285,10 @@ function visibleMeta(text: string): Meta {
   return meta
 }
 
-function prepareStatements(db: Database) {
+function prepareStatements(db: Database, cipher: Cipher | null) {
+  if (cipher !== null)
+    db.function('kuma_by', (entity, seq, meta) => cipher.byOf(entity as number, seq as number, meta as string | null))
+  const by = cipher === null ? "meta ->> '$.by'" : 'kuma_by(entity, seq, meta)'
   return {
     byHash: db.prepare(`SELECT ${ENTITY} FROM entities WHERE id_hash = ?`),
     byKey: db.prepare(`SELECT ${ENTITY} FROM entities WHERE key = ?`),
@@ -261,7 +302,8 @@ function prepareStatements(db: Database) {
               + (SELECT count(*) FROM request_keys k JOIN events e ON e.seq = k.seq WHERE e.entity IN gone AND k.count > 0)`,
       )
       .pluck(),
-    name: db.prepare('SELECT id_hash AS idHash, id, type FROM entities WHERE key = ?'),
+    name: db.prepare('SELECT key, id_hash AS idHash, id, type FROM entities WHERE key = ?'),
+    living: db.prepare('SELECT key FROM entities WHERE id_hash >= 0 ORDER BY key').pluck(),
     flushed: db.prepare("SELECT value FROM settings WHERE name = 'flushed'").pluck(),
     head: db.prepare('SELECT version, head AS seq, updated_at AS at FROM heads WHERE key = ?'),
     headAfter: db.prepare(
@@ -301,7 +343,7 @@ function prepareStatements(db: Database) {
        WHERE seq > @after AND entity > 0 AND version > 0
          AND (@from IS NULL OR at >= @from) AND (@to IS NULL OR at <= @to)
          AND (@types IS NULL OR type IN (SELECT value FROM json_each(@types)))
-         AND (@by IS NULL OR meta ->> '$.by' = @by)
+         AND (@by IS NULL OR ${by} = @by)
        ORDER BY seq LIMIT @limit`,
     ),
   }

@@ -11,10 +11,12 @@
  */
 import { isKumaError, KumaError } from '../errors.ts'
 import { Backlog } from './backlog.ts'
+import { type Cipher, cipherOf } from './cipher.ts'
 import { COLUMNS, type Commit, type EntityRow, type EventColumns, type SnapshotRow } from './commit.ts'
 import { assertDurable, BUSY_TIMEOUT_MS, type Database, type Statement, sqliteCode, sqliteError } from './driver.ts'
 import { ENTITY } from './entity-row.ts'
 import { HIDDEN } from './erasure.ts'
+import type { Keys } from './keys.ts'
 import { type Manifest, shardPath } from './manifest.ts'
 import { Salts } from './salts.ts'
 import { Scrub } from './scrub.ts'
@@ -46,6 +48,7 @@ const COMMIT_BYTES = 5 * 4096
 export class ShardWriter {
   readonly path: string
   readonly keyCommits: number
+  readonly cipher: Cipher | null
   tip: Tip
   lastKey: number
   private readonly db: Database
@@ -63,8 +66,11 @@ export class ShardWriter {
     directory: string,
     readonly shard: number,
     manifest: Manifest,
+    /** Of an encrypted store. Without them, nothing that must be encrypted can be written: KUMA_MASTER_KEY. */
+    keys: Keys | null = null,
   ) {
     this.path = shardPath(directory, shard)
+    this.cipher = cipherOf(directory, shard, manifest, keys)
     this.db = openShard(directory, shard, manifest, 'write')
     try {
       upgrade(this.db)
@@ -110,7 +116,8 @@ export class ShardWriter {
 
   /** Snapshots of events that are on disk. @throws as `apply` */
   addSnapshots(snapshots: readonly SnapshotRow[]): void {
-    this.transact(() => this.insertSnapshots(snapshots))
+    const rows = this.cipher?.snapshots(snapshots) ?? snapshots
+    this.transact(() => this.insertSnapshots(rows))
     this.walBytes += COMMIT_BYTES + textBytes(snapshots)
   }
 

@@ -4,13 +4,16 @@
  * with the last commits, heads and request keys are held against that.
  */
 import { crc32 } from 'node:zlib'
+import { Cipher } from './cipher.ts'
 import type { EntityRow, KeyRow, SnapshotRow } from './commit.ts'
 import { type Database, sqliteCode } from './driver.ts'
 import { entityCrc } from './entity-row.ts'
 import { ENGINE, type ErasureRecord, HIDDEN, isEntityTombstone, isTombstone, recordOf, witnessOf } from './erasure.ts'
 import { hashId } from './hash.ts'
+import type { KeyFile } from './key-file.ts'
+import type { Keys } from './keys.ts'
 import type { Manifest } from './manifest.ts'
-import { keyHash, keyOf } from './request-key.ts'
+import { indexedKeyOf } from './request-key.ts'
 import { encodeRow, type Row } from './row.ts'
 import { contentOf, genesis, headOf, leafOf } from './seal.ts'
 import { readSettings } from './shard-file.ts'
@@ -28,6 +31,12 @@ export interface ShardReport {
   readonly unfinished: number
   /** what is wrong, in words; none if all is well */
   readonly problems: readonly string[]
+}
+
+/** What is at hand of the keys of an encrypted store; nothing of them is beside a backup. */
+export interface KnownKeys {
+  readonly file: KeyFile | null
+  readonly keys: Keys | null
 }
 
 const COMMITS = 20
@@ -60,6 +69,7 @@ export class ShardVerification {
     private readonly db: Database,
     private readonly shard: number,
     private readonly manifest: Manifest,
+    private readonly known: KnownKeys,
   ) {
     this.last = { id: 0, firstSeq: 0, lastSeq: 0, at: 0, head: genesis(manifest.store, shard) }
     this.statements = prepareStatements(db)
@@ -167,7 +177,7 @@ export class ShardVerification {
     if (prev !== last.seq) this.problem(`event ${seq}: points back to ${prev}, but the event before is ${last.seq}`)
     if (last.version > 0 && at < last.at) this.problem(`event ${seq}: is earlier than the event before`)
     ends.set(entity, version, seq, at)
-    if (keyOf(meta) !== undefined) this.keyed.push(seq)
+    if (indexedKeyOf(meta, () => '') !== undefined) this.keyed.push(seq)
   }
 
   /** In one transaction, so that heads and events are of one moment. Returns the number of entities. */
@@ -191,7 +201,7 @@ export class ShardVerification {
     for (const entity of this.statements.entities.iterate() as Iterable<
       EntityRow & { version: number | null; head: number; headAt: number }
     >) {
-      const { key, id, version, head, headAt } = entity
+      const { key, version, head, headAt } = entity
       if (entity.idHash === HIDDEN) {
         this.verifyErased(entity)
         continue
@@ -200,9 +210,8 @@ export class ShardVerification {
       const last = this.ends.of(key)
       if (this.erased.has(key)) this.problem(`entity ${key} was erased, and is still there`)
       if (entityCrc(entity) !== entity.crc) this.problem(`entity ${key}: the crc is wrong`)
-      const hash = hashId(id, this.manifest.seed)
-      if (hash !== entity.idHash || hash % this.manifest.shards !== this.shard)
-        this.problem(`entity ${key} does not belong in this shard`)
+      if (this.known.file?.read(this.shard, key) === null) this.problem(`entity ${key} has no key: it cannot be read`)
+      else if (!this.isPlaced(entity)) this.problem(`entity ${key} does not belong in this shard`)
       if (last.version === 0) this.problem(`entity ${key} has no events`)
       const newest = version === last.version && head === last.seq && headAt === last.at
       if (newest || (version === null && last.seq > flushed)) continue
@@ -213,6 +222,25 @@ export class ShardVerification {
     return count
   }
 
+  /** Is it where its id belongs, and found by it? Of an encrypted id only whoever holds the keys can say. */
+  private isPlaced(entity: EntityRow): boolean {
+    const { manifest, shard } = this
+    const { keys } = this.known
+    let id: string | null = entity.id
+    if (manifest.encryption !== undefined) {
+      if (keys === null) return true
+      try {
+        id = new Cipher(this.db.name, shard, keys).idOf(entity)
+      } catch (error) {
+        this.problem((error as Error).message)
+        return true
+      }
+      if (id === null) return true // somebody is erasing it right now
+    }
+    const hash = hashId(id, manifest.seed)
+    return hash % manifest.shards === shard && entity.idHash === (keys?.idHash(id) ?? hash)
+  }
+
   private verifyErased(entity: EntityRow): void {
     const { key, salt } = entity
     const record = this.erased.get(key)
@@ -220,7 +248,9 @@ export class ShardVerification {
     else if (salt.length > 0) {
       if (witnessOf(salt) !== record.witness) this.problem(`entity ${key} is not the one that was erased`)
       this.unfinished++
-    } else if (!isEntityTombstone(entity)) this.problem(`entity ${key} was erased, and its row is not empty`)
+    } else if (this.known.file !== null && this.known.file.read(this.shard, key) !== 'destroyed')
+      this.problem(`entity ${key} was erased, and its key is still there`)
+    else if (!isEntityTombstone(entity)) this.problem(`entity ${key} was erased, and its row is not empty`)
     else if (this.ends.of(key).version > 0) this.problem(`entity ${key} was erased, and has events`)
   }
 
@@ -232,9 +262,8 @@ export class ShardVerification {
     >) {
       if (row.hash === 0 && row.count === 0 && row.digest === '') continue // of an erased entity
       if (row.seq <= flushed) indexed++
-      const key = keyOf(row.meta)
-      const right =
-        key && key.count === row.count && key.digest === row.digest && keyHash(row.id ?? '', key.key) === row.hash
+      const key = indexedKeyOf(row.meta, () => row.id ?? '')
+      const right = key?.count === row.count && key.digest === row.digest && key.hash === row.hash
       if (!right) this.problem(`the index of request keys is wrong about event ${row.seq}`)
     }
     const due = this.keyed.filter((seq) => seq > horizon && seq <= flushed).length

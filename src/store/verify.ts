@@ -2,9 +2,11 @@
 import { resolve } from 'node:path'
 import { isKumaError } from '../errors.ts'
 import { checkDirectory } from './directory.ts'
+import { KeyFile, keyFilePath } from './key-file.ts'
+import { Keys } from './keys.ts'
 import { type Manifest, readManifest } from './manifest.ts'
 import { openShard } from './shard-file.ts'
-import { type ShardReport, ShardVerification } from './verify-shard.ts'
+import { type KnownKeys, type ShardReport, ShardVerification } from './verify-shard.ts'
 
 export interface VerifyProgress {
   readonly shard: number
@@ -17,17 +19,28 @@ export interface VerifyProgress {
 export interface VerifyOptions {
   readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
   readonly signal?: AbortSignal | undefined
+  /** Of an encrypted store. Without it, it is not checked that hashes are those of the ids. */
+  readonly masterKey?: Uint8Array | null | undefined
 }
 
 /**
  * Checks each shard: SQLite's own check, every crc, versions and `prev` chains, heads, request keys, and the seal, all
  * of it recomputed. A shard that cannot be read is a report with a problem, not an error.
- * @throws KUMA_NOT_A_STORE, KUMA_NEWER_FORMAT, KUMA_UNSAFE_DIRECTORY, KUMA_IO
+ * @throws KUMA_NOT_A_STORE, KUMA_MASTER_KEY, KUMA_NO_KEYS, KUMA_NEWER_FORMAT, KUMA_UNSAFE_DIRECTORY, KUMA_IO
  */
-export async function* verifyStore(path: string, options?: VerifyOptions): AsyncGenerator<ShardReport> {
+export async function* verifyStore(path: string, options: VerifyOptions = {}): AsyncGenerator<ShardReport> {
   const directory = resolve(path)
   checkDirectory(directory)
-  yield* verifyShards(directory, readManifest(directory), options)
+  const manifest = readManifest(directory)
+  const { masterKey = null } = options
+  const file = manifest.encryption && KeyFile.open(keyFilePath(directory), manifest, 'read')
+  const keys = file && masterKey && Keys.open(file.path, manifest, masterKey, 'read')
+  try {
+    yield* verifyShards(directory, manifest, options, { file: file ?? null, keys: keys ?? null })
+  } finally {
+    file?.close()
+    keys?.close()
+  }
 }
 
 /** The same for a directory of which nothing else is asked: that of a backup may be on a network. */
@@ -35,6 +48,7 @@ export async function* verifyShards(
   directory: string,
   manifest: Manifest,
   { onProgress, signal }: VerifyOptions = {},
+  known: KnownKeys = { file: null, keys: null },
 ): AsyncGenerator<ShardReport> {
   const eventsTotal = onProgress === undefined ? 0 : countEvents(directory, manifest)
   let events = 0
@@ -43,7 +57,7 @@ export async function* verifyShards(
       signal?.throwIfAborted()
       onProgress?.({ shard, shards: manifest.shards, events: events + inShard, eventsTotal })
     }
-    const report = await verifyShard(directory, shard, manifest, progress)
+    const report = await verifyShard(directory, shard, manifest, known, progress)
     events += report.events
     yield report
   }
@@ -53,11 +67,12 @@ async function verifyShard(
   directory: string,
   shard: number,
   manifest: Manifest,
+  known: KnownKeys,
   progress: (events: number) => void,
 ): Promise<ShardReport> {
   let verification: ShardVerification
   try {
-    verification = new ShardVerification(openShard(directory, shard, manifest, 'read'), shard, manifest)
+    verification = new ShardVerification(openShard(directory, shard, manifest, 'read'), shard, manifest, known)
   } catch (error) {
     if (!isKumaError(error, 'KUMA_CORRUPT')) throw error
     return { shard, entities: 0, events: 0, commits: 0, head: '', unfinished: 0, problems: [error.message] }

@@ -106,31 +106,28 @@ test.each(['inline', 'worker'] as const)(
   },
 )
 
-test.each([0, 16, 200])(
-  'a backup that finds only %i KB on the disk leaves nothing behind',
-  async (left_kb, context) => {
-    const path = smallDisk()
-    if (path === null) return context.skip('needs the right to mount a file system')
-    const store = join(path, 'store')
-    const engine = await openEngine(config(store), { access: 'write', create: true })
-    for (let n = 0; n < 30; n++) await engine.append({ id: 'a', newType: 'document', events: [event] })
-    await engine.close()
-    const filler = join(path, 'filler')
-    spawnSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4096'], { stdio: 'ignore' })
-    truncateSync(filler, statSync(filler).size - left_kb * 1024)
+test.for([0, 16, 200])('a backup that finds only %i KB on the disk leaves nothing behind', async (left_kb, context) => {
+  const path = smallDisk()
+  if (path === null) return context.skip('needs the right to mount a file system')
+  const store = join(path, 'store')
+  const engine = await openEngine(config(store), { access: 'write', create: true })
+  for (let n = 0; n < 30; n++) await engine.append({ id: 'a', newType: 'document', events: [event] })
+  await engine.close()
+  const filler = join(path, 'filler')
+  spawnSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4096'], { stdio: 'ignore' })
+  truncateSync(filler, statSync(filler).size - left_kb * 1024)
 
-    await expect(createBackup(store)).rejects.toMatchObject({
-      code: 'KUMA_DISK_FULL',
-      hint: expect.stringContaining('make room'),
-    })
-    expect(namesUnder(join(store, 'backups')).filter((name) => !name.startsWith('lock.db'))).toEqual([])
+  await expect(createBackup(store)).rejects.toMatchObject({
+    code: 'KUMA_DISK_FULL',
+    hint: expect.stringContaining('make room'),
+  })
+  expect(namesUnder(join(store, 'backups')).filter((name) => !name.startsWith('lock.db'))).toEqual([])
 
-    rmSync(filler)
-    const backup = await createBackup(store)
-    expect(await verifyBackup(backup.path)).toMatchObject({ problems: [], events: 30 })
-    await expectSound(store, 30)
-  },
-)
+  rmSync(filler)
+  const backup = await createBackup(store)
+  expect(await verifyBackup(backup.path)).toMatchObject({ problems: [], events: 30 })
+  await expectSound(store, 30)
+})
 
 test.each(['inline', 'worker'])(
   'a failing disk poisons the shard: unclear, then refused, while reading goes on (%s)',

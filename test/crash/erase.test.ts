@@ -1,9 +1,10 @@
 /**
  * Random stores, from which entities with known marks are erased; in most runs the process that does it is killed at a
  * random moment, and the erasure goes on when the store is opened next. Then nothing of them is in any file, and
- * everyone else's export is the same to the byte; the same is true of backups. KUMA_CANARIES sets how many.
+ * everyone else's export is the same to the byte; the same is true of backups. Every other store is encrypted: then a copy
+ * from before, beyond reach, tells nothing either. KUMA_CANARIES sets how many.
  */
-import { rmSync } from 'node:fs'
+import { copyFileSync, cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createBackup } from '../../src/backup/create-backup.ts'
@@ -15,9 +16,11 @@ import { type } from '../../src/entity/schema.ts'
 import { openEngine } from '../../src/kuma.ts'
 import { exportText } from '../../src/privacy/export.ts'
 import { jobsOf } from '../../src/privacy/receipt.ts'
+import { keyFilePath } from '../../src/store/key-file.ts'
 import { verifyStore } from '../../src/store/verify.ts'
 import { filesWith } from '../files-with.ts'
 import { makeFolder } from '../folder.ts'
+import '../master-key.ts'
 import { launchProgram } from '../program.ts'
 import { randomFrom } from '../random.ts'
 
@@ -44,10 +47,16 @@ async function canary(start: number): Promise<'before' | 'amid' | 'after'> {
   const random = randomFrom(start)
   const path = makeFolder()
   const store = join(path, 'store')
-  const { ids, taken } = await fill(path, random)
+  const encryption = start % 2 === 0 ? undefined : ('entity-keys' as const)
+  const { ids, taken } = await fill(path, random, encryption)
   const victims = ids.filter((id) => id.startsWith('victim'))
   const others = ids.filter((id) => !victims.includes(id))
   const before = await exportsOf(store, others)
+  const beyondReach = makeFolder()
+  if (encryption !== undefined) {
+    expect(filesWith(path, ['victim', 'other']), `encrypted, seed ${start}`).toEqual([])
+    cpSync(store, beyondReach, { recursive: true })
+  }
 
   await eraseAndKill(store, victims, random() * 250)
   const pending = jobsOf(store).length
@@ -64,7 +73,16 @@ async function canary(start: number): Promise<'before' | 'amid' | 'after'> {
   for await (const { problems, unfinished } of verifyStore(store))
     expect({ problems, unfinished }, `seed ${start}`).toEqual({ problems: [], unfinished: 0 })
   expect(await exportsOf(store, others), `seed ${start}`).toEqual(before)
-  rmSync(path, { recursive: true })
+  if (encryption !== undefined) {
+    copyFileSync(keyFilePath(store), keyFilePath(beyondReach))
+    const copy = await openEngine({ path: beyondReach, entities: [Profile] }, { access: 'read' })
+    for (const id of victims) expect(await copy.find(id), `beyond reach, seed ${start}`).toBe(null)
+    const readable = new Set<string>()
+    for await (const { entity } of copy.log()) readable.add(entity)
+    await copy.close()
+    expect(readable, `beyond reach, seed ${start}`).toEqual(new Set(others))
+  }
+  for (const each of [path, beyondReach]) rmSync(each, { recursive: true })
   return left.length > 0 ? 'before' : pending > 0 ? 'amid' : 'after'
 }
 
@@ -72,7 +90,11 @@ async function canary(start: number): Promise<'before' | 'amid' | 'after'> {
  * Entities of both kinds, written in any order, with snapshots, request keys, and rows of many sizes. Every value of a
  * victim says so, over and over.
  */
-async function fill(folder: string, random: () => number): Promise<{ ids: string[]; taken: number }> {
+async function fill(
+  folder: string,
+  random: () => number,
+  encryption: 'entity-keys' | undefined,
+): Promise<{ ids: string[]; taken: number }> {
   const path = join(folder, 'store')
   let taken = 0
   const upTo = (max: number) => Math.floor(random() * max)
@@ -80,7 +102,7 @@ async function fill(folder: string, random: () => number): Promise<{ ids: string
     Array.from({ length: 1 + upTo(4) }, (_, i) => `${kind}-${i}-${upTo(1e9)}`),
   )
   for (let opened = 1 + upTo(3); opened > 0; opened--) {
-    const config = { path, entities: [Profile], shards: 1 + upTo(2), actorsMax: 1 + upTo(3) }
+    const config = { path, entities: [Profile], shards: 1 + upTo(2), actorsMax: 1 + upTo(3), encryption }
     const engine = await openEngine(config, { access: 'write', committer: 'inline', create: true })
     for (let rounds = 1 + upTo(4); rounds > 0; rounds--) {
       await Promise.all(Array.from({ length: upTo(40) }, () => appendSome(engine, names[upTo(names.length)]!, upTo)))
@@ -88,7 +110,8 @@ async function fill(folder: string, random: () => number): Promise<{ ids: string
     await engine.close()
     for (let backups = upTo(3); backups > 0; backups--, taken++) {
       const to = upTo(2) === 0 ? join(folder, 'elsewhere') : undefined
-      await createBackup(path, { to, link: upTo(4) > 0 })
+      const keysTo = encryption && upTo(2) === 0 ? join(folder, 'copy-of-keys') : undefined
+      await createBackup(path, { to, link: upTo(4) > 0, keysTo })
     }
   }
   const engine = await openEngine({ path, entities: [Profile] }, { access: 'write', committer: 'inline' })

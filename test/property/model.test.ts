@@ -11,6 +11,7 @@ import { mergePatch } from '../../src/entity/document.ts'
 import { openEngine } from '../../src/kuma.ts'
 import { verifyStore } from '../../src/store/verify.ts'
 import { makeFolder } from '../folder.ts'
+import { MASTER_KEY } from '../master-key.ts'
 import { accountOf } from '../models.ts'
 
 const runs = Number(process.env['KUMA_RUNS'] ?? 1_000)
@@ -107,12 +108,16 @@ const op = fc.oneof(
     }),
   },
 )
-/** What must make no difference: how many threads, when actors leave, how often snapshots are taken and by which version. */
+/**
+ * What must make no difference: how many threads, when actors leave, how often snapshots are taken and by which version,
+ * and whether it is encrypted.
+ */
 const settings = fc.record({
   committers: fc.constantFrom(1, 2, 5),
   actorsMax: fc.constantFrom(1, 2, 100_000),
   snapshotEvery: fc.constantFrom(1, 2, 3, 1_000),
   versions: fc.array(fc.constantFrom(1, 2), { minLength: 1, maxLength: 3 }),
+  encryption: fc.option(fc.constant('entity-keys' as const), { nil: undefined }),
 })
 type Settings = typeof settings extends fc.Arbitrary<infer T> ? T : never
 type Op = typeof op extends fc.Arbitrary<infer T> ? T : never
@@ -122,12 +127,15 @@ test(`${runs} random sequences agree with a model in memory`, { timeout: 1_200_0
   await fc.assert(fc.asyncProperty(settings, sequences, run), { numRuns: runs, ...seed })
 })
 
-async function run({ committers, actorsMax, snapshotEvery, versions }: Settings, ops: readonly Op[]): Promise<void> {
+async function run(
+  { committers, actorsMax, snapshotEvery, versions, encryption }: Settings,
+  ops: readonly Op[],
+): Promise<void> {
   const path = makeFolder()
   let opened = 0
   const configNow = () => {
     const version = versions[opened++ % versions.length]!
-    return { path, shards: 2, entities: [accountOf({ snapshotEvery, version })], committers, actorsMax }
+    return { path, shards: 2, entities: [accountOf({ snapshotEvery, version })], committers, actorsMax, encryption }
   }
   const model = new Map<string, ModelEntity>()
   let engine = await openEngine(configNow(), { access: 'write', committer: 'inline', create: true })
@@ -139,7 +147,8 @@ async function run({ committers, actorsMax, snapshotEvery, versions }: Settings,
       } else await check(engine, model, step)
     }
     await engine.close()
-    for await (const { problems } of verifyStore(path)) expect(problems).toEqual([])
+    for await (const { problems } of verifyStore(path, { masterKey: Buffer.from(MASTER_KEY, 'hex') }))
+      expect(problems).toEqual([])
     const reading = await openEngine(configNow(), { access: 'read' })
     await checkAll(reading, model)
     await reading.close()

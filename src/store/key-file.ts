@@ -1,0 +1,202 @@
+/**
+ * `entity-keys`, in a store whose contents are encrypted: a key for each entity, so that what is encrypted can be
+ * forgotten by forgetting its key, also in copies that nobody can reach.
+ *
+ *     0     "KUMAKEYS", u32 format, u32 shards, 16 bytes: the store's id
+ *           40 bytes: the store's key, wrapped under the master key; zeros up to 128
+ *     128   slots of 64 bytes. Entity k of shard s has slot (k - 1) * shards + s:
+ *             zeros          not used yet
+ *             40 bytes       its key, wrapped under the store's; zeros
+ *             "destroyed"    it was erased; zeros
+ *
+ * Keys are wrapped by AES-256 key wrap (RFC 3394), which tells a wrong key from the right one. Numbers are little-endian.
+ *
+ * A slot is written in place, and lies within one sector, so it is written whole or not at all. The key of a new entity
+ * is on disk before the commit that creates it begins: there is never an event that nobody can read. A key without an
+ * entity is of a commit that failed, and the next entity of that number writes over it.
+ */
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  fdatasyncSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  renameSync,
+  writeSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { KumaError } from '../errors.ts'
+import { ioError, syncDirectory, writeDurably } from './directory.ts'
+import { corrupt, type Manifest, newerFormat } from './manifest.ts'
+
+const NAME = 'entity-keys'
+const MAGIC = 'KUMAKEYS'
+const FORMAT = 1
+const HEADER_BYTES = 128
+const SLOT_BYTES = 64
+/** of a wrapped key */
+export const WRAPPED_BYTES = 40
+const WRAPPED_AT = 32
+const DESTROYED = Buffer.alloc(SLOT_BYTES)
+DESTROYED.write('destroyed')
+
+/** What a slot holds: a wrapped key, or the mark of one that was destroyed, or nothing yet. */
+export type Slot = Buffer | 'destroyed' | null
+
+export function keyFilePath(directory: string): string {
+  return join(directory, NAME)
+}
+
+/** @param storeKey wrapped under the master key */
+export function createKeyFile(directory: string, manifest: Manifest, storeKey: Uint8Array): void {
+  const header = Buffer.alloc(HEADER_BYTES)
+  header.write(MAGIC)
+  header.writeUInt32LE(FORMAT, 8)
+  header.writeUInt32LE(manifest.shards, 12)
+  idBytes(manifest).copy(header, 16)
+  header.set(storeKey, WRAPPED_AT)
+  writeDurably(keyFilePath(directory), header)
+}
+
+export class KeyFile {
+  /** A write that failed may be on disk or not, and asking again would not tell: the kernel reports it once. */
+  private broken: unknown = null
+
+  private constructor(
+    readonly path: string,
+    private readonly shards: number,
+    private readonly fd: number,
+    /** the store's key, wrapped */
+    readonly storeKey: Buffer,
+  ) {}
+
+  /** @throws KUMA_NO_KEYS if there is no such file or it is another store's, KUMA_CORRUPT, KUMA_NEWER_FORMAT, KUMA_IO */
+  static open(path: string, manifest: Manifest, access: 'read' | 'write'): KeyFile {
+    let fd: number
+    try {
+      fd = openSync(path, access === 'read' ? 'r' : 'r+')
+    } catch (cause) {
+      throw (cause as NodeJS.ErrnoException).code === 'ENOENT' ? noKeys(path, 'is not there') : ioError(cause, path)
+    }
+    try {
+      const header = Buffer.alloc(HEADER_BYTES)
+      const bytes = readSync(fd, header, 0, HEADER_BYTES, 0)
+      if (bytes < HEADER_BYTES || header.toString('latin1', 0, 8) !== MAGIC) throw corrupt(path, 'it holds no keys')
+      const format = header.readUInt32LE(8)
+      if (format > FORMAT) throw newerFormat(path, format)
+      if (!header.subarray(16, 32).equals(idBytes(manifest))) throw noKeys(path, 'holds the keys of another store')
+      if (header.readUInt32LE(12) !== manifest.shards)
+        throw corrupt(path, 'its number of shards is not that of kuma.json')
+      return new KeyFile(path, manifest.shards, fd, header.subarray(WRAPPED_AT, WRAPPED_AT + WRAPPED_BYTES))
+    } catch (error) {
+      closeSync(fd)
+      throw error instanceof KumaError ? error : ioError(error, path)
+    }
+  }
+
+  read(shard: number, entity: number): Slot {
+    const slot = Buffer.alloc(SLOT_BYTES)
+    readSync(this.fd, slot, 0, SLOT_BYTES, this.placeOf(shard, entity))
+    if (slot.equals(DESTROYED)) return 'destroyed'
+    return slot.every((byte) => byte === 0) ? null : slot.subarray(0, WRAPPED_BYTES)
+  }
+
+  /** Durable when it returns. @throws KUMA_DISK_FULL, KUMA_IO */
+  write(shard: number, keys: readonly { readonly entity: number; readonly wrapped: Uint8Array }[]): void {
+    this.put(
+      shard,
+      keys.map(({ entity, wrapped }) => {
+        const slot = Buffer.alloc(SLOT_BYTES)
+        slot.set(wrapped)
+        return { entity, slot }
+      }),
+    )
+  }
+
+  /** Durable when it returns; those that are destroyed already cost nothing. @throws KUMA_IO */
+  destroy(shard: number, entities: readonly number[]): void {
+    const due = entities.filter((entity) => this.read(shard, entity) !== 'destroyed')
+    this.put(
+      shard,
+      due.map((entity) => ({ entity, slot: DESTROYED })),
+    )
+  }
+
+  private put(shard: number, slots: readonly { readonly entity: number; readonly slot: Buffer }[]): void {
+    if (slots.length === 0) return
+    try {
+      if (this.broken !== null) throw this.broken
+      for (const { entity, slot } of slots) writeSync(this.fd, slot, 0, SLOT_BYTES, this.placeOf(shard, entity))
+      fdatasyncSync(this.fd)
+    } catch (cause) {
+      const full = (cause as NodeJS.ErrnoException).code === 'ENOSPC'
+      if (!full) this.broken ??= cause
+      const hint = 'make room on the disk and try again: nothing of this was recorded'
+      throw full
+        ? new KumaError('KUMA_DISK_FULL', `${this.path}: no space left`, { path: this.path }, { cause, hint })
+        : ioError(cause, this.path)
+    }
+  }
+
+  private placeOf(shard: number, entity: number): number {
+    return HEADER_BYTES + ((entity - 1) * this.shards + shard) * SLOT_BYTES
+  }
+
+  close(): void {
+    closeSync(this.fd)
+  }
+}
+
+/** Are the keys of a store in a file? What cannot be read says no. */
+export function holdsKeysOf(path: string, manifest: Manifest): boolean {
+  try {
+    KeyFile.open(path, manifest, 'read').close()
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Copies the keys of a store to another file, whole or not at all. The copy can be written by its owner: an erasure
+ * reaches it too.
+ * @throws KUMA_NO_KEYS if there is a file already and it holds no keys of this store; KUMA_IO, KUMA_DISK_FULL
+ */
+export function copyKeyFile(from: string, to: string, manifest: Manifest): void {
+  KeyFile.open(from, manifest, 'read').close()
+  if (existsSync(to)) KeyFile.open(to, manifest, 'read').close()
+  const temporary = `${to}.tmp`
+  try {
+    copyFileSync(from, temporary, constants.COPYFILE_FICLONE)
+    chmodSync(temporary, 0o600)
+    const fd = openSync(temporary, 'r+')
+    try {
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+    renameSync(temporary, to)
+    syncDirectory(dirname(to))
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw ioError(cause, to)
+    throw new KumaError(
+      'KUMA_DISK_FULL',
+      `${to}: no space left`,
+      { path: to },
+      { cause, hint: 'make room on the disk' },
+    )
+  }
+}
+
+function idBytes({ store }: Manifest): Buffer {
+  return Buffer.from(store.replaceAll('-', ''), 'hex')
+}
+
+function noKeys(path: string, why: string): KumaError<'KUMA_NO_KEYS'> {
+  const hint = '`kuma backup --keys-to FILE` makes a copy of the keys; `kuma restore --keys FILE` takes one'
+  return new KumaError('KUMA_NO_KEYS', `${path} ${why}`, { path }, { hint })
+}
