@@ -27,7 +27,7 @@ import { Statistics } from './statistics.ts'
 import { createStore } from './store/create.ts'
 import { checkDirectory } from './store/directory.ts'
 import { Keys, keyFileFor } from './store/keys.ts'
-import { takeLock } from './store/lock.ts'
+import { type Lock, takeLock } from './store/lock.ts'
 import { type Manifest, readManifest } from './store/manifest.ts'
 import { masterKeyFor, masterKeyFrom } from './store/master-key.ts'
 import { Readers } from './store/readers.ts'
@@ -101,15 +101,14 @@ export async function repairSnapshots(config: Config, options: RebuildOptions = 
   const definitions = definitionsOf(config)
   checkDirectory(path)
   const manifest = readManifest(path)
-  const masterKey = masterKeyOf(path, manifest, config)
-  const lock = await takeLock(path, config.lockTimeoutMs, config.signal)
-  let readers: Readers | undefined
+  const readers = openReaders(path, manifest, masterKeyOf(path, manifest, config))
+  let lock: Lock | undefined
   try {
-    readers = openReaders(path, manifest, masterKey)
+    lock = await takeLock(path, config.lockTimeoutMs, config.signal)
     return await rebuildSnapshots(readers, manifest, definitions, options)
   } finally {
-    readers?.close()
-    lock.release()
+    readers.close()
+    lock?.release()
   }
 }
 

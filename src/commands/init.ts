@@ -6,6 +6,7 @@ import { BaseCommand } from '../cli/base-command.ts'
 import { note, print } from '../cli/output.ts'
 import { SAMPLE_CONFIG } from '../cli/sample-config.ts'
 import { STORE_NAME } from '../cli/store-path.ts'
+import { loadConfig } from '../config.ts'
 import { checkFree, createStore } from '../store/create.ts'
 import { SHARDS_DEFAULT } from '../store/manifest.ts'
 import { createMasterKeyFile, masterKeyFrom } from '../store/master-key.ts'
@@ -39,7 +40,7 @@ export default class Init extends BaseCommand {
     const { args, flags } = await this.parse(Init)
     const { config } = await this.locate(flags)
     const given = args.dir ?? flags.dir
-    const path = given === undefined ? await this.defaultPath(flags) : resolve(given)
+    const path = given === undefined ? await this.defaultPath(flags.config) : resolve(given)
     const encryption = flags.encrypt ? 'entity-keys' : config.encryption
     const { masterKeyFile } = config
     checkFree(path)
@@ -56,8 +57,8 @@ export default class Init extends BaseCommand {
   }
 
   /** Not one above: a new store is made here. */
-  private async defaultPath(flags: Parameters<BaseCommand['locate']>[0]): Promise<string> {
-    const { config } = await this.locate({ ...flags, dir: join(process.cwd(), STORE_NAME) })
+  private async defaultPath(file: string | undefined): Promise<string> {
+    const { config } = await loadConfig({ cwd: process.cwd(), file })
     return config.path ?? join(process.cwd(), STORE_NAME)
   }
 }
