@@ -12,6 +12,7 @@ import { openEngine } from '../../src/kuma.ts'
 import { createStore } from '../../src/store/create.ts'
 import { verifyStore } from '../../src/store/verify.ts'
 import { folder } from '../folder.ts'
+import { MASTER_KEY } from '../master-key.ts'
 
 const config = (path: string) => ({ path, shards: 1 })
 const event = { type: 'Set', data: { text: 'x'.repeat(20_000) } }
@@ -103,6 +104,40 @@ test.each(['inline', 'worker'] as const)(
     })
     await engine.close()
     await expectSound(store, 3)
+  },
+)
+
+test.each(['inline', 'worker'] as const)(
+  'an encrypted store on a full disk never has an entity without its key (%s)',
+  async (committer) => {
+    const path = smallDisk()
+    if (path === null) return
+    const store = join(path, 'store')
+    const settings = { ...config(store), encryption: 'entity-keys', masterKey: MASTER_KEY } as const
+    const filler = join(path, 'filler')
+    const engine = await openEngine(settings, { access: 'write', committer, create: true })
+    const create = (i: number) => engine.append({ id: `e${i}`, newType: 'document', events: [event] })
+    await create(0)
+    // 40 KB are left: room for keys and some events, then for neither
+    spawnSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4096'], { stdio: 'ignore' })
+    truncateSync(filler, statSync(filler).size - 40 * 1024)
+    const codes = new Set<unknown>()
+    const created = [0]
+    for (let i = 1; i <= 200; i++) {
+      await create(i).then(
+        () => created.push(i),
+        ({ code }) => codes.add(code),
+      )
+    }
+    expect(codes).toEqual(new Set(['KUMA_DISK_FULL']))
+    rmSync(filler)
+    for (const i of [201, 202]) {
+      await create(i)
+      created.push(i)
+    }
+    for (const i of created) expect((await engine.inspect(`e${i}`)).version).toBe(1)
+    await engine.close()
+    await expectSound(store, created.length)
   },
 )
 
