@@ -23,7 +23,7 @@ export const Account = defineEntity({
   events: { Deposited: type() },
 }).evolve({ Deposited: (state, { amount }) => ({ balance: state.balance + amount, events: state.events + 1 }) })
 
-export const open = (path, shards = 16) => start({ path, entities: [Account], shards })
+export const open = (path, shards = 16, config = {}) => start({ path, entities: [Account], shards, ...config })
 
 /** Calls `job(0)` to `job(count - 1)`, never more than `limit` at a time. */
 export async function inFlight(count, limit, job) {

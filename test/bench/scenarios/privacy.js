@@ -1,5 +1,5 @@
 /** A person's data, taken out and erased, and backups: how long it takes, and how much of it others notice. */
-import { Account, deposited, FULL, IN_FLIGHT, open, rate } from '../load.js'
+import { Account, deposited, FULL, IN_FLIGHT, open, rate, spawnAll } from '../load.js'
 import { percentile } from '../statistics.js'
 import { copyStore, grownStore, millionStore } from '../stores.js'
 
@@ -49,6 +49,21 @@ export const privacy = [
     prepare: (at) => grownStore(at, 1_000_000),
     run: besideBackups,
   },
+  {
+    name: 'appends, 1,024 entities, plain',
+    unit: 'appends/s',
+    inFlight: IN_FLIGHT,
+    sync: FULL,
+    run: (at) => appending(at, {}),
+  },
+  {
+    name: 'appends, 1,024 entities, keys per entity',
+    unit: 'appends/s',
+    inFlight: IN_FLIGHT,
+    sync: FULL,
+    against: [{ name: 'appends, 1,024 entities, plain' }],
+    run: (at) => appending(at, { encryption: 'entity-keys', masterKey: '5a'.repeat(32) }),
+  },
 ]
 
 /** Others append all the while, to every shard. */
@@ -92,6 +107,14 @@ async function exporting(at) {
   const seconds = (performance.now() - begin) / 1_000
   await ctx.close()
   return version / seconds
+}
+
+async function appending(at, config) {
+  const ctx = await open(at.path, 16, config)
+  const accounts = await spawnAll(ctx, IN_FLIGHT)
+  const measured = await rate(at.scaled(APPENDS), IN_FLIGHT, (n) => accounts[n % IN_FLIGHT].append(deposited(n)))
+  await ctx.close()
+  return measured
 }
 
 async function besideNothing(at) {
