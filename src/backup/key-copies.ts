@@ -11,13 +11,13 @@ import type { Manifest } from '../store/manifest.ts'
 import { isWithin, keyCopiesOf, remember } from './places.ts'
 
 /**
- * Writes a copy, or renews one. It is remembered first: an erasure that is recorded meanwhile then finds it.
+ * Writes a copy, or renews one. It is remembered before it has its name: an erasure that is recorded later finds it, and
+ * one that was recorded before is found by whoever takes the backup.
  * @throws KUMA_USAGE for a store without keys, or for a file in the store; KUMA_NO_KEYS over something else; KUMA_IO
  */
 export function copyKeys(store: string, manifest: Manifest, to: string): string {
   const file = checkCopy(store, manifest, to)
-  remember(store, { keys: file })
-  copyKeyFile(keyFilePath(store), file, manifest)
+  copyKeyFile(keyFilePath(store), file, manifest, () => remember(store, { keys: file }))
   return file
 }
 

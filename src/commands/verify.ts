@@ -29,7 +29,7 @@ export default class Verify extends BaseCommand {
     const reports: ShardReport[] = []
     try {
       for await (const report of verifyStore(path, {
-        masterKey: masterKeyFrom(config),
+        masterKey: () => masterKeyFrom(config),
         onProgress: ({ events, eventsTotal }) => bar.update(events, events / Math.max(1, eventsTotal)),
       })) {
         reports.push(report)

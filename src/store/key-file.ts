@@ -26,6 +26,7 @@ import {
   openSync,
   readSync,
   renameSync,
+  rmSync,
   writeSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -164,9 +165,10 @@ export function holdsKeysOf(path: string, manifest: Manifest): boolean {
 /**
  * Copies the keys of a store to another file, whole or not at all. The copy can be written by its owner: an erasure
  * reaches it too.
+ * @param onWritten called when the copy is on disk, before it gets its name
  * @throws KUMA_NO_KEYS if there is a file already and it holds no keys of this store; KUMA_IO, KUMA_DISK_FULL
  */
-export function copyKeyFile(from: string, to: string, manifest: Manifest): void {
+export function copyKeyFile(from: string, to: string, manifest: Manifest, onWritten = () => {}): void {
   KeyFile.open(from, manifest, 'read').close()
   if (existsSync(to)) KeyFile.open(to, manifest, 'read').close()
   const temporary = `${to}.tmp`
@@ -179,9 +181,12 @@ export function copyKeyFile(from: string, to: string, manifest: Manifest): void 
     } finally {
       closeSync(fd)
     }
+    onWritten()
     renameSync(temporary, to)
     syncDirectory(dirname(to))
   } catch (cause) {
+    rmSync(temporary, { force: true })
+    if (cause instanceof KumaError) throw cause
     if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw ioError(cause, to)
     throw new KumaError(
       'KUMA_DISK_FULL',

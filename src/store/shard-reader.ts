@@ -166,7 +166,7 @@ export class ShardReader {
     return new Map(rows.map((row) => [row.key, row]))
   }
 
-  /** A page of entities by key, with what the table of heads says of them. */
+  /** A page of entities by key, with what the table of heads says of them. An id is '' where its key was destroyed meanwhile. */
   entitiesAfter(key: number, limit: number): (EntityName & { key: number } & Partial<Head>)[] {
     const page = this.run(() => this.statements.page.all(key, limit)) as (EntityName & {
       key: number

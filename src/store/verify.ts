@@ -20,7 +20,7 @@ export interface VerifyOptions {
   readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
   readonly signal?: AbortSignal | undefined
   /** Of an encrypted store. Without it, it is not checked that hashes are those of the ids. */
-  readonly masterKey?: Uint8Array | null | undefined
+  readonly masterKey?: (() => Uint8Array | null) | undefined
 }
 
 /**
@@ -32,8 +32,8 @@ export async function* verifyStore(path: string, options: VerifyOptions = {}): A
   const directory = resolve(path)
   checkDirectory(directory)
   const manifest = readManifest(directory)
-  const { masterKey = null } = options
   const file = manifest.encryption && KeyFile.open(keyFilePath(directory), manifest, 'read')
+  const masterKey = file && options.masterKey?.()
   const keys = file && masterKey && Keys.open(file.path, manifest, masterKey, 'read')
   try {
     yield* verifyShards(directory, manifest, options, { file: file ?? null, keys: keys ?? null })

@@ -147,7 +147,7 @@ async function run(
       } else await check(engine, model, step)
     }
     await engine.close()
-    for await (const { problems } of verifyStore(path, { masterKey: Buffer.from(MASTER_KEY, 'hex') }))
+    for await (const { problems } of verifyStore(path, { masterKey: () => Buffer.from(MASTER_KEY, 'hex') }))
       expect(problems).toEqual([])
     const reading = await openEngine(configNow(), { access: 'read' })
     await checkAll(reading, model)

@@ -139,6 +139,8 @@ describe('init', () => {
   test('a config that asks for encryption does not take a store without it', async () => {
     const cwd = folder()
     await kuma(['init'], { cwd })
+    // where nothing is encrypted, nobody looks at it
+    expect((await kuma(['verify'], { cwd, env: { KUMA_MASTER_KEY: 'not one' } })).code).toBe(0)
     writeFileSync(join(cwd, 'kuma.config.ts'), "export default { path: 'kuma-data', encryption: 'entity-keys' }\n")
     const { code, stderr } = await kuma(['append', 'a', 'Made'], { cwd, env: { KUMA_MASTER_KEY: KEY } })
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('are not encrypted') })
@@ -213,6 +215,12 @@ describe('backup --keys-to', () => {
     }
     expect(readFileSync(join(cwd, 'letter'), 'utf8')).toContain('Dear Ann')
     expect(readdirSync(store)).not.toContain('backups')
+  })
+
+  test('that fails is not remembered as a copy that an erasure would have to reach', async () => {
+    const { ok, run } = await encrypted('ann')
+    expect((await run(['backup', '--keys-to', 'none/keys'])).code).toBe(1)
+    expect(JSON.parse((await ok('delete', 'ann', '--yes')).stdout).notReached).toEqual([])
   })
 
   test('of a store that is not encrypted is refused', async () => {
