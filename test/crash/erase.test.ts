@@ -54,7 +54,7 @@ async function canary(start: number): Promise<'before' | 'amid' | 'after'> {
   const before = await exportsOf(store, others)
   const beyondReach = makeFolder()
   if (encryption !== undefined) {
-    expect(filesWith(path, ['victim', 'other']), `encrypted, seed ${start}`).toEqual([])
+    expect(filesWith(path, ids), `encrypted, seed ${start}`).toEqual([])
     cpSync(store, beyondReach, { recursive: true })
   }
 

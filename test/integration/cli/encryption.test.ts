@@ -36,23 +36,29 @@ function bytesOf(path: string) {
 }
 
 test('who holds the master key reads it all; the files tell types and times, and nothing else', async () => {
-  const { ok, run, store } = await encrypted('ann', 'bob')
-  expect(filesWith(store, ['ann', 'bob'])).toEqual([])
-  expect((await ok('read', 'ann')).stdout).toBe('{"text":"ann-mark"}\n')
-  expect(ndjson((await ok('log', '--by', 'bob-by')).stdout)).toMatchObject([{ entity: 'bob', meta: { by: 'bob-by' } }])
-  expect(ndjson((await ok('ls', 'a')).stdout)).toMatchObject([{ id: 'ann', version: 1 }])
-  expect((await ok('replay', 'ann', '--at', 'v1')).stdout).toBe('{"text":"ann-mark"}\n')
-  expect(JSON.parse((await ok('export', 'ann')).stdout)).toMatchObject({ id: 'ann', state: { text: 'ann-mark' } })
-  expect((await ok('append', 'ann', 'Made', 'text=ann-mark', '--request-key', 'ann-key')).stderr).toContain(
-    'used before',
-  )
-  const { code, stderr } = await run(['append', 'ann', 'Made', 'text=other', '--request-key', 'ann-key'])
+  const { ok, run, store } = await encrypted('annabella', 'bartholomew')
+  expect(filesWith(store, ['annabella', 'bartholomew'])).toEqual([])
+  expect((await ok('read', 'annabella')).stdout).toBe('{"text":"annabella-mark"}\n')
+  expect(ndjson((await ok('log', '--by', 'bartholomew-by')).stdout)).toMatchObject([
+    { entity: 'bartholomew', meta: { by: 'bartholomew-by' } },
+  ])
+  expect(ndjson((await ok('ls', 'a')).stdout)).toMatchObject([{ id: 'annabella', version: 1 }])
+  expect((await ok('replay', 'annabella', '--at', 'v1')).stdout).toBe('{"text":"annabella-mark"}\n')
+  expect(JSON.parse((await ok('export', 'annabella')).stdout)).toMatchObject({
+    id: 'annabella',
+    state: { text: 'annabella-mark' },
+  })
+  expect(
+    (await ok('append', 'annabella', 'Made', 'text=annabella-mark', '--request-key', 'annabella-key')).stderr,
+  ).toContain('used before')
+  const { code, stderr } = await run(['append', 'annabella', 'Made', 'text=other', '--request-key', 'annabella-key'])
   expect({ code, stderr }).toMatchObject({
     code: 4,
     stderr: expect.stringContaining('was used before, with other events'),
   })
   await ok('verify')
-  const db = openDatabase(join(store, 'shards/000.db'), 'read')
+  const [file] = filesWith(store, ['Made']) as [string]
+  const db = openDatabase(join(store, file), 'read')
   const { event, at } = db.prepare('SELECT event, at FROM history LIMIT 1').get() as { event: string; at: string }
   db.close()
   expect(event).toBe('Made')
