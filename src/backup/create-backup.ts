@@ -13,7 +13,7 @@ import type { Backup, BackupOptions } from '../api.ts'
 import { fromWire, KumaError, type WireError } from '../errors.ts'
 import { bundled } from '../store/bundled.ts'
 import { tipOf } from '../store/copy-shard.ts'
-import { checkDirectory, ioError, makeDirectory, syncDirectory } from '../store/directory.ts'
+import { checkDirectory, makeDirectory, syncDirectory, writeError } from '../store/directory.ts'
 import { erasuresIn } from '../store/erasures.ts'
 import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
 import { breathe } from '../store/slices.ts'
@@ -47,7 +47,7 @@ export async function createBackup(path: string, options: CreateOptions = {}): P
     tidy(place)
     return await create(store, manifest, place, options)
   } catch (error) {
-    throw error instanceof KumaError || options.signal?.aborted ? error : asBackupError(error, place)
+    throw error instanceof KumaError || options.signal?.aborted ? error : writeError(error, place)
   } finally {
     lock.release()
   }
@@ -170,15 +170,4 @@ async function copyShards(
     await exited
     signal?.removeEventListener('abort', kill)
   }
-}
-
-function asBackupError(error: unknown, place: string): KumaError {
-  if ((error as NodeJS.ErrnoException).code === 'ENOSPC')
-    return new KumaError(
-      'KUMA_DISK_FULL',
-      `${place}: no space left`,
-      { path: place },
-      { hint: 'make room on the disk' },
-    )
-  return ioError(error, place)
 }

@@ -13,16 +13,18 @@ import { isWithin, keyCopiesOf, remember } from './places.ts'
 /**
  * Writes a copy, or renews one. It is remembered before it has its name: an erasure that is recorded later finds it, and
  * one that was recorded before is found by whoever takes the backup.
- * @throws KUMA_USAGE for a store without keys, or for a file in the store; KUMA_NO_KEYS over something else; KUMA_IO
+ * @param to as `checkCopy` found it good. @throws as `copyKeyFile`
  */
-export function copyKeys(store: string, manifest: Manifest, to: string): string {
-  const file = checkCopy(store, manifest, to)
+export function copyKeys(store: string, manifest: Manifest, to: string): void {
+  const file = resolve(to)
   copyKeyFile(keyFilePath(store), file, manifest, () => remember(store, { keys: file }))
-  return file
 }
 
-/** Before anything else is done. @returns its whole path. @throws as `copyKeys` */
-export function checkCopy(store: string, manifest: Manifest, to: string): string {
+/**
+ * Before anything else is done.
+ * @throws KUMA_USAGE for a store without keys, or for a file in the store; KUMA_NO_KEYS over something else; KUMA_IO
+ */
+export function checkCopy(store: string, manifest: Manifest, to: string): void {
   const file = resolve(to)
   if (manifest.encryption === undefined) {
     const hint = 'its backups are all that there is: leave out --keys-to (keysTo)'
@@ -33,7 +35,6 @@ export function checkCopy(store: string, manifest: Manifest, to: string): string
     throw new KumaError('KUMA_USAGE', `${file} is inside of the store`, {}, { hint })
   }
   if (existsSync(file)) KeyFile.open(file, manifest, 'read').close()
-  return file
 }
 
 /** Destroys the keys of what was erased in every copy, in place. What fails in one is told, and the others are gone on with. */
@@ -43,7 +44,7 @@ export function destroyInCopies(store: string, manifest: Manifest, erasures: rea
     try {
       const file = KeyFile.open(path, manifest, 'write')
       try {
-        for (const { shard, entity } of erasures) file.destroy(shard, [entity])
+        file.destroy(erasures)
       } finally {
         file.close()
       }

@@ -3,12 +3,12 @@
  * was erased since the backup was taken is erased again before the rename, so before anyone can read it.
  */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { isKumaError, KumaError } from '../errors.ts'
 import { copyShard } from '../store/copy-shard.ts'
 import { checkFree } from '../store/create.ts'
-import { ioError, makeDirectory, syncDirectory } from '../store/directory.ts'
+import { ioError, makeDirectory, syncDirectory, syncFile } from '../store/directory.ts'
 import { erasuresIn } from '../store/erasures.ts'
 import { copyKeyFile, KeyFile, keyFilePath } from '../store/key-file.ts'
 import { createLock, takeLock } from '../store/lock.ts'
@@ -123,13 +123,13 @@ async function buildShards(
     // opened to write in any case: that makes it a shard with a WAL, and shows that it is one
     await eraseFrom(building, shard, manifest, held, dropped)
     erasedAgain += held.length
-    makeFileDurable(shardPath(building, shard))
+    syncFile(shardPath(building, shard)) // closed by SQLite, so without a WAL
     await breathe()
   }
   options.signal?.throwIfAborted()
   if (keys !== null) {
     // an older copy of the keys may have some that were destroyed before the backup was taken
-    for (const { shard, entity } of await erasuresIn(building, manifest)) keys.destroy(shard, [entity])
+    keys.destroy(await erasuresIn(building, manifest))
   }
   writeManifest(building, manifest)
   syncDirectory(join(building, 'shards'))
@@ -180,16 +180,6 @@ function copy(backup: string, building: string, shard: number, manifest: Manifes
   chmodSync(path, 0o600)
   rmSync(raw, { recursive: true })
   return dropped.map((record) => ({ entity: record.entity, record }))
-}
-
-/** Closed by SQLite, so without a WAL. */
-function makeFileDurable(path: string): void {
-  const fd = openSync(path, 'r+')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
 }
 
 /** An empty folder may be there already. */

@@ -78,10 +78,6 @@ export class Cipher {
     return this.keys.requestKeyHash(hash)
   }
 
-  idHash(id: string): number {
-    return this.keys.idHash(id)
-  }
-
   /** Without those of entities that were erased meanwhile. */
   snapshots(rows: readonly SnapshotRow[]): SnapshotRow[] {
     return rows.flatMap((row) => {

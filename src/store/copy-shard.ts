@@ -1,7 +1,8 @@
 /** A shard as one file, whole and consistent as of one moment, whoever writes to it meanwhile. */
 
 import { createHash } from 'node:crypto'
-import { chmodSync, closeSync, fsyncSync, openSync, readSync } from 'node:fs'
+import { chmodSync, closeSync, openSync, readSync } from 'node:fs'
+import { syncFile } from './directory.ts'
 import { type Database, sqliteError } from './driver.ts'
 import { ENGINE } from './erasure.ts'
 import { type Manifest, shardPath } from './manifest.ts'
@@ -77,12 +78,7 @@ function tip(db: Database): Tip {
 /** For a file that nobody has open in SQLite. Makes it read-only and durable. @returns its SHA-256 in hexadecimal */
 export function settle(path: string): string {
   chmodSync(path, 0o400)
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
+  syncFile(path, 'r')
   return fileHash(path)
 }
 

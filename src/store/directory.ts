@@ -79,6 +79,13 @@ export function ioError(cause: unknown, path: string): KumaError<'KUMA_IO'> {
   return new KumaError('KUMA_IO', `${path}: ${message}`, { path }, { cause, hint })
 }
 
+/** An error of writing: a disk that is full is one that its user can mend. */
+export function writeError(cause: unknown, path: string): KumaError<'KUMA_DISK_FULL' | 'KUMA_IO'> {
+  if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') return ioError(cause, path)
+  const hint = 'make room on the disk'
+  return new KumaError('KUMA_DISK_FULL', `${path}: no space left`, { path }, { cause, hint })
+}
+
 /** With those above it. Not by mkdir's own `recursive`: in Node that never ends where a directory takes no entries (/proc). */
 export function makeDirectory(path: string): void {
   if (existsSync(path)) return
@@ -93,7 +100,12 @@ export function makeDirectory(path: string): void {
 /** Makes the names in a directory durable: a file that is fsynced may still lose its name. */
 export function syncDirectory(path: string): void {
   if (process.platform === 'win32') return // directories cannot be opened there
-  const fd = openSync(path, 'r')
+  syncFile(path, 'r')
+}
+
+/** Makes what was written to a file durable. Never of one that this process has open in SQLite: closing it drops the locks. */
+export function syncFile(path: string, flags: 'r' | 'r+' = 'r+'): void {
+  const fd = openSync(path, flags)
   try {
     fsyncSync(fd)
   } finally {

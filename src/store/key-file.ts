@@ -22,7 +22,6 @@ import {
   copyFileSync,
   existsSync,
   fdatasyncSync,
-  fsyncSync,
   openSync,
   readSync,
   renameSync,
@@ -31,7 +30,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { KumaError } from '../errors.ts'
-import { ioError, syncDirectory, writeDurably } from './directory.ts'
+import { ioError, syncDirectory, syncFile, writeDurably, writeError } from './directory.ts'
 import { corrupt, type Manifest, newerFormat } from './manifest.ts'
 
 const NAME = 'entity-keys'
@@ -47,6 +46,12 @@ DESTROYED.write('destroyed')
 
 /** What a slot holds: a wrapped key, or the mark of one that was destroyed, or nothing yet. */
 export type Slot = Buffer | 'destroyed' | null
+
+/** The entity that a key is of. */
+export interface Owner {
+  readonly shard: number
+  readonly entity: number
+}
 
 export function keyFilePath(directory: string): string {
   return join(directory, NAME)
@@ -107,39 +112,32 @@ export class KeyFile {
   }
 
   /** Durable when it returns. @throws KUMA_DISK_FULL, KUMA_IO */
-  write(shard: number, keys: readonly { readonly entity: number; readonly wrapped: Uint8Array }[]): void {
+  write(keys: readonly (Owner & { readonly wrapped: Uint8Array })[]): void {
     this.put(
-      shard,
-      keys.map(({ entity, wrapped }) => {
+      keys.map(({ wrapped, ...owner }) => {
         const slot = Buffer.alloc(SLOT_BYTES)
         slot.set(wrapped)
-        return { entity, slot }
+        return { ...owner, slot }
       }),
     )
   }
 
   /** Durable when it returns; those that are destroyed already cost nothing. @throws KUMA_IO */
-  destroy(shard: number, entities: readonly number[]): void {
-    const due = entities.filter((entity) => this.read(shard, entity) !== 'destroyed')
-    this.put(
-      shard,
-      due.map((entity) => ({ entity, slot: DESTROYED })),
-    )
+  destroy(owners: readonly Owner[]): void {
+    const due = owners.filter(({ shard, entity }) => this.read(shard, entity) !== 'destroyed')
+    this.put(due.map((owner) => ({ ...owner, slot: DESTROYED })))
   }
 
-  private put(shard: number, slots: readonly { readonly entity: number; readonly slot: Buffer }[]): void {
+  private put(slots: readonly (Owner & { readonly slot: Buffer })[]): void {
     if (slots.length === 0) return
     try {
       if (this.broken !== null) throw this.broken
-      for (const { entity, slot } of slots) writeSync(this.fd, slot, 0, SLOT_BYTES, this.placeOf(shard, entity))
+      for (const { shard, entity, slot } of slots) writeSync(this.fd, slot, 0, SLOT_BYTES, this.placeOf(shard, entity))
       fdatasyncSync(this.fd)
     } catch (cause) {
-      const full = (cause as NodeJS.ErrnoException).code === 'ENOSPC'
-      if (!full) this.broken ??= cause
-      const hint = 'make room on the disk and try again: nothing of this was recorded'
-      throw full
-        ? new KumaError('KUMA_DISK_FULL', `${this.path}: no space left`, { path: this.path }, { cause, hint })
-        : ioError(cause, this.path)
+      const error = writeError(cause, this.path)
+      if (error.code !== 'KUMA_DISK_FULL') this.broken ??= cause
+      throw error
     }
   }
 
@@ -175,25 +173,13 @@ export function copyKeyFile(from: string, to: string, manifest: Manifest, onWrit
   try {
     copyFileSync(from, temporary, constants.COPYFILE_FICLONE)
     chmodSync(temporary, 0o600)
-    const fd = openSync(temporary, 'r+')
-    try {
-      fsyncSync(fd)
-    } finally {
-      closeSync(fd)
-    }
+    syncFile(temporary)
     onWritten()
     renameSync(temporary, to)
     syncDirectory(dirname(to))
   } catch (cause) {
     rmSync(temporary, { force: true })
-    if (cause instanceof KumaError) throw cause
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw ioError(cause, to)
-    throw new KumaError(
-      'KUMA_DISK_FULL',
-      `${to}: no space left`,
-      { path: to },
-      { cause, hint: 'make room on the disk' },
-    )
+    throw cause instanceof KumaError ? cause : writeError(cause, to)
   }
 }
 

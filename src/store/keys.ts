@@ -57,10 +57,7 @@ export class Keys {
   /** New keys, on disk when this returns. @throws as `KeyFile.write` */
   create(shard: number, entities: readonly number[]): void {
     const made = entities.map((entity) => ({ entity, key: randomBytes(KEY_BYTES) }))
-    this.file.write(
-      shard,
-      made.map(({ entity, key }) => ({ entity, wrapped: wrap(this.wrapping, key) })),
-    )
+    this.file.write(made.map(({ entity, key }) => ({ shard, entity, wrapped: wrap(this.wrapping, key) })))
     for (const { entity, key } of made) this.keep(`${shard}/${entity}`, key)
   }
 
@@ -111,7 +108,7 @@ export function destroyKeys(directory: string, manifest: Manifest, shard: number
   if (manifest.encryption === undefined || !existsSync(path)) return
   const file = KeyFile.open(path, manifest, 'write')
   try {
-    file.destroy(shard, entities)
+    file.destroy(entities.map((entity) => ({ shard, entity })))
   } finally {
     file.close()
   }

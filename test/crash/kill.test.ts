@@ -23,8 +23,7 @@ test.each([
   async ({ kills, encryption }) => {
     console.log(`KUMA_SEED=${seed}`)
     const random = randomFrom(seed)
-    const path = join(folder(), 'store')
-    await createStore(path, { encryption, masterKey: Buffer.from(MASTER_KEY, 'hex') })
+    const path = await newStore(encryption)
     /** data.amount of each acknowledged event -> where it must be */
     const acknowledged = new Map<number, string>()
     for (let kill = 0; kill < kills; kill++) {
@@ -74,8 +73,7 @@ test.each([
   async ({ kills, encryption }) => {
     console.log(`KUMA_SEED=${seed}`)
     const random = randomFrom(seed)
-    const path = join(folder(), 'store')
-    await createStore(path, { encryption, masterKey: Buffer.from(MASTER_KEY, 'hex') })
+    const path = await newStore(encryption)
     let first = 0
     for (let kill = 0; kill < kills; kill++) {
       const acks = await appendAndKill('append-keys.js', path, first, 3_000 + Math.floor(random() * 12_000))
@@ -92,6 +90,12 @@ test.each([
     }
   },
 )
+
+async function newStore(encryption: 'entity-keys' | undefined): Promise<string> {
+  const path = join(folder(), 'store')
+  await createStore(path, { encryption, masterKey: Buffer.from(MASTER_KEY, 'hex') })
+  return path
+}
 
 /** The acknowledgements that a process printed before it died. The last line may be cut, and then does not count. */
 async function appendAndKill(program: string, path: string, first: number, after: number): Promise<string[]> {
