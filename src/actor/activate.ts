@@ -3,7 +3,7 @@ import type { Definition } from '../entity/define-entity.ts'
 import { evolve, initialState } from '../entity/fold.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
 import { upcast } from '../entity/upcast.ts'
-import { entryTo, rowsAt, seqsUntil } from '../store/chain.ts'
+import { entryTo, rowsBetween } from '../store/chain.ts'
 import type { EntityRow } from '../store/commit.ts'
 import { type Head, type Link, recorded, type ShardReader } from '../store/shard-reader.ts'
 
@@ -47,8 +47,8 @@ export function* standAt(
 ): Generator<void, Stand | null> {
   const { reader, entity, head } = located
   let stand = startBefore(located, definition, to ?? { version: head.version })
-  const seqs = yield* seqsUntil(reader, entryTo(reader, entity.key, head, to), stand.version, to ? reached(to) : ALL)
-  for (const rows of rowsAt(reader, entity.key, seqs, stand.version + 1)) {
+  const end = entryTo(reader, entity.key, head, to)
+  for (const rows of rowsBetween(reader, entity.key, stand, end, to ? reached(to) : ALL)) {
     for (const row of rows) {
       const { version, seq, at } = row
       const event = upcast(definition, recorded(row, entity, reader.shard))

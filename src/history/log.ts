@@ -1,17 +1,18 @@
 /** What happened? The events of one entity, or of all. */
-import type { Located } from '../actor/activate.ts'
+import { type Located, NOWHERE } from '../actor/activate.ts'
 import type { Definitions } from '../actor/definitions.ts'
 import type { EngineLogQuery } from '../engine.ts'
 import type { RecordedEvent } from '../entity/event.ts'
+import type { ResolvedPoint } from '../entity/time.ts'
 import { upcast } from '../entity/upcast.ts'
 import { KumaError } from '../errors.ts'
-import { entryTo, linksFrom, rowsAt } from '../store/chain.ts'
+import { entryTo, linksFrom, rowsAt, rowsBetween } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
 import type { Row } from '../store/row.ts'
 import { type EntityName, recorded, type ScanFilter } from '../store/shard-reader.ts'
 import { breathe } from '../store/slices.ts'
 import { locate } from './locate.ts'
-import { rangeOf } from './range.ts'
+import { type Bounds, rangeOf } from './range.ts'
 
 const SCAN = 10_000
 const PAGE = 64
@@ -44,7 +45,7 @@ async function* logOfOne(
 ): AsyncGenerator<RecordedEvent> {
   const located = locate(readers, id)
   const types = query.types && new Set(query.types)
-  for await (const rows of pages(located, query)) {
+  for (const rows of pages(located, query)) {
     for (const row of rows) {
       if (types !== undefined && !types.has(row.type)) continue // spares parsing it
       yield known(definitions, row, located.entity, located.reader.shard)
@@ -60,24 +61,27 @@ function known(definitions: Definitions, row: Row, name: EntityName, shard: numb
   return definition === undefined ? event : upcast(definition, event)
 }
 
-/** Newest first, a page of the chain can be read as soon as it is known; oldest first, the chain's beginning must be found. */
-async function* pages({ reader, entity, head }: Located, query: EngineLogQuery) {
-  const { begun, notEnded } = rangeOf(query)
-  const kept: number[] = []
-  let first = 0
-  for (const links of linksFrom(reader, entryTo(reader, entity.key, head, query.to))) {
+function pages(located: Located, query: EngineLogQuery): Generator<readonly Row[], void> {
+  const bounds = rangeOf(query)
+  return query.reverse ? newestFirst(located, bounds, query.to) : oldestFirst(located, bounds, query)
+}
+
+function* oldestFirst({ reader, entity, head }: Located, { begun, notEnded }: Bounds, { from, to }: EngineLogQuery) {
+  const start = (from && reader.entryBefore(entity.key, from)) ?? NOWHERE
+  for (const rows of rowsBetween(reader, entity.key, start, entryTo(reader, entity.key, head, to), notEnded)) {
+    yield rows.filter(begun)
+  }
+}
+
+function* newestFirst({ reader, entity, head }: Located, { begun, notEnded }: Bounds, to: ResolvedPoint | undefined) {
+  for (const links of linksFrom(reader, entryTo(reader, entity.key, head, to))) {
     const inside = links.filter((link) => begun(link) && notEnded(link))
-    if (query.reverse && inside.length > 0) {
+    if (inside.length > 0) {
       const seqs = inside.map((link) => link.seq)
       yield* rowsAt(reader, entity.key, seqs, inside[0]!.version, -1)
-    } else {
-      for (const link of inside) kept.push(link.seq)
-      first = inside.at(-1)?.version ?? first
-    }
-    if (!begun(links.at(-1)!)) break
-    await breathe()
+    } else yield []
+    if (!begun(links.at(-1)!)) return
   }
-  yield* rowsAt(reader, entity.key, kept.reverse(), first)
 }
 
 /** A place in the store as one number, so that millions of them fit in memory. */

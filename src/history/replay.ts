@@ -6,10 +6,10 @@ import { deepFreeze, evolve } from '../entity/fold.ts'
 import type { JsonObject } from '../entity/json.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
 import { upcast } from '../entity/upcast.ts'
-import { entryTo, rowsAt, seqsUntil } from '../store/chain.ts'
+import { entryTo, rowsBetween } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
 import { recorded } from '../store/shard-reader.ts'
-import { breathe, inSlices } from '../store/slices.ts'
+import { breathe } from '../store/slices.ts'
 import { locate } from './locate.ts'
 import { rangeOf } from './range.ts'
 
@@ -25,10 +25,9 @@ export async function* replay(
   const definition = definitions.of(entity.type)
   const { begun, notEnded } = rangeOf(range)
   const start = startBefore(located, definition, justBefore(range.from))
-  const entry = entryTo(reader, entity.key, head, range.to)
-  const seqs = await inSlices(seqsUntil(reader, entry, start.version, notEnded))
+  const end = entryTo(reader, entity.key, head, range.to)
   let { state } = start
-  for (const rows of rowsAt(reader, entity.key, seqs, start.version + 1)) {
+  for (const rows of rowsBetween(reader, entity.key, start, end, notEnded)) {
     for (const row of rows) {
       const event = upcast(definition, recorded(row, entity, reader.shard))
       state = evolve(definition, state, event)
