@@ -6,9 +6,9 @@
 import type { Command } from './entity/decide.ts'
 import type { AnyEntityDefinition, EntityDefinition, FactsFrom } from './entity/define-entity.ts'
 import type { AnyFacts } from './entity/document.ts'
-import type { Event, Meta, NewEvent, Position } from './entity/event.ts'
+import type { Event, Meta, MetaFilter, NewEvent, Position } from './entity/event.ts'
 import type { Facts } from './entity/facts.ts'
-import type { JsonObject } from './entity/json.ts'
+import type { Json, JsonObject } from './entity/json.ts'
 import type { Point } from './entity/time.ts'
 
 /** A sequence read as it is iterated. */
@@ -52,17 +52,70 @@ export interface Inspected<F extends Facts = any> {
   readonly state: Readonly<F['state']>
 }
 
-export interface ReplayRange {
-  /** Both ends are inclusive. */
+/** Both ends are inclusive. */
+export interface HistoryRange {
   readonly from?: Point | undefined
   readonly to?: Point | undefined
   readonly signal?: AbortSignal | undefined
 }
 
-export interface LogQuery<K extends string> extends ReplayRange {
+export interface ReplayRange extends HistoryRange {
+  /** The first event of this type is the last one. */
+  readonly untilEvent?: string | undefined
+}
+
+/** An operation of JSON Patch (RFC 6902). `path` is a JSON Pointer (RFC 6901). */
+export type PatchOperation =
+  | { readonly op: 'add' | 'replace'; readonly path: string; readonly value: Json }
+  | { readonly op: 'remove'; readonly path: string }
+
+// biome-ignore lint/suspicious/noExplicitAny: of an entity of any type
+export interface Diff<F extends Facts = any> {
+  /** Of version 0: before the first event. Frozen. */
+  readonly from: Inspected<F>
+  readonly to: Inspected<F>
+  /** Makes the JSON of the first state that of the second. */
+  readonly patch: readonly PatchOperation[]
+}
+
+export interface DiffOptions {
+  /** Default: the version before `to`, so that without points it is the last change; with `other`: now. */
+  readonly from?: Point | undefined
+  /** Default: now. */
+  readonly to?: Point | undefined
+  /** The id of another entity: then it is this one at `from`, and that one at `to`. */
+  readonly other?: string | undefined
+}
+
+/** Who set a field: an end of the state, that is, neither an object with fields nor an array with items. */
+// biome-ignore lint/suspicious/noExplicitAny: of an entity of any type
+export interface Blame<F extends Facts = any> {
+  /** a JSON Pointer (RFC 6901) */
+  readonly path: string
+  /** as JSON */
+  readonly value: Json
+  /** The last event that changed what is at the path. Null: it is as it was before the first event. */
+  readonly event: Pick<Event<F>, 'type' | 'version' | 'position' | 'at' | 'meta'> | null
+}
+
+export interface RevertOptions extends AppendOptions {
+  /** Record nothing: tells what would be. */
+  readonly dryRun?: boolean | undefined
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: of an entity of any type
+export interface Reverted<F extends Facts = any> extends Appended {
+  /** What was recorded; none if the state was so already. */
+  readonly events: readonly NewEvent<F>[]
+  /** From the state before to the state after. */
+  readonly diff: Diff<F>
+  /** Is the state now, as JSON, what it was then? A definition may bring back less. */
+  readonly isExact: boolean
+}
+
+/** With fields of meta, only events that have them so: who did it, from where, why. */
+export interface LogQuery<K extends string> extends HistoryRange, MetaFilter {
   readonly type?: K | readonly K[] | undefined
-  /** `meta.by` */
-  readonly by?: string | undefined
   readonly limit?: number | undefined
   /** newest first */
   readonly reverse?: boolean | undefined
@@ -93,6 +146,15 @@ export interface Entity<F extends Facts = any> {
   inspect(point?: Point): Promise<Inspected<F>>
   /** Every event with the state after it, oldest first. */
   replay(range?: ReplayRange): Items<Step<F>>
+  /** What changed between two points: by default, with the last event. */
+  diff(options?: DiffOptions): Promise<Diff<F>>
+  /** For each field of the state, or of the part of it at `path` (a JSON Pointer), the event that last set it. */
+  blame(path?: string): Promise<readonly Blame<F>[]>
+  /**
+   * Brings the state of a point back, by an event more: nothing is removed, and it can be reverted as well. A document
+   * gets `Reverted`; of another type the definition says which event, or KUMA_CANNOT_REVERT.
+   */
+  revert(to: Point, options?: RevertOptions): Promise<Reverted<F>>
   log<K extends keyof F['events'] & string = keyof F['events'] & string>(query?: LogQuery<K>): Items<Event<F, K>>
   /**
    * Everything that the store holds about it, as one document in memory, as of one moment. `kuma export` writes it as a
@@ -191,6 +253,8 @@ export type SpawnArgs<F extends Facts> = 'Created' extends keyof F['input']
 export interface EntitiesQuery {
   readonly type?: string | AnyEntityDefinition | undefined
   readonly prefix?: string | undefined
+  /** As they were at this time: without those that came later. */
+  readonly at?: Date | number | string | undefined
   readonly limit?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -216,6 +280,8 @@ export interface Context {
   entity<F extends Facts, C>(definition: EntityDefinition<F, C>, id: string): Promise<Entity<F>>
   /** All entities, shard by shard, in each in order of their creation. */
   entities(query?: EntitiesQuery): Items<EntitySummary>
+  /** The same with their states, now or at a time: each as it was then, and not as of one moment of recording. */
+  inspectAll(query?: EntitiesQuery): Items<Inspected>
   /** The same store in someone's name: fills `meta` of everything appended through it. Cannot close the store. */
   as(meta: Meta): Context
 }

@@ -4,8 +4,11 @@ import { notFound, typeMismatch } from './actor/actor.ts'
 import type {
   Appended,
   AppendOptions,
+  Blame,
   Context,
   DeleteOptions,
+  Diff,
+  DiffOptions,
   EntitiesQuery,
   Entity,
   EntityExport,
@@ -15,6 +18,8 @@ import type {
   LogQuery,
   Receipt,
   ReplayRange,
+  Reverted,
+  RevertOptions,
   SpawnOptions,
   Step,
 } from './api.ts'
@@ -51,6 +56,7 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       return new Handle(engine, id, type, as)
     },
     entities: (query?: EntitiesQuery) => items(() => engine.entities(query)),
+    inspectAll: (query?: EntitiesQuery) => items(() => engine.inspectAll(query)),
     as: (meta) => contextOf(engine, { ...as, ...meta }),
   }
 }
@@ -120,11 +126,24 @@ class Handle implements Entity {
     return this.engine.inspect(this.id, point === undefined ? undefined : resolvePoint(point))
   }
 
-  replay({ from, to, signal }: ReplayRange = {}): Items<Step> {
+  replay({ from, to, ...rest }: ReplayRange = {}): Items<Step> {
     return items(() => {
-      const range = { from: from && resolvePoint(from), to: to && resolvePoint(to), signal }
+      const range = { ...rest, from: from && resolvePoint(from), to: to && resolvePoint(to) }
       return this.engine.replay(this.id, range) as AsyncIterable<Step>
     })
+  }
+
+  async diff({ from, to, other }: DiffOptions = {}): Promise<Diff> {
+    return this.engine.diff({ id: this.id, other, from: from && resolvePoint(from), to: to && resolvePoint(to) })
+  }
+
+  async blame(path?: string): Promise<readonly Blame[]> {
+    return this.engine.blame(this.id, path)
+  }
+
+  async revert(to: Point, options: RevertOptions = NONE): Promise<Reverted> {
+    const { id, type } = this
+    return this.engine.revert({ ...options, id, type, to: resolvePoint(to), meta: this.meta(options) })
   }
 
   log({ type, from, to, ...rest }: LogQuery<string> = {}): Items<never> {

@@ -2,9 +2,9 @@
  * What an engine does, by ids and names: the one interface behind the library's contexts and behind every command.
  * Definitions are known to the engine, so that whoever holds it need not have them.
  */
-import type { Appended, EntitiesQuery, EntitySummary, Inspected, Receipt, Stats } from './api.ts'
+import type { Appended, Blame, Diff, EntitiesQuery, EntitySummary, Inspected, Receipt, Reverted, Stats } from './api.ts'
 import type { UncheckedCommand } from './entity/decide.ts'
-import type { Meta, RecordedEvent } from './entity/event.ts'
+import type { Meta, MetaFilter, RecordedEvent } from './entity/event.ts'
 import type { JsonObject } from './entity/json.ts'
 import type { ResolvedPoint } from './entity/time.ts'
 
@@ -36,17 +36,20 @@ export interface AppendResult extends Appended {
   readonly repeated?: true | undefined
 }
 
-export interface ExecuteRequest {
+export interface DecideRequest {
   readonly id: string
   /** The entity must be of this type; KUMA_TYPE_MISMATCH otherwise. */
   readonly type?: string | undefined
-  /** Nothing of it has been checked. */
-  readonly command: UncheckedCommand
-  /** The version that the command is decided on; 0: the entity must not exist. */
+  /** The version that is decided on; 0: the entity must not exist. */
   readonly expectedVersion?: number | undefined
   readonly requestKey?: string | undefined
   /** What the handler is told, and laid under the meta of each event it decides on. */
   readonly meta?: Meta | undefined
+}
+
+export interface ExecuteRequest extends DecideRequest {
+  /** Nothing of it has been checked. */
+  readonly command: UncheckedCommand
 }
 
 /** Of the last event recorded; of the entity as it was, if the command changed nothing. */
@@ -69,13 +72,33 @@ export interface Range {
   readonly signal?: AbortSignal | undefined
 }
 
-export interface EngineLogQuery extends Range {
+export interface EngineReplayRange extends Range {
+  /** The first event of this type is the last one. */
+  readonly untilEvent?: string | undefined
+}
+
+export interface EngineLogQuery extends Range, MetaFilter {
   /** One entity, in order of its versions; without it all of them, by `at`, then shard and seq. */
   readonly id?: string | undefined
   readonly types?: readonly string[] | undefined
-  readonly by?: string | undefined
   readonly limit?: number | undefined
   readonly reverse?: boolean | undefined
+}
+
+/** Two points of one entity; or, with `other`, one entity at `from` and another at `to`. */
+export interface DiffRequest {
+  readonly id: string
+  readonly other?: string | undefined
+  /** Default: the version before `to`; with `other`: now. */
+  readonly from?: ResolvedPoint | undefined
+  /** Default: now. */
+  readonly to?: ResolvedPoint | undefined
+}
+
+export interface RevertRequest extends DecideRequest {
+  readonly to: ResolvedPoint
+  /** Record nothing. */
+  readonly dryRun?: boolean | undefined
 }
 
 export interface EraseOptions {
@@ -97,9 +120,17 @@ export interface Engine {
   find(id: string): Promise<EntitySummary | null>
   /** @throws KUMA_NOT_FOUND also when the point lies before the entity's first event */
   inspect(id: string, point?: ResolvedPoint): Promise<Inspected>
-  replay(id: string, range?: Range): AsyncIterable<RecordedStep>
+  replay(id: string, range?: EngineReplayRange): AsyncIterable<RecordedStep>
+  /** @throws KUMA_NOT_FOUND, KUMA_INVALID_POINT, KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED */
+  diff(request: DiffRequest): Promise<Diff>
+  /** @param path a JSON Pointer. @throws KUMA_NOT_FOUND, KUMA_UNKNOWN_PATH, KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED */
+  blame(id: string, path?: string): Promise<readonly Blame[]>
+  /** @throws KUMA_CANNOT_REVERT, what `inspect` throws of the point, and what `execute` throws */
+  revert(request: RevertRequest): Promise<Reverted>
   log(query?: EngineLogQuery): AsyncIterable<RecordedEvent>
   entities(query?: EntitiesQuery): AsyncIterable<EntitySummary>
+  /** @throws KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED */
+  inspectAll(query?: EntitiesQuery): AsyncIterable<Inspected>
   /**
    * Erases entities, all of them or, if one does not exist, none. What cannot be finished now, also after a crash, is when
    * the store is opened next.

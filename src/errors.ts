@@ -15,6 +15,10 @@ export interface KumaErrorDetails {
   KUMA_TYPE_MISMATCH: { readonly entity: string; readonly expected: string; readonly actual: string }
   /** No definition of that entity type was given to `start` or stands in the config. */
   KUMA_UNKNOWN_TYPE: { readonly type: string }
+  /** The definition of that entity type has no `.revert(...)`. */
+  KUMA_CANNOT_REVERT: { readonly type: string }
+  /** There is nothing at that path (a JSON Pointer, RFC 6901) of the entity's state. */
+  KUMA_UNKNOWN_PATH: { readonly entity: string; readonly path: string }
   /** The data does not fit what the definition declares, or the definition declares no such event. */
   KUMA_INVALID_EVENT: {
     readonly type: string
@@ -33,6 +37,8 @@ export interface KumaErrorDetails {
   KUMA_INVALID_DATA: { readonly path: string }
   KUMA_INVALID_ID: { readonly id: string }
   KUMA_INVALID_POINT: { readonly point: string }
+  /** A token that names no place in this store. */
+  KUMA_INVALID_POSITION: { readonly position: string }
   /** The `at` of a historical event is earlier than the entity's last event, or ahead of now. */
   KUMA_INVALID_TIME: { readonly entity: string; readonly at: number }
   /**

@@ -6,9 +6,12 @@ export type {
   AppendOptions,
   Backup,
   BackupOptions,
+  Blame,
   Config,
   Context,
   DeleteOptions,
+  Diff,
+  DiffOptions,
   Distribution,
   EntitiesQuery,
   Entity,
@@ -17,12 +20,16 @@ export type {
   EntitySummary,
   ErasedEntity,
   Executed,
+  HistoryRange,
   Inspected,
   Items,
   Kuma,
   LogQuery,
+  PatchOperation,
   Receipt,
   ReplayRange,
+  Reverted,
+  RevertOptions,
   SpawnArgs,
   SpawnOptions,
   Stats,
@@ -42,7 +49,7 @@ export {
   type StateOf,
 } from './entity/define-entity.ts'
 export { type AnyFacts, document } from './entity/document.ts'
-export type { Event, Meta, NewEvent, Position } from './entity/event.ts'
+export type { Event, Meta, MetaFilter, NewEvent, Position } from './entity/event.ts'
 export type { Facts, JsonSafe } from './entity/facts.ts'
 export type { EvolveHandlers } from './entity/fold.ts'
 export type { Given } from './entity/given.ts'

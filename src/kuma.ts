@@ -16,12 +16,16 @@ import { checkConfig } from './config.ts'
 import { contextOf } from './context.ts'
 import type { Engine } from './engine.ts'
 import { isKumaError, KumaError } from './errors.ts'
+import { blame } from './history/blame.ts'
+import { diff } from './history/diff.ts'
 import { entities } from './history/entities.ts'
+import { inspectAll } from './history/inspect-all.ts'
 import { inspectAt } from './history/inspect-at.ts'
 import { find } from './history/locate.ts'
 import { log } from './history/log.ts'
 import { type RebuildOptions, type RebuildReport, rebuildSnapshots } from './history/rebuild-snapshots.ts'
 import { replay } from './history/replay.ts'
+import { revert } from './history/revert.ts'
 import { erase, resumeErasures } from './privacy/erase.ts'
 import { Statistics } from './statistics.ts'
 import { createStore } from './store/create.ts'
@@ -140,8 +144,11 @@ function historyOf(readers: Readers, definitions: Definitions) {
   return {
     path: readers.path,
     replay: (id, range) => replay(readers, definitions, id, range),
+    diff: (request) => diff(readers, definitions, request),
+    blame: (id, path) => blame(readers, definitions, id, path),
     log: (query) => log(readers, definitions, query),
     entities: (query?: EntitiesQuery) => entities(readers, query),
+    inspectAll: (query) => inspectAll(readers, definitions, query),
   } satisfies Partial<Engine>
 }
 
@@ -152,6 +159,7 @@ function readingEngine(readers: Readers, definitions: Definitions): Engine {
     append: async () => readOnly(path),
     execute: async () => readOnly(path),
     erase: async () => readOnly(path),
+    revert: async (request) => (request.dryRun ? revert(readers, definitions, request, null) : readOnly(path)),
     stats: () => readOnly(path),
     find: async (id) => {
       const found = find(readers, id)
@@ -216,6 +224,8 @@ async function writingEngine(
     ...historyOf(readers, definitions),
     append: (request) => router.append(request),
     execute: (request) => router.execute(request),
+    revert: (request) =>
+      revert(readers, definitions, request, request.dryRun ? null : (decided) => router.revert(decided)),
     erase: (ids, options) => erase(parts, ids, options),
     stats: () => statistics.now(),
     find: (id) => router.find(id),

@@ -21,7 +21,7 @@ export const NOWHERE: Stand = { version: 0, seq: 0, at: 0, state: undefined }
 /** An existing entity, as it was found on disk. */
 export interface Located {
   readonly reader: ShardReader
-  readonly entity: EntityRow
+  readonly entity: Pick<EntityRow, 'key' | 'id' | 'type' | 'createdAt'>
   readonly head: Head
 }
 

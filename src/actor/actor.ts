@@ -10,12 +10,20 @@
  * durable; if it never is, the caller gets that failure instead.
  */
 import { cascaded, type Lane, type Pending, type Settlement } from '../commit/lane.ts'
-import type { AppendRequest, AppendResult, ExecuteRequest, ExecuteResult, UncheckedEvent } from '../engine.ts'
-import { checkCommand, decide } from '../entity/decide.ts'
+import type {
+  AppendRequest,
+  AppendResult,
+  DecideRequest,
+  ExecuteRequest,
+  ExecuteResult,
+  UncheckedEvent,
+} from '../engine.ts'
+import { type CheckedCommand, checkCommand, decide } from '../entity/decide.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import { EMPTY_META, formatPosition, mergeMeta, type RecordedEvent } from '../entity/event.ts'
 import { deepFreeze } from '../entity/fold.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
+import { revertTo } from '../entity/revert.ts'
 import { upcast } from '../entity/upcast.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { keyHash, requestDigest, withKey } from '../store/request-key.ts'
@@ -41,6 +49,14 @@ export interface Traffic {
   /** calls that wait for an actor to load, or for a decision */
   waiting: number
   deciding: number
+}
+
+export interface RevertToRequest extends DecideRequest {
+  /** of the entity in its shard */
+  readonly key: number
+  /** that is to be brought back, and its state */
+  readonly version: number
+  readonly state: unknown
 }
 
 /** Calls that may wait for one actor. */
@@ -106,33 +122,53 @@ export class Actor {
   }
 
   execute(request: ExecuteRequest): Promise<ExecuteResult> {
-    if (this.deciding) {
-      const kept = copyPlain(request)
-      return this.afterDecision(() => this.execute(kept))
-    }
+    const kept = this.deciding ? copyPlain(request) : request
+    const { type, data } = kept.command
+    return this.decideIn(kept, ['execute', type, data ?? {}], (definition) => checkCommand(definition, kept.command))
+  }
+
+  revert(request: RevertToRequest): Promise<ExecuteResult> {
+    return this.decideIn(request, ['revert', request.version], (definition) => {
+      if (request.key !== this.key) throw notFound(this.id) // the id is another entity's by now
+      return revertTo(definition, request.state)
+    })
+  }
+
+  /** @param digested what makes the request what it is */
+  private decideIn(
+    request: DecideRequest,
+    digested: unknown,
+    commandOf: (definition: Definition) => CheckedCommand,
+  ): Promise<ExecuteResult> {
+    if (this.deciding) return this.afterDecision(() => this.decideIn(request, digested, commandOf))
     try {
-      const { requestKey, command } = request
-      const digest = requestKey === undefined ? '' : requestDigest(['execute', command.type, command.data ?? {}])
+      const { requestKey } = request
+      const digest = requestKey === undefined ? '' : requestDigest(digested)
       const keyed = this.recall(requestKey, digest)
       if (keyed !== null) return this.whenDurable(request, keyed.stand, () => this.repeat(keyed))
       this.shard.lane.assertRoom()
-      return this.decide(request, this.admit(request), digest)
+      const definition = this.admit(request)
+      return this.decide(request, definition, commandOf(definition), digest)
     } catch (error) {
       return this.rejectWhenDurable(request, error)
     }
   }
 
   /** On the next stand. Nobody is let in before the decision is recorded, not even the model itself. */
-  private decide(request: ExecuteRequest, definition: Definition, digest: string): Promise<ExecuteResult> {
+  private decide(
+    request: DecideRequest,
+    definition: Definition,
+    command: CheckedCommand,
+    digest: string,
+  ): Promise<ExecuteResult> {
     const { version, state } = this.next
-    const command = checkCommand(definition, request.command)
     const about = { id: this.id, version, now: Date.now(), meta: mergeMeta(request.meta) ?? EMPTY_META }
     let decision: ReturnType<typeof decide> | undefined
     this.deciding = true
     try {
       decision = decide(definition, command, state, about)
       return decision instanceof Promise
-        ? this.concludeLater(request, decision, digest)
+        ? this.concludeLater(request, command.type, decision, digest)
         : this.conclude(request, decision, digest)
     } finally {
       if (!(decision instanceof Promise)) this.letIn()
@@ -140,7 +176,8 @@ export class Actor {
   }
 
   private async concludeLater(
-    request: ExecuteRequest,
+    request: DecideRequest,
+    command: string,
     decision: Promise<readonly UncheckedEvent[]>,
     digest: string,
   ): Promise<ExecuteResult> {
@@ -148,7 +185,7 @@ export class Actor {
     const { generation } = this
     traffic.deciding++
     try {
-      const events = await inTime(decision, decideTimeoutMs, request.command.type)
+      const events = await inTime(decision, decideTimeoutMs, command)
       // what it was decided on is not there any more
       if (generation !== this.generation) throw cascaded(this.failure!, lane.shard)
       return this.conclude(request, events, digest)
@@ -160,7 +197,7 @@ export class Actor {
     }
   }
 
-  private conclude(request: ExecuteRequest, events: readonly UncheckedEvent[], digest: string): Promise<ExecuteResult> {
+  private conclude(request: DecideRequest, events: readonly UncheckedEvent[], digest: string): Promise<ExecuteResult> {
     if (events.length > 0) return this.record(request, events, digest, true) as Promise<ExecuteResult>
     const stand = this.next
     return this.whenDurable(request, stand, () => this.executed(stand, []))
@@ -232,7 +269,7 @@ export class Actor {
   }
 
   private record(
-    request: AppendRequest | ExecuteRequest,
+    request: AppendRequest | DecideRequest,
     given: readonly UncheckedEvent[],
     digest: string,
     executing: boolean,

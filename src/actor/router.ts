@@ -14,7 +14,16 @@ import { type Place, type Readers, storeClosed } from '../store/readers.ts'
 import type { ShardReader } from '../store/shard-reader.ts'
 import { breathe, inSlices } from '../store/slices.ts'
 import { NOWHERE, standAt } from './activate.ts'
-import { Actor, erased, MAILBOX_MAX, notFound, overloaded, type Shard, type Traffic } from './actor.ts'
+import {
+  Actor,
+  erased,
+  MAILBOX_MAX,
+  notFound,
+  overloaded,
+  type RevertToRequest,
+  type Shard,
+  type Traffic,
+} from './actor.ts'
 import type { Definitions } from './definitions.ts'
 import { snapshotOf } from './snapshot.ts'
 
@@ -79,6 +88,10 @@ export class Router {
   execute(request: ExecuteRequest): Promise<ExecuteResult> {
     const kept = this.actors.get(request.id) instanceof Actor ? request : copyPlain(request)
     return this.visit(request.id, (actor) => actor.execute(kept))
+  }
+
+  revert(request: RevertToRequest): Promise<ExecuteResult> {
+    return this.visit(request.id, (actor) => actor.revert(request))
   }
 
   /** The entity as it durably stands, without bringing its actor to life. */

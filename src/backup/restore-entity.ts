@@ -6,7 +6,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { Engine, UncheckedEvent } from '../engine.ts'
-import { DOCUMENT } from '../entity/document.ts'
+import { DOCUMENT, patchBetween } from '../entity/document.ts'
 import type { RecordedEvent } from '../entity/event.ts'
 import type { JsonObject } from '../entity/json.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
@@ -53,7 +53,7 @@ export async function restoreEntity(from: Engine, to: Engine, options: RestoreEn
     throw new KumaError('KUMA_ALREADY_EXISTS', message, { entity, version: now.version }, { hint })
   }
   if (now.type !== DOCUMENT || then.type !== DOCUMENT) throw otherHistory(entity, shared, now.version)
-  const patch = patchOf((await to.inspect(entity)).state as JsonObject, then.state as JsonObject)
+  const patch = patchBetween((await to.inspect(entity)).state as JsonObject, then.state as JsonObject)
   if (patch === undefined) return { entity, version: now.version, events: 0 }
   const events = [{ type: 'Restored', data: patch, meta: { reason } }]
   const { version } = await to.append({ id: entity, type: DOCUMENT, events, expectedVersion: now.version })
@@ -116,22 +116,4 @@ function otherHistory(entity: string, shared: number, actual: number): KumaError
   const message = `the history of ${entity} went another way after v${shared}, and only a document can be set to a state`
   const hint = 'restore it beside, with --into and a new id'
   return new KumaError('KUMA_CONFLICT', message, { entity, expected: shared, actual }, { hint })
-}
-
-/** The merge patch (RFC 7396) that makes one object of another; undefined if there is nothing to change. */
-function patchOf(from: JsonObject, to: JsonObject): JsonObject | undefined {
-  const patch: [string, unknown][] = []
-  for (const key of Object.keys(from)) if (!Object.hasOwn(to, key)) patch.push([key, null])
-  for (const [key, value] of Object.entries(to)) {
-    const old = Object.hasOwn(from, key) ? from[key] : undefined
-    if (isObject(old) && isObject(value)) {
-      const inner = patchOf(old, value)
-      if (inner !== undefined) patch.push([key, inner])
-    } else if (!isDeepStrictEqual(old, value)) patch.push([key, value])
-  }
-  return patch.length === 0 ? undefined : (Object.fromEntries(patch) as JsonObject)
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

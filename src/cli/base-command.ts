@@ -6,7 +6,7 @@ import { loadConfig, typeForId } from '../config.ts'
 import type { Engine } from '../engine.ts'
 import { DOCUMENT } from '../entity/document.ts'
 import type { Meta } from '../entity/event.ts'
-import { parsePoint, type ResolvedPoint } from '../entity/time.ts'
+import { parsePoint, type ResolvedPoint, timeOf } from '../entity/time.ts'
 import { type EngineOptions, openEngine } from '../kuma.ts'
 import { parseDuration } from './duration.ts'
 import { usage } from './event-data.ts'
@@ -38,6 +38,18 @@ export const writeFlags = {
     helpValue: 'NAME',
   }),
   reason: Flags.string({ description: 'why: `reason` in the meta of every event', helpValue: 'TEXT' }),
+}
+
+export const expectVersionFlag = {
+  'expect-version': Flags.integer({
+    description: 'refuse unless the entity is at this version; 0: it must not exist',
+    min: 0,
+    helpValue: 'N',
+  }),
+}
+
+export const requestKeyFlag = {
+  'request-key': Flags.string({ description: 'the same key again records nothing and gives the first answer' }),
 }
 
 export function writeMeta(
@@ -127,4 +139,9 @@ export function asksForJson(argv: readonly string[]): boolean {
 /** @throws KUMA_INVALID_POINT */
 export function pointOf(text: string | undefined): ResolvedPoint | undefined {
   return text === undefined ? undefined : parsePoint(text)
+}
+
+/** The same where a version makes no sense. @param what "a list" @throws KUMA_INVALID_POINT */
+export function timeIn(text: string | undefined, what: string): number | undefined {
+  return text === undefined ? undefined : timeOf(parsePoint(text), what)
 }

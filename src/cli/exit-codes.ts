@@ -17,6 +17,7 @@ export const EXIT = {
 const BY_CODE: Partial<Record<KumaErrorCode, number>> = {
   KUMA_USAGE: EXIT.usage,
   KUMA_INVALID_POINT: EXIT.usage,
+  KUMA_INVALID_POSITION: EXIT.usage,
   KUMA_INVALID_ID: EXIT.usage,
   KUMA_INVALID_DATA: EXIT.usage,
   KUMA_INVALID_EVENT: EXIT.usage,
@@ -24,6 +25,7 @@ const BY_CODE: Partial<Record<KumaErrorCode, number>> = {
   KUMA_INVALID_COMMAND: EXIT.usage,
   KUMA_MASTER_KEY: EXIT.usage,
   KUMA_NOT_FOUND: EXIT.notFound,
+  KUMA_UNKNOWN_PATH: EXIT.notFound,
   KUMA_ERASED: EXIT.notFound,
   KUMA_NOT_A_STORE: EXIT.notFound,
   KUMA_NOT_A_BACKUP: EXIT.notFound,
@@ -33,6 +35,7 @@ const BY_CODE: Partial<Record<KumaErrorCode, number>> = {
   KUMA_STORE_EXISTS: EXIT.conflict,
   KUMA_REQUEST_KEY_REUSED: EXIT.conflict,
   KUMA_TYPE_MISMATCH: EXIT.conflict,
+  KUMA_CANNOT_REVERT: EXIT.conflict,
   // a conflict with the rules
   KUMA_REJECTED: EXIT.conflict,
   KUMA_LOCKED: EXIT.busy,

@@ -2,7 +2,11 @@
 import type { Inspected } from '../api.ts'
 import { isTerminal, prettyJson, print } from './output.ts'
 
-export async function printState({ id, type, version, at, state }: Inspected, json: boolean): Promise<void> {
-  if (json) await print(JSON.stringify({ id, type, version, at, state }))
-  else await print(isTerminal() ? prettyJson(state) : JSON.stringify(state))
+export async function printState(inspected: Inspected, json: boolean): Promise<void> {
+  const { state } = inspected
+  await print(json ? envelope(inspected) : isTerminal() ? prettyJson(state) : JSON.stringify(state))
+}
+
+export function envelope({ id, type, version, at, state }: Inspected): string {
+  return JSON.stringify({ id, type, version, at, state })
 }

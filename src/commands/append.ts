@@ -1,6 +1,6 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
-import { BaseCommand, writeFlags, writeMeta } from '../cli/base-command.ts'
+import { BaseCommand, expectVersionFlag, requestKeyFlag, writeFlags, writeMeta } from '../cli/base-command.ts'
 import { parsePairs, usage } from '../cli/event-data.ts'
 import { eventsOf } from '../cli/events-of.ts'
 import { note, print, visible } from '../cli/output.ts'
@@ -27,12 +27,8 @@ export default class Append extends BaseCommand {
       description: "the entity's type (default for a new one: what the config's ids say, or document)",
     }),
     at: Flags.string({ description: 'when it happened, if not now', helpValue: 'TIME' }),
-    'expect-version': Flags.integer({
-      description: 'refuse unless the entity is at this version; 0: it must not exist',
-      min: 0,
-      helpValue: 'N',
-    }),
-    'request-key': Flags.string({ description: 'the same key again records nothing and gives the first answer' }),
+    ...expectVersionFlag,
+    ...requestKeyFlag,
     meta: Flags.string({
       description: 'key=text or key:=json; may be repeated',
       multiple: true,

@@ -3,6 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import { BaseCommand, pointOf } from '../cli/base-command.ts'
 import { iso } from '../cli/output.ts'
 import { type Column, list } from '../cli/table.ts'
+import { told } from '../cli/told.ts'
 import type { Engine, EngineLogQuery } from '../engine.ts'
 import { inOrder, type RecordedEvent } from '../entity/event.ts'
 
@@ -11,7 +12,7 @@ const COLUMNS: readonly Column<RecordedEvent>[] = [
   { head: 'entity', text: ({ entity }) => entity },
   { head: 'version', text: ({ version }) => `v${version}`, align: 'right' },
   { head: 'event', text: ({ type }) => type },
-  { head: 'by', text: ({ meta }) => meta.by ?? '' },
+  { head: 'by', text: ({ meta }) => told(meta) },
   { head: 'data', text: ({ data }) => JSON.stringify(data) },
 ]
 
@@ -23,6 +24,7 @@ export default class Log extends BaseCommand {
     '<%= config.bin %> log user_1',
     '<%= config.bin %> log --from yesterday --event SignedUp',
     '<%= config.bin %> log user_1 --reverse -n 5',
+    '<%= config.bin %> log --by ann --from "2h ago"',
   ]
   static override args = { entity: Args.string({ description: 'the id (default: all entities)', ignoreStdin: true }) }
   static override flags = {
@@ -35,19 +37,27 @@ export default class Log extends BaseCommand {
       helpValue: 'TYPE',
     }),
     by: Flags.string({ description: 'only what this one did', helpValue: 'NAME' }),
+    ip: Flags.string({ description: 'only what came from there', helpValue: 'ADDRESS' }),
+    reason: Flags.string({ description: 'only what was done for this reason', helpValue: 'TEXT' }),
+    'correlation-id': Flags.string({ description: 'only with this `correlationId`', helpValue: 'ID' }),
+    'causation-id': Flags.string({ description: 'only with this `causationId`', helpValue: 'ID' }),
     limit: Flags.integer({ char: 'n', description: 'at most so many', min: 0, helpValue: 'N' }),
     reverse: Flags.boolean({ description: 'newest first', default: false }),
   }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Log)
-    const { event: types, by, limit, reverse } = flags
+    const { event: types, by, ip, reason, limit, reverse } = flags
     const query: EngineLogQuery = {
       id: args.entity,
       from: pointOf(flags.from),
       to: pointOf(flags.to),
       types,
       by,
+      ip,
+      reason,
+      correlationId: flags['correlation-id'],
+      causationId: flags['causation-id'],
       limit,
       reverse,
     }

@@ -1,7 +1,7 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import type { EntitySummary } from '../api.ts'
-import { BaseCommand } from '../cli/base-command.ts'
+import { BaseCommand, timeIn } from '../cli/base-command.ts'
 import { iso } from '../cli/output.ts'
 import { type Order, sorted } from '../cli/sorted.ts'
 import { type Column, list } from '../cli/table.ts'
@@ -21,10 +21,12 @@ export default class Ls extends BaseCommand {
     '<%= config.bin %> ls',
     '<%= config.bin %> ls user_ --limit 20',
     '<%= config.bin %> ls --type account --sort updated',
+    '<%= config.bin %> ls --at 2026-11-01',
   ]
   static override args = { prefix: Args.string({ description: 'only ids that begin like this', ignoreStdin: true }) }
   static override flags = {
     type: Flags.string({ description: 'only entities of this type' }),
+    at: Flags.string({ description: 'those there were at this time, as they were', helpValue: 'TIME' }),
     limit: Flags.integer({ char: 'n', description: 'at most so many', min: 0, helpValue: 'N' }),
     sort: Flags.string({ description: 'the order', options: ['updated', 'version', 'id'], default: 'id' }),
   }
@@ -32,8 +34,9 @@ export default class Ls extends BaseCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Ls)
     const { type, limit } = flags
+    const at = timeIn(flags.at, 'a list')
     await this.withEngine(flags, { access: 'read' }, (engine) =>
-      list(sorted(engine.entities({ prefix: args.prefix, type }), flags.sort as Order, limit), COLUMNS, flags.json),
+      list(sorted(engine.entities({ prefix: args.prefix, type, at }), flags.sort as Order, limit), COLUMNS, flags.json),
     )
   }
 }

@@ -9,7 +9,7 @@
  * What JSON.stringify takes, in canonical form.
  * @param text JSON.stringify(value), for those who have it
  */
-export function canonicalJson(value: object, text?: string): string {
+export function canonicalJson(value: NonNullable<unknown> | null, text?: string): string {
   return isSorted(value) ? (text ?? JSON.stringify(value)) : sorted(value)!
 }
 

@@ -13,6 +13,7 @@ import { type CheckedEvolve, deepFreeze, type EvolveHandlers } from './fold.ts'
 import { type Given, given } from './given.ts'
 import { checkId } from './id.ts'
 import { malformed } from './model.ts'
+import { type Reverter, withReverter } from './revert.ts'
 import { anything, isUnion, type Schema, type Schemas } from './schema.ts'
 import { type StoredEvent, type Upcasted, type Upcaster, withUpcasters } from './upcast.ts'
 
@@ -35,6 +36,8 @@ export interface EntityDefinition<F extends Facts = any, C = any> {
   decide(handlers: DecideHandlers<F, C>): EntityDefinition<F, C>
   /** Old events, by the type they are stored under, one new event for each. */
   upcast(handlers: { readonly [storedType: string]: (event: StoredEvent) => Upcasted<F> }): EntityDefinition<F, C>
+  /** The event, or the events, that bring `to` back. Without it an entity of this type cannot be reverted. */
+  revert(handler: (from: F['state'], to: F['state']) => NewEvent<F> | readonly NewEvent<F>[]): EntityDefinition<F, C>
   /** Tests without I/O: `await Account.given([...]).when(command)`. */
   given(events: readonly NewEvent<F>[]): Given<F>
   readonly '~facts': F
@@ -69,6 +72,7 @@ export interface Definition {
   upcaster(storedType: string): Upcaster | undefined
   /** the stored types that have an upcaster */
   readonly upcasts: readonly string[]
+  readonly reverter: Reverter | undefined
 }
 
 export type Handler = (state: unknown, data: unknown, event: unknown) => unknown
@@ -89,7 +93,7 @@ export function definitionOf(definition: AnyEntityDefinition): Definition {
   )
 }
 
-type Step = 'decide' | 'upcast'
+type Step = 'decide' | 'upcast' | 'revert'
 
 /** @param taken the steps that led to it, each of which is taken once */
 export function asPublic<F extends Facts, C>(
@@ -98,13 +102,14 @@ export function asPublic<F extends Facts, C>(
 ): EntityDefinition<F, C> {
   const { type } = definition
   const take = (step: Step, next: (definition: Definition) => Definition) => {
-    if (taken.includes(step)) throw malformed(type, `has its .${step}({...}) already`, `say all of it in one .${step}`)
+    if (taken.includes(step)) throw malformed(type, `has its .${step}(...) already`, `say all of it in one .${step}`)
     return asPublic<F, C>(next(definition), [...taken, step])
   }
   const face: Omit<EntityDefinition<F, C>, '~facts'> & { readonly [parts]: Definition } = {
     type,
     decide: (handlers) => take('decide', (before) => withDeciders(before, handlers)),
     upcast: (handlers) => take('upcast', (before) => withUpcasters(before, handlers)),
+    revert: (handler) => take('revert', (before) => withReverter(before, handler)),
     given: (events) => given<F>(definition, events),
     [parts]: definition,
   }
@@ -175,6 +180,7 @@ export function defineEntity<
         commands: [...declared.keys()],
         upcaster: () => undefined,
         upcasts: [],
+        reverter: undefined,
       })
     },
   }

@@ -2,6 +2,7 @@
  * The built-in type. An entity without a model is a document: the data of each event is merged into its state, as JSON
  * Merge Patch (RFC 7396) says. A null removes a field, an object merges into the object there, anything else replaces.
  */
+import { canonicalJson } from './canonical-json.ts'
 import { asPublic, type EntityDefinition } from './define-entity.ts'
 import type { JsonObject } from './json.ts'
 import { malformed } from './model.ts'
@@ -36,15 +37,18 @@ export const document: EntityDefinition<AnyFacts & { type: 'document' }, None> =
     commands: [],
     upcaster: () => undefined,
     upcasts: [],
+    reverter: (from, to) => {
+      const data = patchBetween(from as JsonObject, to as JsonObject)
+      return data === undefined ? undefined : { type: 'Reverted', data }
+    },
   }),
-  upcast: () => {
-    throw malformed(
-      DOCUMENT,
-      'is built in: every event is folded as it was recorded',
-      'define an entity type of your own',
-    )
-  },
+  upcast: () => builtIn('every event is folded as it was recorded'),
+  revert: () => builtIn('an event that brings a state back is made by itself'),
 })
+
+function builtIn(what: string): never {
+  throw malformed(DOCUMENT, `is built in: ${what}`, 'define an entity type of your own')
+}
 
 /** RFC 7396, section 2, without changing `target`. */
 export function mergePatch(target: unknown, patch: unknown): unknown {
@@ -55,6 +59,20 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
     else merged[key] = isObject(value) ? mergePatch(merged[key], value) : value
   }
   return merged
+}
+
+/** The merge patch that makes one state of another; undefined if there is nothing to change. */
+export function patchBetween(from: JsonObject, to: JsonObject): JsonObject | undefined {
+  const patch: [string, unknown][] = []
+  for (const key of Object.keys(from)) if (!Object.hasOwn(to, key)) patch.push([key, null])
+  for (const [key, value] of Object.entries(to)) {
+    const old = Object.hasOwn(from, key) ? from[key] : undefined
+    if (isObject(old) && isObject(value)) {
+      const inner = patchBetween(old as JsonObject, value as JsonObject)
+      if (inner !== undefined) patch.push([key, inner])
+    } else if (old === undefined || canonicalJson(old) !== canonicalJson(value!)) patch.push([key, value])
+  }
+  return patch.length === 0 ? undefined : (Object.fromEntries(patch) as JsonObject)
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -64,7 +64,15 @@ export function inOrder({ entity, entityType, version, type, at, position, data,
 
 export const EMPTY_META: Meta = Object.freeze({})
 
-const NAMED = ['by', 'ip', 'reason', 'correlationId', 'causationId']
+/** Fields of meta that have a meaning to Kuma: each is a text. */
+export const META_FIELDS = ['by', 'ip', 'reason', 'correlationId', 'causationId'] as const
+
+/** What these fields of an event's meta must be. */
+export type MetaFilter = { readonly [field in (typeof META_FIELDS)[number]]?: string | undefined }
+
+export function isMeta(meta: Meta, filter: MetaFilter): boolean {
+  return META_FIELDS.every((field) => filter[field] === undefined || meta[field] === filter[field])
+}
 
 /**
  * Several metas laid over each other, the last one winning, as clean JSON; null if nothing is left.
@@ -77,7 +85,7 @@ export function mergeMeta(...metas: readonly (Meta | undefined)[]): JsonObject |
     const clean = cleanJson(meta, 'meta')
     for (const [key, value] of Object.entries(clean)) {
       if (key.startsWith('$')) throw invalid(key, `starts with $, which is kept for the engine`)
-      if (NAMED.includes(key) && typeof value !== 'string') throw invalid(key, 'must be a string')
+      if (META_FIELDS.includes(key as never) && typeof value !== 'string') throw invalid(key, 'must be a string')
       merged ??= {}
       merged[key] = value as Json
     }

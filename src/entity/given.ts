@@ -36,8 +36,8 @@ export function given<F extends Facts>(definition: Definition, events: readonly 
   }
 }
 
-/** Folds new events as if they were recorded now, one after the other. */
-function foldNew(
+/** Folds new events as if they were recorded now, one after the other. @throws what appending them would throw */
+export function foldNew(
   definition: Definition,
   before: unknown,
   events: readonly DecidedEvent[],

@@ -140,6 +140,20 @@ export function jsonText(value: JsonObject, what: string): string {
 }
 
 /**
+ * A state as JSON gives it back. A model's state may hold what JSON cannot (a Date, a Set, undefined): then it is what
+ * JSON.stringify makes of it.
+ * @throws KUMA_INVALID_DATA for one that cannot be written as JSON at all
+ */
+export function asJson(state: unknown, id: string): JsonObject {
+  try {
+    return JSON.parse(JSON.stringify(state)) as JsonObject
+  } catch (cause) {
+    const message = `the state of ${id} cannot be written as JSON: ${(cause as Error).message}`
+    throw new KumaError('KUMA_INVALID_DATA', message, { path: '' }, { cause })
+  }
+}
+
+/**
  * JSON.parse for text that a person or another program wrote: it also refuses a key that stands twice in one object,
  * where JSON.parse silently keeps the last.
  * @throws KUMA_INVALID_DATA

@@ -43,6 +43,13 @@ export function resolvePoint(point: Point, now: number = Date.now()): ResolvedPo
   return { at: Math.trunc(time) }
 }
 
+/** For what has no versions, since it is about many entities. @param what "a log of all" @throws KUMA_INVALID_POINT */
+export function timeOf(point: ResolvedPoint, what: string): number {
+  if (point.version === undefined) return point.at
+  const name = `v${point.version}`
+  throw new KumaError('KUMA_INVALID_POINT', `${name} is a version of one entity: ${what} takes a time`, { point: name })
+}
+
 /** A point as a person writes it. @throws KUMA_INVALID_POINT */
 export function parsePoint(text: string, now: number = Date.now()): ResolvedPoint {
   const version = /^v(\d{1,15})$/i.exec(text.trim())

@@ -1,5 +1,5 @@
 /** What was it then? The state of an entity at a point in the past. */
-import { type Located, standAt } from '../actor/activate.ts'
+import { type Located, type Stand, standAt } from '../actor/activate.ts'
 import type { Definitions } from '../actor/definitions.ts'
 import type { Inspected } from '../api.ts'
 import { formatPosition } from '../entity/event.ts'
@@ -19,25 +19,25 @@ export async function inspectAt(
   point?: ResolvedPoint,
 ): Promise<Inspected> {
   const located = locate(readers, id)
-  const { reader, entity, head } = located
-  if (point?.version !== undefined && point.version > head.version) {
-    const message = `${id} has no version ${point.version}: its last is ${head.version}`
-    throw new KumaError('KUMA_INVALID_POINT', message, { point: `v${point.version}` })
-  }
-  const stand = await inSlices(standAt(located, definitions.of(entity.type), point))
+  checkPoint(located, point)
+  const stand = await inSlices(standAt(located, definitions.of(located.entity.type), point))
   if (stand === null) throw before(located)
-  const { version, seq, at, state } = stand
-  return {
-    id,
-    type: entity.type,
-    version,
-    at,
-    position: formatPosition(reader.shard, seq),
-    state: deepFreeze(state) as JsonObject,
-  }
+  return inspected(located, stand)
 }
 
-function before({ entity }: Located): KumaError<'KUMA_NOT_FOUND'> {
+export function inspected({ reader, entity: { id, type } }: Located, { version, seq, at, state }: Stand): Inspected {
+  const position = formatPosition(reader.shard, seq)
+  return { id, type, version, at, position, state: deepFreeze(state) as JsonObject }
+}
+
+/** @throws KUMA_INVALID_POINT for a version not yet reached */
+export function checkPoint({ entity, head }: Located, point: ResolvedPoint | undefined): void {
+  if (point?.version === undefined || point.version <= head.version) return
+  const message = `${entity.id} has no version ${point.version}: its last is ${head.version}`
+  throw new KumaError('KUMA_INVALID_POINT', message, { point: `v${point.version}` })
+}
+
+export function before({ entity }: Located): KumaError<'KUMA_NOT_FOUND'> {
   const began = new Date(entity.createdAt).toISOString()
   const hint = `it began at ${began} (${entity.createdAt}), with version 1`
   return new KumaError('KUMA_NOT_FOUND', `${entity.id} did not exist then`, { entity: entity.id }, { hint })

@@ -2,10 +2,9 @@
 import { type Located, NOWHERE } from '../actor/activate.ts'
 import type { Definitions } from '../actor/definitions.ts'
 import type { EngineLogQuery } from '../engine.ts'
-import type { RecordedEvent } from '../entity/event.ts'
-import type { ResolvedPoint } from '../entity/time.ts'
+import { isMeta, type RecordedEvent } from '../entity/event.ts'
+import { type ResolvedPoint, timeOf } from '../entity/time.ts'
 import { upcast } from '../entity/upcast.ts'
-import { KumaError } from '../errors.ts'
 import { entryTo, linksFrom, rowsAt, rowsBetween } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
 import type { Row } from '../store/row.ts'
@@ -31,7 +30,7 @@ export async function* log(
     query.id === undefined ? logOfAll(readers, definitions, asked) : logOfOne(readers, definitions, query.id, asked)
   for await (const event of events) {
     if (types !== undefined && !types.has(event.type)) continue
-    if (query.by !== undefined && event.meta.by !== query.by) continue
+    if (!isMeta(event.meta, query)) continue
     yield event
     if (--left === 0) return
   }
@@ -128,15 +127,11 @@ async function placesOf(readers: Readers, query: EngineLogQuery): Promise<Float6
   return Float64Array.from(sorted(found, reverse, limit).places)
 }
 
-function filterOf({ from, to, types, by }: EngineLogQuery): ScanFilter {
-  if (from?.version !== undefined || to?.version !== undefined) {
-    const point = `v${from?.version ?? to?.version}`
-    throw new KumaError('KUMA_INVALID_POINT', `${point} is a version of one entity: a log of all takes times`, {
-      point,
-    })
-  }
+function filterOf({ from, to, ...query }: EngineLogQuery): ScanFilter {
+  const timeIn = (point: ResolvedPoint | undefined) => point && timeOf(point, 'a log of all')
+  const filter = { ...query, from: timeIn(from), to: timeIn(to) }
   rangeOf({ from, to })
-  return { from: from?.at, to: to?.at, types, by }
+  return filter
 }
 
 function sorted({ ats, places }: { ats: number[]; places: number[] }, reverse: boolean, limit: number) {

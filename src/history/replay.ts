@@ -1,7 +1,7 @@
 /** Every event of an entity with the state after it, oldest first. */
 import { startBefore } from '../actor/activate.ts'
 import type { Definitions } from '../actor/definitions.ts'
-import type { Range, RecordedStep } from '../engine.ts'
+import type { EngineReplayRange, RecordedStep } from '../engine.ts'
 import { deepFreeze, evolve } from '../entity/fold.ts'
 import type { JsonObject } from '../entity/json.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
@@ -18,7 +18,7 @@ export async function* replay(
   readers: Readers,
   definitions: Definitions,
   id: string,
-  range: Range = {},
+  range: EngineReplayRange = {},
 ): AsyncGenerator<RecordedStep> {
   const located = locate(readers, id)
   const { reader, entity, head } = located
@@ -31,7 +31,9 @@ export async function* replay(
     for (const row of rows) {
       const event = upcast(definition, recorded(row, entity, reader.shard))
       state = evolve(definition, state, event)
-      if (begun(row)) yield { event, state: deepFreeze(state) as JsonObject }
+      if (!begun(row)) continue
+      yield { event, state: deepFreeze(state) as JsonObject }
+      if (event.type === range.untilEvent) return
     }
     range.signal?.throwIfAborted()
     await breathe()

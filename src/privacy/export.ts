@@ -19,7 +19,7 @@ import type { EntityExport, Inspected } from '../api.ts'
 import type { Engine } from '../engine.ts'
 import { canonicalJson } from '../entity/canonical-json.ts'
 import { inOrder, type RecordedEvent } from '../entity/event.ts'
-import type { JsonObject } from '../entity/json.ts'
+import { asJson } from '../entity/json.ts'
 import { KumaError } from '../errors.ts'
 import { ExportHash } from './export-hash.ts'
 
@@ -84,7 +84,7 @@ async function begin(engine: Engine, id: string, signal?: AbortSignal) {
     version: current.version,
     createdAt: first.at,
     updatedAt: current.at,
-    state: asJson(current),
+    state: asJson(current.state, id),
     readModels: {},
   }
   return { head, events: allOf(engine, first, current, signal) }
@@ -101,16 +101,6 @@ async function* allOf(engine: Engine, first: Inspected, { id, version, position 
   // an id may be deleted and used again: then the state is of another entity than the events
   if (last?.position === position) return
   throw new KumaError('KUMA_NOT_FOUND', `${id} was deleted while it was exported`, { entity: id })
-}
-
-/** A model's state may hold what JSON cannot (a Date, a Set, undefined): then it is what JSON.stringify makes of it. */
-function asJson({ id, state }: Inspected): JsonObject {
-  try {
-    return JSON.parse(JSON.stringify(state)) as JsonObject
-  } catch (cause) {
-    const message = `the state of ${id} cannot be written as JSON: ${(cause as Error).message}`
-    throw new KumaError('KUMA_INVALID_DATA', message, { path: '' }, { cause })
-  }
 }
 
 /** As JSON: the same for every event. */

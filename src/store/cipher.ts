@@ -126,11 +126,11 @@ export class Cipher {
     return { ...row, data, meta: row.meta === null ? null : this.open(entity, `meta ${seq}`, withoutMark(row.meta)) }
   }
 
-  /** `by` in the meta of a stored event, or null. */
-  byOf(entity: number, seq: number, meta: string | null): string | null {
+  /** A text in the meta of a stored event, or null. */
+  metaOf(entity: number, seq: number, meta: string | null, field: string): string | null {
     const text = meta === null ? null : this.open(entity, `meta ${seq}`, withoutMark(meta))
-    const by = text === null ? null : (JSON.parse(text) as { by?: unknown }).by
-    return typeof by === 'string' ? by : null
+    const value = text === null ? null : (JSON.parse(text) as Record<string, unknown>)[field]
+    return typeof value === 'string' ? value : null
   }
 
   private seal(entity: number, place: string, text: string): string {

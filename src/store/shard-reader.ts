@@ -2,8 +2,8 @@
  * Questions to a shard's file, on a connection that never writes. Works beside a writer, in this process or another.
  * Every row that is read is checked against its crc.
  */
-import type { Meta, RecordedEvent } from '../entity/event.ts'
-import { EMPTY_META, formatPosition } from '../entity/event.ts'
+import type { Meta, MetaFilter, RecordedEvent } from '../entity/event.ts'
+import { EMPTY_META, formatPosition, META_FIELDS } from '../entity/event.ts'
 import type { JsonObject } from '../entity/json.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
@@ -31,6 +31,12 @@ export interface EntityName {
   readonly type: string
 }
 
+/** An entity, with what the table of heads says of it. */
+export interface ListedEntity extends EntityName, Partial<Head> {
+  readonly key: number
+  readonly createdAt: number
+}
+
 /** An event's place, without its content. */
 export interface Link {
   readonly seq: number
@@ -51,11 +57,10 @@ export interface CommitEnd {
 }
 
 /** Which events a scan of a whole shard looks for. */
-export interface ScanFilter {
+export interface ScanFilter extends MetaFilter {
   readonly from?: number | undefined
   readonly to?: number | undefined
   readonly types?: readonly string[] | undefined
-  readonly by?: string | undefined
 }
 
 /** Snapshots that stand at their event, whoever made them: one that was damaged leads nowhere. */
@@ -178,11 +183,9 @@ export class ShardReader {
     return new Map(rows.map((row) => [row.key, row]))
   }
 
-  /** A page of entities by key, with what the table of heads says of them. An id is '' where its key was destroyed meanwhile. */
-  entitiesAfter(key: number, limit: number): (EntityName & { key: number } & Partial<Head>)[] {
-    const page = this.run(() => this.statements.page.all(key, limit)) as (EntityName & {
-      key: number
-    } & Partial<Head>)[]
+  /** A page of entities by key. An id is '' where its key was destroyed meanwhile. */
+  entitiesAfter(key: number, limit: number): ListedEntity[] {
+    const page = this.run(() => this.statements.page.all(key, limit)) as ListedEntity[]
     return this.cipher === null ? page : page.map((row) => ({ ...row, id: this.idOf(row) ?? '' }))
   }
 
@@ -264,11 +267,22 @@ export class ShardReader {
   /** A page of matching events in order of seq: seq and at. */
   scan(filter: ScanFilter, after: number, limit: number): { seq: number; at: number }[] {
     const types = filter.types === undefined ? null : JSON.stringify(filter.types)
-    const { from = null, to = null, by = null } = filter
-    return this.run(() => this.statements.scan.all({ after, from, to, types, by, limit })) as {
+    const { from = null, to = null } = filter
+    const meta = Object.fromEntries(META_FIELDS.map((field) => [field, filter[field] ?? null]))
+    return this.run(() => this.statements.scan.all({ after, from, to, types, limit, ...meta })) as {
       seq: number
       at: number
     }[]
+  }
+
+  /** A page of the events that happened up to a moment, in order of seq: seq, entity, version and at of each. */
+  placesUntil(at: number, after: number, limit: number): [number, number, number, number][] {
+    return this.run(() => this.statements.placesUntil.all(after, at, limit)) as [number, number, number, number][]
+  }
+
+  /** The highest key of an entity, 0 if there is none. */
+  lastKey(): number {
+    return this.run(() => this.statements.lastKey.get()) as number
   }
 
   /** The entity's row as it is stored, also of one that is hidden or empty; null if there never was one. */
@@ -318,8 +332,12 @@ function visibleMeta(text: string): Meta {
 
 function prepareStatements(db: Database, cipher: Cipher | null) {
   if (cipher !== null)
-    db.function('kuma_by', (entity, seq, meta) => cipher.byOf(entity as number, seq as number, meta as string | null))
-  const by = cipher === null ? "meta ->> '$.by'" : 'kuma_by(entity, seq, meta)'
+    db.function('kuma_meta', (entity, seq, meta, field) =>
+      cipher.metaOf(entity as number, seq as number, meta as string | null, field as string),
+    )
+  const metaOf = (field: string) =>
+    cipher === null ? `meta ->> '$.${field}'` : `kuma_meta(entity, seq, meta, '${field}')`
+  const isMeta = META_FIELDS.map((field) => `(@${field} IS NULL OR ${metaOf(field)} = @${field})`).join(' AND ')
   return {
     byHash: db.prepare(`SELECT ${ENTITY} FROM entities WHERE id_hash = ?`),
     byKey: db.prepare(`SELECT ${ENTITY} FROM entities WHERE key = ?`),
@@ -345,7 +363,7 @@ function prepareStatements(db: Database, cipher: Cipher | null) {
       'SELECT entity AS key, version, max(seq) AS seq, at FROM events WHERE seq > ? AND entity > 0 AND version > 0 GROUP BY entity',
     ),
     page: db.prepare(
-      `SELECT n.key, n.id, n.type, h.version, h.head AS seq, h.updated_at AS at
+      `SELECT n.key, n.id, n.type, n.created_at AS createdAt, h.version, h.head AS seq, h.updated_at AS at
        FROM entities n LEFT JOIN heads h ON h.key = n.key WHERE n.key > ? AND n.id_hash >= 0 ORDER BY n.key LIMIT ?`,
     ),
     snapshot: db.prepare(
@@ -368,6 +386,13 @@ function prepareStatements(db: Database, cipher: Cipher | null) {
     // CROSS JOIN keeps the order of the list
     rows: db.prepare(`SELECT ${ROW} FROM (SELECT value AS place FROM json_each(?)) CROSS JOIN events ON seq = place`),
     span: db.prepare(`SELECT ${ROW} FROM events WHERE seq > ? AND seq <= ? AND entity = ? ORDER BY seq LIMIT ?`).raw(),
+    placesUntil: db
+      .prepare(
+        `SELECT seq, entity, version, at FROM events
+         WHERE seq > ? AND entity > 0 AND version > 0 AND at <= ? ORDER BY seq LIMIT ?`,
+      )
+      .raw(),
+    lastKey: db.prepare('SELECT coalesce(max(key), 0) FROM entities').pluck(),
     keys: db.prepare('SELECT seq, hash, count, digest FROM request_keys WHERE hash = ?'),
     expired: db.prepare('SELECT last_seq FROM commits WHERE id = (SELECT max(id) FROM commits) - ?').pluck(),
     scan: db.prepare(
@@ -375,7 +400,7 @@ function prepareStatements(db: Database, cipher: Cipher | null) {
        WHERE seq > @after AND entity > 0 AND version > 0
          AND (@from IS NULL OR at >= @from) AND (@to IS NULL OR at <= @to)
          AND (@types IS NULL OR type IN (SELECT value FROM json_each(@types)))
-         AND (@by IS NULL OR ${by} = @by)
+         AND ${isMeta}
        ORDER BY seq LIMIT @limit`,
     ),
   }

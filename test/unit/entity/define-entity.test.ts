@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type AnyEntityDefinition, asPublic, defineEntity, definitionOf } from '../../../src/entity/define-entity.ts'
+import { document } from '../../../src/entity/document.ts'
 import { anything, type, union } from '../../../src/entity/schema.ts'
 
 const Lamp = defineEntity({
@@ -12,6 +13,7 @@ const Lamp = defineEntity({
 interface Loose {
   decide(handlers: unknown): Loose & AnyEntityDefinition
   upcast(handlers: unknown): Loose & AnyEntityDefinition
+  revert(handler: unknown): Loose & AnyEntityDefinition
 }
 const loose = defineEntity as unknown as (shape: unknown) => { evolve(handlers: unknown): Loose & AnyEntityDefinition }
 
@@ -22,7 +24,7 @@ const commanded = (commands: unknown) =>
 describe('a definition', () => {
   test('shows its type, and nothing that could be changed', () => {
     expect(Lamp.type).toBe('lamp')
-    expect(Object.keys(Lamp)).toEqual(['type', 'decide', 'upcast', 'given'])
+    expect(Object.keys(Lamp)).toEqual(['type', 'decide', 'upcast', 'revert', 'given'])
     expect(Object.isFrozen(Lamp)).toBe(true)
   })
 
@@ -149,10 +151,19 @@ describe('a definition that decides', () => {
   ] as const)('takes .%s once', (step, handlers) => {
     const once = commanded({ Switch })[step](handlers)
     expect(() => once[step](handlers)).toThrow(
-      expect.objectContaining({ code: 'KUMA_INVALID_CONFIG', message: expect.stringContaining(`.${step}({...})`) }),
+      expect.objectContaining({ code: 'KUMA_INVALID_CONFIG', message: expect.stringContaining(`.${step}(...)`) }),
     )
     const other = step === 'decide' ? once.upcast({ Old: handler }) : once.decide({ Switch: handler })
     expect(() => other[step](handlers)).toThrow(expect.objectContaining({ code: 'KUMA_INVALID_CONFIG' }))
+  })
+
+  test('takes .revert once, and only a function', () => {
+    const once = commanded({ Switch }).revert(() => ({ type: 'A', data: {} }))
+    expect(definitionOf(once).reverter).toBeDefined()
+    const invalid = expect.objectContaining({ code: 'KUMA_INVALID_CONFIG' })
+    expect(() => once.revert(() => [])).toThrow(invalid)
+    expect(() => commanded({ Switch }).revert({} as never)).toThrow(invalid)
+    expect(() => document.revert(() => [])).toThrow(invalid)
   })
 
   test.each([

@@ -1,0 +1,129 @@
+/**
+ * Walks through an entity's history on a terminal, event by event, with arrow keys. The picture is on the alternate
+ * screen, so that what was on the terminal before comes back; whatever ends it, the terminal is put right first.
+ */
+import { once } from 'node:events'
+import { emitKeypressEvents, type Key } from 'node:readline'
+import type { Engine } from '../engine.ts'
+import { changes } from './changes.ts'
+import { eventLine } from './event-line.ts'
+import { EXIT } from './exit-codes.ts'
+import { colors, prettyJson, visible } from './output.ts'
+
+const ENTER = '\x1b[?1049h\x1b[?25l'
+const LEAVE = '\x1b[?25h\x1b[?1049l'
+const HOME = '\x1b[H\x1b[J'
+const PAGE = 10
+
+/** Versions of the entity that may be shown. */
+export interface Steps {
+  readonly first: number
+  readonly last: number
+  /** shown first */
+  readonly start: number
+}
+
+export async function step(engine: Engine, id: string, { first, last, start }: Steps): Promise<void> {
+  const { stdin, stdout } = process
+  const screen = new Screen()
+  let version = start
+  const onResize = () => stdin.emit('keypress', '', { name: 'resize' })
+  stdout.on('resize', onResize)
+  screen.enter()
+  try {
+    for (;;) {
+      screen.draw(await pictureOf(engine, id, version, last))
+      const [, key] = (await once(stdin, 'keypress')) as [string, Key]
+      const next = nextVersion(key, version, { first, last })
+      if (key.ctrl && key.name === 'c') process.exitCode = EXIT.interrupted
+      if (next === null) return
+      if (key.ctrl && key.name === 'z') screen.suspend()
+      version = Math.max(first, Math.min(last, next))
+    }
+  } finally {
+    stdout.off('resize', onResize)
+    screen.leave()
+  }
+}
+
+/** Null to end. */
+function nextVersion({ name, ctrl, sequence }: Key, version: number, { first, last }: Omit<Steps, 'start'>) {
+  if (name === 'q' || name === 'escape' || (ctrl && (name === 'c' || name === 'd'))) return null
+  if (['right', 'down', 'space', 'return', 'n'].includes(name ?? '')) return version + 1
+  if (['left', 'up', 'backspace', 'p'].includes(name ?? '')) return version - 1
+  if (name === 'pagedown') return version + PAGE
+  if (name === 'pageup') return version - PAGE
+  if (name === 'home' || sequence === 'g') return first
+  if (name === 'end' || sequence === 'G') return last
+  return version
+}
+
+/** The event, what it changed, and the state after it. */
+async function pictureOf(engine: Engine, id: string, version: number, last: number): Promise<string[]> {
+  const diff = await engine.diff({ id, to: { version } })
+  const lines = [`${visible(id)}  v${version} of ${last}   left, right: step   home, end   q: quit`, '']
+  for await (const event of engine.log({ id, from: { version }, to: { version } })) lines.push(eventLine(event))
+  return [...lines, ...changes(diff).map((line) => `  ${line}`), '', ...prettyJson(diff.to.state).split('\n')]
+}
+
+class Screen {
+  private readonly onSignal = (signal: NodeJS.Signals) => {
+    this.leave()
+    process.exitCode = signal === 'SIGTERM' ? EXIT.terminated : EXIT.error
+    process.stdin.emit('keypress', '', { name: 'q' })
+  }
+
+  private readonly onContinue = () => {
+    this.enter()
+    process.stdin.emit('keypress', '', { name: 'resize' })
+  }
+
+  enter(): void {
+    emitKeypressEvents(process.stdin)
+    process.stdin.setRawMode(true)
+    process.stdin.resume()
+    process.stdout.write(ENTER)
+    process.off('SIGCONT', this.onContinue)
+    for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.off(signal, this.onSignal).on(signal, this.onSignal)
+  }
+
+  leave(): void {
+    process.stdout.write(LEAVE)
+    process.stdin.setRawMode(false)
+    process.stdin.pause()
+    for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.off(signal, this.onSignal)
+  }
+
+  suspend(): void {
+    this.leave()
+    process.on('SIGCONT', this.onContinue)
+    process.kill(process.pid, 'SIGSTOP')
+  }
+
+  /** One line less than there is room for: a full screen would scroll. */
+  draw(lines: readonly string[]): void {
+    const { rows = 24, columns = 80 } = process.stdout
+    const room = Math.max(1, rows - 1)
+    const fitting = lines.length <= room ? lines : [...lines.slice(0, room - 1), more(lines.length - room + 1)]
+    process.stdout.write(HOME + fitting.map((line) => cut(line, columns)).join('\n'))
+  }
+}
+
+function more(count: number): string {
+  return colors(process.stdout).dim(`... ${count} lines more`)
+}
+
+/** To the width of the terminal, not counting colours. */
+function cut(line: string, columns: number): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a colour begins with one
+  const parts = line.split(/(\x1b\[\d+m)/)
+  let room = columns
+  return parts
+    .map((part, i) => {
+      if (i % 2 === 1) return part
+      const kept = part.slice(0, room)
+      room -= kept.length
+      return kept
+    })
+    .join('')
+}

@@ -1,0 +1,25 @@
+/** What was everything then? Every entity with its state, now or at a time. */
+import { standAt } from '../actor/activate.ts'
+import type { Definitions } from '../actor/definitions.ts'
+import type { EntitiesQuery, Inspected } from '../api.ts'
+import { isKumaError } from '../errors.ts'
+import type { Readers } from '../store/readers.ts'
+import { inSlices } from '../store/slices.ts'
+import { listed } from './entities.ts'
+import { inspected } from './inspect-at.ts'
+
+/** One that is erased before its turn comes is left out. @throws KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED, KUMA_INVALID_POINT */
+export async function* inspectAll(
+  readers: Readers,
+  definitions: Definitions,
+  query: EntitiesQuery = {},
+): AsyncGenerator<Inspected> {
+  for await (const located of listed(readers, query)) {
+    const definition = definitions.of(located.entity.type)
+    try {
+      yield inspected(located, (await inSlices(standAt(located, definition)))!)
+    } catch (error) {
+      if (!isKumaError(error, 'KUMA_ERASED')) throw error
+    }
+  }
+}
