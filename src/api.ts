@@ -267,6 +267,45 @@ export interface EntitySummary {
   readonly updatedAt: number
 }
 
+/** What the feed gives. `position` is the place in the store after it: come back with it, and what follows is given. */
+// biome-ignore lint/suspicious/noExplicitAny: of entities of any type
+export type FeedItem<F extends Facts = any> =
+  | {
+      readonly kind: 'event'
+      readonly position: Position
+      /** names the entity for good, also when it is erased: its shard and its key there */
+      readonly entityKey: string
+      readonly event: F extends Facts ? Event<F> : never
+    }
+  | {
+      readonly kind: 'erased'
+      readonly position: Position
+      readonly entityKey: string
+      /** '' where it is not known: of an erasure that an earlier version recorded */
+      readonly entityType: string
+    }
+
+export interface FeedFilter {
+  /** Only this entity. */
+  readonly entity?: string | undefined
+  /** Only entities of these types. */
+  readonly type?: string | readonly string[] | undefined
+  /** Only events of these types. Erasures are given all the same. */
+  readonly event?: string | readonly string[] | undefined
+}
+
+export interface SubscribeOptions<D extends readonly AnyEntityDefinition[] = readonly AnyEntityDefinition[]> {
+  /** Only entities of these definitions. */
+  readonly entities?: D | undefined
+  readonly filter?: FeedFilter | undefined
+  /**
+   * After the place of an item or of an append: a shard that it does not name is read from its beginning. Or from a point
+   * on: in the history of the one entity that is asked for, or by the time of recording. Default: `start`.
+   */
+  readonly from?: Position | 'start' | 'now' | Point | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
 export interface Context {
   /** The entity with that id; if there is none, records `Created` first, on disk before this resolves. */
   spawn<F extends Facts, C>(
@@ -282,6 +321,14 @@ export interface Context {
   entities(query?: EntitiesQuery): Items<EntitySummary>
   /** The same with their states, now or at a time: each as it was then, and not as of one moment of recording. */
   inspectAll(query?: EntitiesQuery): Items<Inspected>
+  /**
+   * What is recorded, each shard's events in their order: first what is there, and then, as long as the store is open,
+   * what comes. At least once, if you keep the position of what you have dealt with. Read as it is asked for: to be slow
+   * holds up nobody.
+   */
+  subscribe<const D extends readonly AnyEntityDefinition[] = readonly AnyEntityDefinition[]>(
+    options?: SubscribeOptions<D>,
+  ): AsyncIterable<FeedItem<FactsFrom<D[number]>>>
   /** The same store in someone's name: fills `meta` of everything appended through it. Cannot close the store. */
   as(meta: Meta): Context
 }

@@ -13,6 +13,7 @@ import type {
   Entity,
   EntityExport,
   Executed,
+  FeedItem,
   Inspected,
   Items,
   LogQuery,
@@ -22,6 +23,7 @@ import type {
   RevertOptions,
   SpawnOptions,
   Step,
+  SubscribeOptions,
 } from './api.ts'
 import type { Engine } from './engine.ts'
 import type { Command } from './entity/decide.ts'
@@ -57,8 +59,30 @@ export function contextOf(engine: Engine, as?: Meta): Context {
     },
     entities: (query?: EntitiesQuery) => items(() => engine.entities(query)),
     inspectAll: (query?: EntitiesQuery) => items(() => engine.inspectAll(query)),
+    subscribe: (options) => subscription(engine, options) as AsyncIterable<never>,
     as: (meta) => contextOf(engine, { ...as, ...meta }),
   }
+}
+
+async function* subscription(
+  engine: Engine,
+  { entities, filter = {}, from, signal }: SubscribeOptions = {},
+): AsyncGenerator<FeedItem> {
+  const defined = entities?.map((definition) => definitionOf(definition).type)
+  const wanted = listOf(filter.type)
+  const request = {
+    id: filter.entity,
+    entityTypes: defined && wanted ? wanted.filter((type) => defined.includes(type)) : (defined ?? wanted),
+    types: listOf(filter.event),
+    from: typeof from === 'object' ? resolvePoint(from) : from,
+    follow: true,
+    signal,
+  }
+  for await (const { items } of engine.feed(request)) yield* items
+}
+
+function listOf(names: string | readonly string[] | undefined): readonly string[] | undefined {
+  return typeof names === 'string' ? [names] : names
 }
 
 /** Null if it was created here; the one that another caller created meanwhile. */
@@ -147,7 +171,7 @@ class Handle implements Entity {
   }
 
   log({ type, from, to, ...rest }: LogQuery<string> = {}): Items<never> {
-    const types = type === undefined || typeof type !== 'string' ? type : [type]
+    const types = listOf(type)
     return items(() => {
       const range = { from: from && resolvePoint(from), to: to && resolvePoint(to) }
       return this.engine.log({ ...rest, ...range, id: this.id, types }) as AsyncIterable<never>

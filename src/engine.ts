@@ -2,9 +2,20 @@
  * What an engine does, by ids and names: the one interface behind the library's contexts and behind every command.
  * Definitions are known to the engine, so that whoever holds it need not have them.
  */
-import type { Appended, Blame, Diff, EntitiesQuery, EntitySummary, Inspected, Receipt, Reverted, Stats } from './api.ts'
+import type {
+  Appended,
+  Blame,
+  Diff,
+  EntitiesQuery,
+  EntitySummary,
+  FeedItem,
+  Inspected,
+  Receipt,
+  Reverted,
+  Stats,
+} from './api.ts'
 import type { UncheckedCommand } from './entity/decide.ts'
-import type { Meta, MetaFilter, RecordedEvent } from './entity/event.ts'
+import type { Meta, MetaFilter, Position, RecordedEvent } from './entity/event.ts'
 import type { JsonObject } from './entity/json.ts'
 import type { ResolvedPoint } from './entity/time.ts'
 
@@ -95,6 +106,26 @@ export interface DiffRequest {
   readonly to?: ResolvedPoint | undefined
 }
 
+export interface FeedRequest {
+  /** One entity; without it all of them. */
+  readonly id?: string | undefined
+  readonly entityTypes?: readonly string[] | undefined
+  /** of events */
+  readonly types?: readonly string[] | undefined
+  /** What comes after this place; or from this point on: of one entity in its history, of all when it was recorded. */
+  readonly from?: Position | 'start' | 'now' | ResolvedPoint | undefined
+  /** Wait for what comes. Otherwise it ends with what is there. */
+  readonly follow?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Items that follow on each other in one shard; none where nothing passed the filter. */
+export interface FeedPage {
+  readonly items: readonly FeedItem[]
+  /** the place after them, and after what did not pass */
+  readonly position: Position
+}
+
 export interface RevertRequest extends DecideRequest {
   readonly to: ResolvedPoint
   /** Record nothing. */
@@ -128,6 +159,8 @@ export interface Engine {
   /** @throws KUMA_CANNOT_REVERT, what `inspect` throws of the point, and what `execute` throws */
   revert(request: RevertRequest): Promise<Reverted>
   log(query?: EngineLogQuery): AsyncIterable<RecordedEvent>
+  /** In pages. @throws KUMA_INVALID_POSITION, KUMA_INVALID_POINT, KUMA_MODEL_FAILED */
+  feed(request?: FeedRequest): AsyncIterable<FeedPage>
   entities(query?: EntitiesQuery): AsyncIterable<EntitySummary>
   /** @throws KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED */
   inspectAll(query?: EntitiesQuery): AsyncIterable<Inspected>

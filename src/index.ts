@@ -20,6 +20,8 @@ export type {
   EntitySummary,
   ErasedEntity,
   Executed,
+  FeedFilter,
+  FeedItem,
   HistoryRange,
   Inspected,
   Items,
@@ -34,6 +36,7 @@ export type {
   SpawnOptions,
   Stats,
   Step,
+  SubscribeOptions,
 } from './api.ts'
 export { defineConfig } from './config.ts'
 export type { Command, DecideHandlers, Deciding, Decision } from './entity/decide.ts'

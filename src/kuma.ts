@@ -16,6 +16,8 @@ import { checkConfig } from './config.ts'
 import { contextOf } from './context.ts'
 import type { Engine } from './engine.ts'
 import { isKumaError, KumaError } from './errors.ts'
+import { committedEnds, type Ends, lookedUpEnds } from './feed/ends.ts'
+import { feed } from './feed/feed.ts'
 import { blame } from './history/blame.ts'
 import { diff } from './history/diff.ts'
 import { entities } from './history/entities.ts'
@@ -140,13 +142,14 @@ async function createUnlessThere(path: string, { shards, encryption, ...source }
 }
 
 /** What reading and writing engines have in common: the past is read from disk. */
-function historyOf(readers: Readers, definitions: Definitions) {
+function historyOf(readers: Readers, definitions: Definitions, ends: Ends) {
   return {
     path: readers.path,
     replay: (id, range) => replay(readers, definitions, id, range),
     diff: (request) => diff(readers, definitions, request),
     blame: (id, path) => blame(readers, definitions, id, path),
     log: (query) => log(readers, definitions, query),
+    feed: (request) => feed(readers, ends, definitions, request),
     entities: (query?: EntitiesQuery) => entities(readers, query),
     inspectAll: (query) => inspectAll(readers, definitions, query),
   } satisfies Partial<Engine>
@@ -154,8 +157,9 @@ function historyOf(readers: Readers, definitions: Definitions) {
 
 function readingEngine(readers: Readers, definitions: Definitions): Engine {
   const { path } = readers
+  const ends = lookedUpEnds(readers)
   return {
-    ...historyOf(readers, definitions),
+    ...historyOf(readers, definitions, ends),
     append: async () => readOnly(path),
     execute: async () => readOnly(path),
     erase: async () => readOnly(path),
@@ -166,7 +170,10 @@ function readingEngine(readers: Readers, definitions: Definitions): Engine {
       return found && { id, type: found.entity.type, version: found.head.version, updatedAt: found.head.at }
     },
     inspect: (id, point) => inspectAt(readers, definitions, id, point),
-    close: async () => readers.close(),
+    close: async () => {
+      ends.close()
+      readers.close()
+    },
   }
 }
 
@@ -210,6 +217,7 @@ async function writingEngine(
     throw error
   }
   const commits = new GroupCommit(committing)
+  const ends = committedEnds(readers, commits)
   const router = new Router(readers, commits, definitions, { actorsMax, actorIdleMs, decideTimeoutMs })
   const statistics = new Statistics(readers, commits, router, definitions)
   const parts = { readers, router, commits }
@@ -221,7 +229,7 @@ async function writingEngine(
     throw error
   }
   return {
-    ...historyOf(readers, definitions),
+    ...historyOf(readers, definitions, ends),
     append: (request) => router.append(request),
     execute: (request) => router.execute(request),
     revert: (request) =>
@@ -239,6 +247,7 @@ async function writingEngine(
     try {
       await router.close()
     } finally {
+      ends.close()
       readers.close()
       lock.release()
     }

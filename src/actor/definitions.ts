@@ -1,6 +1,8 @@
 /** The definitions an engine was given, by entity type. Documents are always known. */
 import { type AnyEntityDefinition, type Definition, definitionOf } from '../entity/define-entity.ts'
 import { document } from '../entity/document.ts'
+import type { RecordedEvent } from '../entity/event.ts'
+import { upcast } from '../entity/upcast.ts'
 import { KumaError } from '../errors.ts'
 
 export class Definitions {
@@ -26,6 +28,12 @@ export class Definitions {
   /** Types that events are stored under, and that some definition turns into another event. */
   get upcasts(): readonly string[] {
     return [...this.byType.values()].flatMap(({ upcasts }) => upcasts)
+  }
+
+  /** An event as today's definition of its entity knows it; where none is at hand, as it is stored. */
+  today(event: RecordedEvent): RecordedEvent {
+    const definition = this.byType.get(event.entityType)
+    return definition === undefined ? event : upcast(definition, event)
   }
 
   find(type: string): Definition | undefined {

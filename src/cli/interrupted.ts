@@ -2,8 +2,14 @@
 import { EXIT } from './exit-codes.ts'
 import { note } from './output.ts'
 
-/** @returns null if it was interrupted, which is noted, and sets the exit code */
-export async function interruptible<T>(run: (signal: AbortSignal) => Promise<T>, instead: string): Promise<T | null> {
+/**
+ * @param instead what is noted then; null for what is always ended like this
+ * @returns null if it was interrupted, which sets the exit code
+ */
+export async function interruptible<T>(
+  run: (signal: AbortSignal) => Promise<T>,
+  instead: string | null,
+): Promise<T | null> {
   const stop = new AbortController()
   const onSignal = (signal: NodeJS.Signals) => {
     process.exitCode = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated
@@ -14,7 +20,7 @@ export async function interruptible<T>(run: (signal: AbortSignal) => Promise<T>,
     return await run(stop.signal)
   } catch (error) {
     if (!stop.signal.aborted) throw error
-    note(`interrupted: ${instead}`)
+    if (instead !== null) note(`interrupted: ${instead}`)
     return null
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal)

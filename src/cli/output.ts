@@ -49,6 +49,13 @@ export async function print(line: string): Promise<boolean> {
   return !broken
 }
 
+/** Resolves when all that was printed has been handed over. False when nobody reads any more. */
+export function flushed(): Promise<boolean> {
+  return new Promise((resolve) => {
+    process.stdout.write('', (error) => resolve(!error && !broken))
+  })
+}
+
 /** Writes a line beside the data. */
 export function note(line: string): void {
   process.stderr.write(`${line}\n`)

@@ -35,6 +35,8 @@ export class GroupCommit {
   private readonly queues: readonly Queue[]
   private scheduled = false
   private idle: (() => void) | null = null
+  /** Told how far a shard's log reaches, once that is on disk. */
+  onCommitted: ((shard: number, lastSeq: number) => void) | null = null
 
   constructor(committers: readonly Committer[]) {
     this.queues = committers.map((committer) => ({ committer, ready: [], inFlight: 0 }))
@@ -106,6 +108,7 @@ export class GroupCommit {
   private committed(lane: Lane, pending: Pending, batch: Batch, { flushed, ms }: Committed): void {
     this.stats.committed(batch, ms)
     lane.committed(pending, batch, flushed)
+    this.onCommitted?.(lane.shard, pending.batch.nextSeq - 1)
   }
 
   private done(queue: Queue, settle: () => void): void {

@@ -82,7 +82,8 @@ function erasing(writer: ShardWriter, { entity: key, record }: NewErasure): Eras
   if (entity === undefined || isHidden)
     throw new KumaError('KUMA_INTERNAL', `entity ${key} of shard ${writer.shard} is erased already`, {})
   const { version: events } = writer.headOf(key)
-  return { record: { entity: key, events, witness: witnessOf(entity.salt) }, row: hidden(entity) }
+  const { type, salt } = entity
+  return { record: { entity: key, type, events, witness: witnessOf(salt) }, row: hidden(entity) }
 }
 
 function hidden(entity: EntityRow): EntityRow {

@@ -4,11 +4,10 @@ import type { Definitions } from '../actor/definitions.ts'
 import type { EngineLogQuery } from '../engine.ts'
 import { isMeta, type RecordedEvent } from '../entity/event.ts'
 import { type ResolvedPoint, timeOf } from '../entity/time.ts'
-import { upcast } from '../entity/upcast.ts'
 import { entryTo, linksFrom, rowsAt, rowsBetween } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
 import type { Row } from '../store/row.ts'
-import { type EntityName, recorded, type ScanFilter } from '../store/shard-reader.ts'
+import { recorded, type ScanFilter } from '../store/shard-reader.ts'
 import { breathe } from '../store/slices.ts'
 import { locate } from './locate.ts'
 import { type Bounds, rangeOf } from './range.ts'
@@ -47,17 +46,11 @@ async function* logOfOne(
   for (const rows of pages(located, query)) {
     for (const row of rows) {
       if (types !== undefined && !types.has(row.type)) continue // spares parsing it
-      yield known(definitions, row, located.entity, located.reader.shard)
+      yield definitions.today(recorded(row, located.entity, located.reader.shard))
     }
     query.signal?.throwIfAborted()
     await breathe()
   }
-}
-
-function known(definitions: Definitions, row: Row, name: EntityName, shard: number): RecordedEvent {
-  const event = recorded(row, name, shard)
-  const definition = definitions.find(name.type)
-  return definition === undefined ? event : upcast(definition, event)
 }
 
 function pages(located: Located, query: EngineLogQuery): Generator<readonly Row[], void> {
@@ -155,7 +148,7 @@ function eventsAt(readers: Readers, definitions: Definitions, places: Float64Arr
   for (const [shard, wanted] of seqs) {
     const reader = readers.at(shard)
     for (const { row, name } of reader.named(wanted)) {
-      events.set(shard * SEQS + row.seq, known(definitions, row, name, shard))
+      events.set(shard * SEQS + row.seq, definitions.today(recorded(row, name, shard)))
     }
   }
   return Array.from(places, (place) => events.get(place)).filter((event) => event !== undefined)

@@ -60,8 +60,8 @@ export function* rowsAt(
   }
 }
 
-/** How many rows to ask for next. */
-class Pages {
+/** How many rows to ask for next: rows may be of 1 MiB each. */
+export class Pages {
   size = ROWS_MIN
 
   saw(rows: readonly Row[]): void {

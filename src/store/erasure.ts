@@ -1,7 +1,7 @@
 /**
  * Erasing an entity takes its bytes and leaves everyone else's proof whole:
  *
- *     record      an event of entity 0, the engine's own: type `Erased`, data { entity, events, witness }. It names the
+ *     record      an event of entity 0, the engine's own: type `Erased`, data { entity, type, events, witness }. It names the
  *                 entity by its key in the shard, never by its id. It is sealed like any event, and its chain (`prev`, the
  *                 head of key 0) leads through all erasures of the shard.
  *     witness     SHA-256 of the entity's salt. The salt is random and goes, so the witness tells nothing; but a copy of
@@ -26,6 +26,8 @@ export const HIDDEN = -1
 export interface ErasureRecord {
   /** its key in the shard */
   readonly entity: number
+  /** its entity type, so that those who follow the feed of one type hear of it; absent in records of earlier versions */
+  readonly type?: string | undefined
   readonly events: number
   /** in hexadecimal */
   readonly witness: string

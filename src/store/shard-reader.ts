@@ -11,7 +11,7 @@ import { type Cipher, cipherOf } from './cipher.ts'
 import type { EntityRow, KeyRow, SnapshotRow } from './commit.ts'
 import { type Database, sqliteError } from './driver.ts'
 import { ENTITY, entityCrc } from './entity-row.ts'
-import { HIDDEN, isTombstone } from './erasure.ts'
+import { ENGINE, HIDDEN, isTombstone } from './erasure.ts'
 import type { Keys } from './keys.ts'
 import { corrupt, type Manifest, shardPath } from './manifest.ts'
 import { keyOf } from './request-key.ts'
@@ -67,8 +67,13 @@ export interface ScanFilter extends MetaFilter {
 const PLACED = `SELECT s.seq, s.version FROM snapshots s CROSS JOIN events e ON e.seq = s.seq
                 WHERE s.entity = ? AND s.version > 0 AND e.entity = s.entity AND e.version = s.version`
 const ROW = 'seq, entity, version, prev, at, type, data, meta, crc'
+const FEED = `SELECT e.seq, e.entity, e.version, e.prev, e.at, e.type, e.data, e.meta, e.crc,
+                     iif(n.id_hash = ${HIDDEN}, NULL, n.id), n.type
+              FROM events e LEFT JOIN entities n ON n.key = e.entity WHERE e.seq > ? AND e.seq <= ?`
 /** A row as an array, which the driver makes in half the time. */
 type Columns = [number, number, number, number, number, string, string, string | null, number]
+
+type FeedColumns = [...Columns, id: string | null, entityType: string]
 
 function rowOf([seq, entity, version, prev, at, type, data, meta, crc]: Columns): Row {
   return { seq, entity, version, prev, at, type, data, meta, crc }
@@ -275,6 +280,28 @@ export class ShardReader {
     }[]
   }
 
+  /**
+   * The rows after one seq and up to another, `limit` at most, with the names of their entities: null for one that is
+   * erased and for the engine's own. Of one entity only its rows, and the engine's.
+   */
+  feed(after: number, to: number, limit: number, entity: number | null): { row: Row; name: EntityName | null }[] {
+    const { feed, feedOf } = this.statements
+    const found = this.run(() =>
+      entity === null ? feed.all(after, to, limit) : feedOf.all(after, to, entity, limit),
+    ) as FeedColumns[]
+    const rows = this.checked(found.map((columns) => rowOf(columns as unknown as Columns)))
+    return rows.map((row, i) => {
+      const [stored, type] = [found[i]![9], found[i]![10]]
+      const id = stored === null ? null : this.idOf({ key: row.entity, id: stored })
+      return { row, name: id === null ? null : { id, type } }
+    })
+  }
+
+  /** The seq of the last event that was recorded before a moment, 0 if there is none. */
+  lastBefore(at: number): number {
+    return (this.run(() => this.statements.lastBefore.get(at)) as number | undefined) ?? 0
+  }
+
   /** A page of the events that happened up to a moment, in order of seq: seq, entity, version and at of each. */
   placesUntil(at: number, after: number, limit: number): [number, number, number, number][] {
     return this.run(() => this.statements.placesUntil.all(after, at, limit)) as [number, number, number, number][]
@@ -386,6 +413,9 @@ function prepareStatements(db: Database, cipher: Cipher | null) {
     // CROSS JOIN keeps the order of the list
     rows: db.prepare(`SELECT ${ROW} FROM (SELECT value AS place FROM json_each(?)) CROSS JOIN events ON seq = place`),
     span: db.prepare(`SELECT ${ROW} FROM events WHERE seq > ? AND seq <= ? AND entity = ? ORDER BY seq LIMIT ?`).raw(),
+    feed: db.prepare(`${FEED} ORDER BY e.seq LIMIT ?`).raw(),
+    feedOf: db.prepare(`${FEED} AND e.entity IN (?, ${ENGINE}) ORDER BY e.seq LIMIT ?`).raw(),
+    lastBefore: db.prepare('SELECT last_seq FROM commits WHERE at < ? ORDER BY id DESC LIMIT 1').pluck(),
     placesUntil: db
       .prepare(
         `SELECT seq, entity, version, at FROM events

@@ -13,7 +13,7 @@ const FLOORS = [
   ['privacy'],
   ['backup'],
   ['history'],
-  ['actor'],
+  ['actor', 'feed'],
   ['commit'],
   ['store'],
   ['engine.ts', 'api.ts'],
