@@ -406,9 +406,38 @@ export interface Backup {
   readonly notReached: Receipt['notReached']
 }
 
+export interface ForkOptions {
+  /** Each entity as it was at this time: without what happened to it later. Default: all that is there. */
+  readonly at?: Date | number | string | undefined
+  /** Only this entity. */
+  readonly entity?: string | undefined
+  /** Only entities whose ids begin like this. */
+  readonly prefix?: string | undefined
+  /** Only entities of this type. */
+  readonly type?: string | undefined
+  /** @param progress `part` of the whole, 0 to 1 */
+  readonly onProgress?: ((progress: { readonly events: number; readonly part: number }) => void) | undefined
+  /** Ends it; there is no fork then. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Fork {
+  /** its folder */
+  readonly path: string
+  /** its id, which is another */
+  readonly store: string
+  readonly entities: number
+  readonly events: number
+}
+
 export interface Kuma extends Context, AsyncDisposable {
   /** Takes a backup, in a process of its own, while the store is in use. */
   backup(options?: BackupOptions): Promise<Backup>
+  /**
+   * Makes another store of the history up to a time, to try things out: in a folder that is new or empty, verified, while
+   * this one is in use. What is erased here later stays there.
+   */
+  fork(to: string, options?: ForkOptions): Promise<Fork>
   /** Cheap: counters that are kept anyway. */
   stats(): Stats
   /** Every append accepted before is acknowledged or rejected first. */

@@ -22,6 +22,8 @@ export type {
   Executed,
   FeedFilter,
   FeedItem,
+  Fork,
+  ForkOptions,
   HistoryRange,
   Inspected,
   Items,

@@ -7,7 +7,7 @@ import { resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { Definitions } from './actor/definitions.ts'
 import { Router } from './actor/router.ts'
-import type { BackupOptions, Config, EntitiesQuery, Kuma } from './api.ts'
+import type { BackupOptions, Config, EntitiesQuery, Fork, ForkOptions, Kuma } from './api.ts'
 import { createBackup } from './backup/create-backup.ts'
 import { type Committer, InlineCommitter } from './commit/committer.ts'
 import { GroupCommit } from './commit/group-commit.ts'
@@ -21,6 +21,7 @@ import { feed } from './feed/feed.ts'
 import { blame } from './history/blame.ts'
 import { diff } from './history/diff.ts'
 import { entities } from './history/entities.ts'
+import { fork } from './history/fork.ts'
 import { inspectAll } from './history/inspect-all.ts'
 import { inspectAt } from './history/inspect-at.ts'
 import { find } from './history/locate.ts'
@@ -66,7 +67,8 @@ export async function start(config: Config = {}): Promise<Kuma> {
   const engine = await openEngine(config, { access: 'write', create: true })
   const close = () => engine.close()
   const backup = (options?: BackupOptions) => createBackup(engine.path, options)
-  return { ...contextOf(engine), stats: () => engine.stats(), backup, close, [Symbol.asyncDispose]: close }
+  const fork = (to: string, options?: ForkOptions) => forkStore({ ...config, path: engine.path }, to, options)
+  return { ...contextOf(engine), stats: () => engine.stats(), backup, fork, close, [Symbol.asyncDispose]: close }
 }
 
 /** The engine in this process. @throws what `start` throws; KUMA_NOT_A_STORE unless `create` */
@@ -115,6 +117,20 @@ export async function repairSnapshots(config: Config, options: RebuildOptions = 
   } finally {
     readers.close()
     lock?.release()
+  }
+}
+
+/** Takes no lock: the store may be in use. @throws what `fork` throws, and what opening a store to read throws */
+export async function forkStore(config: Config, to: string, options?: ForkOptions): Promise<Fork> {
+  const path = resolve(config.path ?? 'kuma-data')
+  checkDirectory(path)
+  const manifest = readManifest(path)
+  const masterKey = masterKeyOf(path, manifest, config)
+  const readers = openReaders(path, manifest, masterKey)
+  try {
+    return await fork(readers, masterKey, to, options)
+  } finally {
+    readers.close()
   }
 }
 

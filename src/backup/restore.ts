@@ -2,16 +2,15 @@
  * Makes a store of a backup: beside its final name, and then renamed, so that there is never half a store under it. What
  * was erased since the backup was taken is erased again before the rename, so before anyone can read it.
  */
-import { randomBytes } from 'node:crypto'
-import { chmodSync, readdirSync, renameSync, rmSync } from 'node:fs'
-import { basename, dirname, join, resolve } from 'node:path'
-import { isKumaError, KumaError } from '../errors.ts'
+import { chmodSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { KumaError } from '../errors.ts'
+import { buildBeside } from '../store/build-beside.ts'
 import { copyShard } from '../store/copy-shard.ts'
 import { checkFree } from '../store/create.ts'
-import { ioError, makeDirectory, syncDirectory, syncFile } from '../store/directory.ts'
+import { makeDirectory, syncDirectory, syncFile } from '../store/directory.ts'
 import { erasuresIn } from '../store/erasures.ts'
 import { copyKeyFile, KeyFile, keyFilePath } from '../store/key-file.ts'
-import { createLock, takeLock } from '../store/lock.ts'
 import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
 import { breathe } from '../store/slices.ts'
 import { truncateShard } from '../store/truncate-shard.ts'
@@ -48,21 +47,8 @@ export async function restore(backup: string, to: string, options: RestoreOption
     throw new KumaError('KUMA_CORRUPT', `${backup} cannot be restored: ${problems[0]}`, { path: backup }, { hint })
   }
   if (readManifest(backup).encryption !== undefined && options.keys === undefined) throw keysNeeded(backup)
-  makeDirectory(dirname(target))
-  await removeLeftOvers(target)
-  const building = `${prefixOf(target)}${randomBytes(4).toString('hex')}`
-  try {
-    makeDirectory(join(building, 'shards'))
-    createLock(building)
-    const lock = await takeLock(building)
-    const erasedAgain = await build(resolve(backup), building, options).finally(() => lock.release())
-    moveIn(building, target)
-    return { path: target, erasedAgain }
-  } catch (error) {
-    throw error instanceof KumaError || options.signal?.aborted ? error : asRestoreError(error, target)
-  } finally {
-    rmSync(building, { recursive: true, force: true })
-  }
+  const make = (building: string) => build(resolve(backup), building, options)
+  return { path: target, erasedAgain: await buildBeside(target, make, options.signal) }
 }
 
 function checkTime(backup: string, at: number | undefined): void {
@@ -72,27 +58,6 @@ function checkTime(backup: string, at: number | undefined): void {
   const point = new Date(at).toISOString()
   const hint = `the newest moment that it can give is ${created_at}; without --at it gives all that it has`
   throw new KumaError('KUMA_INVALID_POINT', `${point} is after the backup was taken`, { point }, { hint })
-}
-
-/** The names of what is being built for a target begin like this, beside it. */
-function prefixOf(target: string): string {
-  return join(dirname(target), `.${basename(target)}.restoring-`)
-}
-
-/** Of others that were cut off: whoever is still at work holds the lock of what he builds. */
-async function removeLeftOvers(target: string): Promise<void> {
-  const prefix = prefixOf(target)
-  for (const name of readdirSync(dirname(target))) {
-    const path = join(dirname(target), name)
-    if (!path.startsWith(prefix)) continue
-    try {
-      const lock = await takeLock(path, 0)
-      lock.release()
-    } catch (error) {
-      if (isKumaError(error, 'KUMA_LOCKED')) continue // else it was cut off before it had a lock
-    }
-    rmSync(path, { recursive: true, force: true })
-  }
 }
 
 /** @returns how many entities were erased again */
@@ -180,18 +145,4 @@ function copy(backup: string, building: string, shard: number, manifest: Manifes
   chmodSync(path, 0o600)
   rmSync(raw, { recursive: true })
   return dropped.map((record) => ({ entity: record.entity, record }))
-}
-
-/** An empty folder may be there already. */
-function moveIn(building: string, target: string): void {
-  renameSync(building, target)
-  syncDirectory(dirname(target))
-}
-
-function asRestoreError(error: unknown, target: string): KumaError {
-  const { code } = error as NodeJS.ErrnoException
-  if (code === 'ENOTEMPTY' || code === 'EEXIST')
-    return new KumaError('KUMA_STORE_EXISTS', `something has come to ${target} meanwhile`, { path: target })
-  if (code === 'ENOSPC') return new KumaError('KUMA_DISK_FULL', `${target}: no space left`, { path: target })
-  return ioError(error, target)
 }

@@ -85,15 +85,23 @@ function unfinished(directory: string): KumaError<'KUMA_STORE_EXISTS'> {
 }
 
 function build(building: string, shards: number, masterKey: Uint8Array | null): void {
-  const seed = randomBytes(4).readUInt32LE()
-  const created_at = new Date().toISOString()
   const encryption = masterKey && ({ encryption: 'entity-keys' } as const)
-  const manifest: Manifest = { format: FORMAT, store: randomUUID(), shards, seed, created_at, ...encryption }
-  for (let shard = 0; shard < shards; shard++) createShard(building, shard, manifest)
-  syncDirectory(join(building, 'shards'))
+  const manifest = newManifest({ shards, seed: randomBytes(4).readUInt32LE(), ...encryption })
   createLock(building)
-  if (masterKey !== null) createKeys(building, manifest, masterKey)
+  createParts(building, manifest, masterKey)
   writeManifest(building, manifest)
+}
+
+/** Of a store that comes to be now. */
+export function newManifest(fixed: Pick<Manifest, 'shards' | 'seed' | 'encryption'>): Manifest {
+  return { format: FORMAT, store: randomUUID(), ...fixed, created_at: new Date().toISOString() }
+}
+
+/** All that a store needs besides its lock and its manifest, in a directory that has a folder `shards`. */
+export function createParts(directory: string, manifest: Manifest, masterKey: Uint8Array | null): void {
+  for (let shard = 0; shard < manifest.shards; shard++) createShard(directory, shard, manifest)
+  syncDirectory(join(directory, 'shards'))
+  if (masterKey !== null) createKeys(directory, manifest, masterKey)
 }
 
 /** `shards` first: of two that make the same store at once, the second fails there, on a directory that is not empty. */

@@ -49,6 +49,13 @@ export function keyOf(meta: string | null): RequestKey | undefined {
   return meta?.startsWith(KEY_PREFIX) ? (JSON.parse(meta) as { $kuma: RequestKey }).$kuma : undefined
 }
 
+/** The text of `meta` without the engine's own part. */
+export function withoutKey(meta: string | null): string | null {
+  if (!meta?.startsWith(KEY_PREFIX)) return meta
+  const { $kuma: _, ...own } = JSON.parse(meta) as { $kuma: RequestKey }
+  return Object.keys(own).length === 0 ? null : JSON.stringify(own)
+}
+
 /** In an encrypted store, what the index has of a key stands before the meta: see cipher.ts. */
 export const MARK = '$'
 

@@ -17,7 +17,7 @@ import { corrupt, type Manifest, shardPath } from './manifest.ts'
 import { keyOf } from './request-key.ts'
 import { type Row, rowCrc } from './row.ts'
 import { openShard } from './shard-file.ts'
-import { isUsable } from './snapshot.ts'
+import { isUsable, isWhole } from './snapshot.ts'
 
 /** The newest event of an entity. */
 export interface Head {
@@ -210,6 +210,23 @@ export class ShardReader {
     }
   }
 
+  /** The versions at which entities have snapshots, by their keys. */
+  snapshotVersions(): Map<number, Set<number>> {
+    const versions = new Map<number, Set<number>>()
+    for (const { entity, version } of this.run(() => this.statements.snapshotVersions.all()) as SnapshotRow[]) {
+      versions.set(entity, (versions.get(entity) ?? new Set()).add(version))
+    }
+    return versions
+  }
+
+  /** The snapshot at a version, whoever made it; null if there is none, or it is not whole. */
+  snapshotAt(entity: number, version: number): SnapshotRow | null {
+    const row = this.run(() => this.statements.snapshotAt.get(entity, version)) as SnapshotRow | undefined
+    if (row === undefined || !isWhole(row)) return null
+    const state = this.cipher === null ? row.state : this.cipher.stateOf(row)
+    return state === null ? null : { ...row, state }
+  }
+
   /** A snapshot's event that is the bound or comes after it, and near it; null if there is none. */
   entryAfter(entity: number, bound: ResolvedPoint): Entry | null {
     const { afterVersion, afterTime } = this.statements
@@ -397,6 +414,10 @@ function prepareStatements(db: Database, cipher: Cipher | null) {
       `SELECT entity, version, at, seq, definition, state FROM snapshots
        WHERE entity = ? AND version <= ? AND at <= ? AND definition >= ? AND definition < ?
        ORDER BY version DESC LIMIT 1`,
+    ),
+    snapshotVersions: db.prepare('SELECT entity, version FROM snapshots WHERE version > 0'),
+    snapshotAt: db.prepare(
+      'SELECT entity, version, at, seq, definition, state FROM snapshots WHERE entity = ? AND version = ?',
     ),
     afterVersion: db.prepare(`${PLACED} AND s.version >= ? ORDER BY s.version LIMIT 1`),
     afterTime: db.prepare(`${PLACED} AND s.at > ? ORDER BY s.version LIMIT 1`),

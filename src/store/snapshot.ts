@@ -21,7 +21,11 @@ export function isUsable(row: SnapshotRow, definitionVersion: number): boolean {
 
 /** Is it as it was written, whoever made it? One that was emptied is. */
 export function isWhole(row: SnapshotRow): boolean {
-  return row.definition === '' ? row.state === '' : isUsable(row, Number.parseInt(row.definition, 10))
+  return row.definition === '' ? row.state === '' : isUsable(row, definitionVersionOf(row))
+}
+
+export function definitionVersionOf({ definition }: SnapshotRow): number {
+  return Number.parseInt(definition, 10)
 }
 
 function markOf(

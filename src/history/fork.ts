@@ -1,0 +1,256 @@
+/**
+ * A fork is a store of its own, with the history of another up to a moment, to try things out on. It has another id, and
+ * what happens to one of them from then on does not touch the other: an erasure neither.
+ *
+ * Its events are recorded anew, shard by shard and in the order of the original, under new commits and seals; ids, types,
+ * versions, times, data, meta and snapshots are the same. Positions are not, and request keys stay behind: they belong to
+ * requests that were made of the original. The original is only read, so its writers go on.
+ */
+import { resolve, sep } from 'node:path'
+import { notFound } from '../actor/actor.ts'
+import type { Fork, ForkOptions } from '../api.ts'
+import { OpenBatch } from '../commit/batch.ts'
+import type { Committer } from '../commit/committer.ts'
+import { WorkerCommitter } from '../commit/worker-committer.ts'
+import { resolvePoint, timeOf } from '../entity/time.ts'
+import { KumaError } from '../errors.ts'
+import { buildBeside } from '../store/build-beside.ts'
+import { Pages } from '../store/chain.ts'
+import { createParts, newManifest } from '../store/create.ts'
+import { KeyFile, keyFilePath } from '../store/key-file.ts'
+import { Keys } from '../store/keys.ts'
+import { type Manifest, writeManifest } from '../store/manifest.ts'
+import { Readers } from '../store/readers.ts'
+import { withoutKey } from '../store/request-key.ts'
+import type { Row } from '../store/row.ts'
+import type { EntityName, ShardReader } from '../store/shard-reader.ts'
+import { breathe } from '../store/slices.ts'
+import { definitionVersionOf, snapshotRow } from '../store/snapshot.ts'
+import { verifyShards } from '../store/verify.ts'
+
+const BATCH_EVENTS = 2_000
+/** The part of the work that is not verifying. */
+const COPYING = 0.6
+const BATCH_BYTES = 2 * 1024 * 1024
+
+/**
+ * @param masterKey of an encrypted store; the fork is encrypted under the same, with keys of its own
+ * @throws KUMA_STORE_EXISTS, KUMA_NOT_A_STORE if something is where the fork should be; KUMA_USAGE if that is in the
+ * store; KUMA_NOT_FOUND if there is nothing to fork; KUMA_ERASED if something of it is erased meanwhile; KUMA_CORRUPT,
+ * KUMA_IO, KUMA_DISK_FULL
+ */
+export async function fork(
+  source: Readers,
+  masterKey: Uint8Array | null,
+  to: string,
+  options: ForkOptions = {},
+): Promise<Fork> {
+  const path = resolve(to)
+  if (`${path}${sep}`.startsWith(`${resolve(source.path)}${sep}`))
+    throw new KumaError('KUMA_USAGE', `${path} is in the store that is to be forked`, {})
+  const make = async (building: string): Promise<Fork> => {
+    const { shards, seed, encryption } = source.manifest
+    const manifest = newManifest({ shards, seed, ...(encryption && { encryption }) })
+    createParts(building, manifest, masterKey)
+    const forking = new Forking(source, building, manifest, masterKey, options)
+    await forking.run()
+    await verify(building, manifest, masterKey, options)
+    forking.checkNoneErased()
+    writeManifest(building, manifest)
+    return { path, store: manifest.store, entities: forking.entities, events: forking.events }
+  }
+  return buildBeside(path, make, options.signal)
+}
+
+class Forking {
+  entities = 0
+  events = 0
+  private readonly at: number
+  private readonly ids: Readers
+  private readonly committer: Committer
+  private readonly taken = new Map<number, Iterable<number>>()
+
+  constructor(
+    private readonly source: Readers,
+    building: string,
+    manifest: Manifest,
+    masterKey: Uint8Array | null,
+    private readonly options: ForkOptions,
+  ) {
+    const { at } = options
+    this.at = at === undefined ? Number.POSITIVE_INFINITY : timeOf(resolvePoint({ at }), 'a fork')
+    const keys = masterKey && Keys.open(keyFilePath(building), manifest, masterKey, 'read')
+    this.ids = new Readers(building, manifest, keys)
+    this.committer = new WorkerCommitter(building, manifest, masterKey)
+  }
+
+  async run(): Promise<void> {
+    const { entity } = this.options
+    const readers = entity === undefined ? [...this.source.all()] : [this.source.at(this.source.place(entity).shard)]
+    const ends = readers.map((reader) => reader.lastCommit()?.lastSeq ?? 0)
+    const total = ends.reduce((sum, end) => sum + end, 0)
+    let before = 0
+    try {
+      for (const [i, reader] of readers.entries()) {
+        const told = (seq: number) =>
+          this.options.onProgress?.({ events: this.events, part: (COPYING * (before + seq)) / total })
+        await this.shard(reader, ends[i]!, told)
+        before += ends[i]!
+      }
+    } finally {
+      this.ids.close()
+      await this.committer.close()
+    }
+    if (this.events === 0) throw this.nothing()
+  }
+
+  private async shard(reader: ShardReader, end: number, told: (seq: number) => void): Promise<void> {
+    if (end === 0) return
+    await this.committer.open(reader.shard)
+    const copy = new ShardCopy(reader, (name) => this.isWanted(name), this.ids)
+    const pages = new Pages()
+    let committed: Promise<unknown> = Promise.resolve()
+    for (let after = 0; after < end; ) {
+      const page = reader.feed(after, end, pages.size, null)
+      for (const { row, name } of page) {
+        if (name !== null && row.at <= this.at) copy.add(row, name)
+        if (!copy.isFull) continue
+        await committed // one is being written while the next is read
+        committed = this.committer.commit(copy.take())
+        committed.catch(() => {}) // it is awaited, but perhaps something else fails first
+      }
+      after = page.at(-1)?.row.seq ?? end
+      pages.saw(page.map(({ row }) => row))
+      this.options.signal?.throwIfAborted()
+      told(after)
+      await breathe()
+    }
+    await committed
+    if (copy.hasWork) await this.committer.commit(copy.take())
+    this.entities += copy.entities
+    this.events += copy.events
+    this.taken.set(reader.shard, copy.taken)
+  }
+
+  private isWanted({ id, type }: EntityName): boolean {
+    const { entity, prefix, type: wanted } = this.options
+    return (
+      (entity === undefined || id === entity) &&
+      (prefix === undefined || id.startsWith(prefix)) &&
+      (wanted === undefined || type === wanted)
+    )
+  }
+
+  /** What is erased while it is copied must not come to life here. @throws KUMA_ERASED */
+  checkNoneErased(): void {
+    for (const [shard, taken] of this.taken) {
+      const living = new Set(this.source.at(shard).livingKeys())
+      for (const key of taken) if (!living.has(key)) throw erasedMeanwhile()
+    }
+  }
+
+  private nothing(): KumaError<'KUMA_NOT_FOUND'> {
+    const { entity, at } = this.options
+    if (entity !== undefined && at === undefined) return notFound(entity)
+    const message = `there was nothing to fork${at === undefined ? '' : ' yet'}: no event of what was asked for`
+    const hint = 'see `kuma ls --at`'
+    return new KumaError('KUMA_NOT_FOUND', message, { entity: entity ?? '' }, { hint })
+  }
+}
+
+/** The events of one shard on their way into another store. Keys of entities and seqs are given anew. */
+class ShardCopy {
+  entities = 0
+  events = 0
+  private readonly keys = new Map<number, number>()
+  /** the last seq of each entity, by its new key */
+  private readonly last = [0]
+  private readonly snapshots: Map<number, Set<number>>
+  private batch: OpenBatch
+
+  constructor(
+    private readonly reader: ShardReader,
+    private readonly isWanted: (name: EntityName) => boolean,
+    private readonly ids: Readers,
+  ) {
+    this.snapshots = reader.snapshotVersions()
+    this.batch = new OpenBatch(reader.shard, 1)
+  }
+
+  /** The keys of the entities that were taken, as they are in the original. */
+  get taken(): Iterable<number> {
+    return this.keys.keys()
+  }
+
+  get isFull(): boolean {
+    return this.batch.count >= BATCH_EVENTS || this.batch.bytes >= BATCH_BYTES
+  }
+
+  get hasWork(): boolean {
+    return this.batch.count > 0
+  }
+
+  take() {
+    const batch = this.batch.close(false)
+    this.batch = new OpenBatch(this.reader.shard, this.batch.nextSeq)
+    return batch
+  }
+
+  add(row: Row, name: EntityName): void {
+    const { version, at, type, data } = row
+    const isNew = version === 1 && this.isWanted(name)
+    if (isNew) this.keys.set(row.entity, ++this.entities)
+    const key = this.keys.get(row.entity)
+    if (key === undefined) return
+    const seq = this.batch.nextSeq
+    const created = isNew ? { key, idHash: this.ids.place(name.id).idHash, ...name, createdAt: at } : null
+    const meta = withoutKey(row.meta)
+    this.batch.add({
+      entity: key,
+      created,
+      version,
+      prev: this.last[key] ?? 0,
+      drafts: [{ type, data, meta, at }],
+      key: null,
+    })
+    this.batch.bytes += data.length + (meta?.length ?? 0)
+    this.last[key] = seq
+    this.events++
+    if (this.snapshots.get(row.entity)?.has(version)) this.addSnapshot(row, key, seq)
+  }
+
+  private addSnapshot({ entity, version, at }: Row, key: number, seq: number): void {
+    const snapshot = this.reader.snapshotAt(entity, version)
+    if (snapshot === null) return
+    const { state } = snapshot
+    this.batch.snapshots.push(snapshotRow({ entity: key, version, at, seq }, definitionVersionOf(snapshot), state))
+    this.batch.bytes += state.length
+  }
+}
+
+/** @throws KUMA_CORRUPT */
+async function verify(
+  building: string,
+  manifest: Manifest,
+  masterKey: Uint8Array | null,
+  { signal, onProgress }: ForkOptions,
+): Promise<void> {
+  const told = ({ events, eventsTotal }: { events: number; eventsTotal: number }) =>
+    onProgress?.({ events: eventsTotal, part: COPYING + ((1 - COPYING) * events) / Math.max(1, eventsTotal) })
+  const file = masterKey && KeyFile.open(keyFilePath(building), manifest, 'read')
+  const keys = masterKey && Keys.open(keyFilePath(building), manifest, masterKey, 'read')
+  try {
+    for await (const { problems } of verifyShards(building, manifest, { signal, onProgress: told }, { file, keys })) {
+      if (problems.length > 0)
+        throw new KumaError('KUMA_CORRUPT', `the fork is not sound: ${problems[0]}`, { path: building })
+    }
+  } finally {
+    file?.close()
+    keys?.close()
+  }
+}
+
+function erasedMeanwhile(): KumaError<'KUMA_ERASED'> {
+  const message = 'something was erased while it was forked: there is no fork'
+  return new KumaError('KUMA_ERASED', message, { entity: null }, { hint: 'fork again: it will not be in it' })
+}
