@@ -1,19 +1,40 @@
 /** A JSON Patch for people: one line for each change, with what was there before. */
-import { applyPatch, type Operation, Pointer } from 'rfc6902'
-import type { Diff } from '../api.ts'
-import { asJson } from '../entity/json.ts'
+import { Pointer } from 'rfc6902'
+import type { Diff, PatchOperation } from '../api.ts'
+import { asJson, type Json } from '../entity/json.ts'
 import { colors, visible } from './output.ts'
 
 export function changes({ from, patch }: Diff): string[] {
   const color = colors(process.stdout)
-  const state = asJson(from.state, from.id)
+  const root = { '': asJson(from.state, from.id) }
   return patch.map((operation) => {
-    const before = JSON.stringify(Pointer.fromJSON(operation.path).get(state))
-    applyPatch(state, [operation as Operation]) // the paths of the next operation are those after this one
+    const before = visible(JSON.stringify(applied(root, operation)) ?? '')
     const path = visible(operation.path || '/')
-    if (operation.op === 'remove') return color.red(`- ${path}  ${visible(before)}`)
+    if (operation.op === 'remove') return color.red(`- ${path}  ${before}`)
     const value = visible(JSON.stringify(operation.value))
     if (operation.op === 'add') return color.green(`+ ${path}  ${value}`)
-    return color.yellow(`~ ${path}  ${visible(before)} -> ${value}`)
+    return color.yellow(`~ ${path}  ${before} -> ${value}`)
   })
 }
+
+/**
+ * Applies an operation, since the paths of the next one are those after it. Not by the library, which for its safety
+ * passes over keys like `constructor`: these states are JSON, and it is only their own fields that are set.
+ * @returns what was there before
+ */
+function applied(root: Json, operation: PatchOperation): Json | undefined {
+  const tokens = Pointer.fromJSON(operation.path).tokens
+  const last = tokens.pop()!
+  const parent = tokens.reduce((part, token) => part[token] as Fields, root as unknown as Fields)
+  if (Array.isArray(parent)) {
+    const index = last === '-' ? parent.length : Number(last)
+    if (operation.op === 'remove') return parent.splice(index, 1)[0]
+    return parent.splice(index, operation.op === 'add' ? 0 : 1, operation.value)[0]
+  }
+  const before = parent[last]
+  if (operation.op === 'remove') delete parent[last]
+  else parent[last] = operation.value
+  return before
+}
+
+type Fields = { [key: string]: Json | undefined }
