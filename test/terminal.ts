@@ -15,6 +15,7 @@ export function onTerminal(args: readonly string[], { cwd, env, input }: Options
     encoding: 'utf8',
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'inherit'],
     input,
+    timeout: 60_000, // against hanging
   })
   return stdout
 }

@@ -2,7 +2,7 @@
  * Walks through an entity's history on a terminal, event by event, with arrow keys. The picture is on the alternate
  * screen, so that what was on the terminal before comes back; whatever ends it, the terminal is put right first.
  */
-import { once } from 'node:events'
+import { on } from 'node:events'
 import { emitKeypressEvents, type Key } from 'node:readline'
 import type { Engine } from '../engine.ts'
 import { changes } from './changes.ts'
@@ -26,22 +26,26 @@ export interface Steps {
 export async function step(engine: Engine, id: string, { first, last, start }: Steps): Promise<void> {
   const { stdin, stdout } = process
   const screen = new Screen()
+  const redraw = () => stdin.emit('keypress', '', { name: 'redraw' })
+  const quit = () => stdin.emit('keypress', '', { name: 'q' })
   let version = start
-  const onResize = () => stdin.emit('keypress', '', { name: 'resize' })
-  stdout.on('resize', onResize)
   screen.enter()
+  const keys = on(stdin, 'keypress') // keeps those that come while a picture is made
+  stdout.on('resize', redraw)
+  stdin.on('end', quit)
   try {
-    for (;;) {
-      screen.draw(await pictureOf(engine, id, version, last))
-      const [, key] = (await once(stdin, 'keypress')) as [string, Key]
+    screen.draw(await pictureOf(engine, id, version, last))
+    for await (const [, key] of keys as AsyncIterable<[string, Key]>) {
       const next = nextVersion(key, version, { first, last })
       if (key.ctrl && key.name === 'c') process.exitCode = EXIT.interrupted
       if (next === null) return
       if (key.ctrl && key.name === 'z') screen.suspend()
       version = Math.max(first, Math.min(last, next))
+      screen.draw(await pictureOf(engine, id, version, last))
     }
   } finally {
-    stdout.off('resize', onResize)
+    stdout.off('resize', redraw)
+    stdin.off('end', quit)
     screen.leave()
   }
 }
@@ -75,7 +79,7 @@ class Screen {
 
   private readonly onContinue = () => {
     this.enter()
-    process.stdin.emit('keypress', '', { name: 'resize' })
+    process.stdin.emit('keypress', '', { name: 'redraw' })
   }
 
   enter(): void {
@@ -102,10 +106,10 @@ class Screen {
 
   /** One line less than there is room for: a full screen would scroll. */
   draw(lines: readonly string[]): void {
-    const { rows = 24, columns = 80 } = process.stdout
-    const room = Math.max(1, rows - 1)
+    const { rows, columns } = process.stdout
+    const room = Math.max(1, (rows || 24) - 1) // a terminal that does not know its size says 0
     const fitting = lines.length <= room ? lines : [...lines.slice(0, room - 1), more(lines.length - room + 1)]
-    process.stdout.write(HOME + fitting.map((line) => cut(line, columns)).join('\n'))
+    process.stdout.write(HOME + fitting.map((line) => cut(line, columns || 80)).join('\n'))
   }
 }
 

@@ -32,7 +32,7 @@ export default class Replay extends BaseCommand {
     to: Flags.string({ description: 'the last event shown', helpValue: 'POINT' }),
     'until-event': Flags.string({ description: 'end with the first event of this type', helpValue: 'TYPE' }),
     step: Flags.boolean({ description: 'on a terminal: walk through it with arrow keys, from --at' }),
-    all: Flags.boolean({ description: 'every entity, now or at a time' }),
+    all: Flags.boolean({ description: 'every entity, now or at a time', default: false }),
     prefix: Flags.string({ description: 'with --all: only ids that begin like this', dependsOn: ['all'] }),
     type: Flags.string({ description: 'with --all: only entities of this type', dependsOn: ['all'] }),
   }
