@@ -49,4 +49,45 @@ for await (const { id, type, version, updatedAt } of store.entities({ type: Ther
 }
 await store.entities({ type: 'parcel' }).toArray()
 
+// what changed, who did it, and back
+const change = await thermostat.diff({ from: { at: 'yesterday' }, to: { version: 7 } })
+;(change.to.state.target - change.from.state.target) satisfies number
+for (const operation of change.patch) if (operation.op !== 'remove') operation.value satisfies kuma.Json
+;(await thermostat.diff()).patch satisfies readonly kuma.PatchOperation[]
+await thermostat.diff({ other: 'attic' })
+const [field] = await thermostat.blame('/target')
+field?.event?.meta.by satisfies string | undefined
+field?.event?.type satisfies 'Created' | 'TargetSet' | 'Measured' | 'MovedTo' | 'Reset' | undefined
+const Restorable = Thermostat.revert((from, to) =>
+  from.room === to.room
+    ? { type: 'TargetSet', data: { celsius: to.target } }
+    : [{ type: 'MovedTo', data: { room: to.room } }, { type: 'Reset' }],
+)
+Restorable satisfies typeof Thermostat
+const reverted = await thermostat.revert({ version: 3 }, { dryRun: true, meta: { reason: 'a mistake' } })
+reverted.diff.to.state.target satisfies number
+reverted.isExact satisfies boolean
+for await (const { id, state } of store.inspectAll({ at: new Date(0), type: Thermostat })) [id, state]
+for await (const { state } of thermostat.replay({ untilEvent: 'Reset' })) state.target satisfies number
+await thermostat.log({ by: 'bo', ip: '::1', reason: 'x', correlationId: 'c', causationId: 'e' }).toArray()
+
+// the feed: discriminated by entity type, then by event type
+for await (const item of store.subscribe({ entities: [Thermostat, Parcel], from: 'start', signal })) {
+  item.position satisfies string
+  if (item.kind === 'erased') {
+    item.entityType satisfies string
+    continue
+  }
+  const { event } = item
+  if (event.entityType === 'thermostat') {
+    if (event.type === 'TargetSet') event.data.celsius satisfies number
+  } else event.entityType satisfies 'parcel'
+}
+for await (const item of context.subscribe({ filter: { entity: 'hall', event: ['Reset'] }, from: { version: 2 } })) {
+  if (item.kind === 'event') item.event.data
+  break
+}
+const forked: kuma.Fork = await store.fork('./try', { at: 'yesterday', prefix: 'h', onProgress: ({ part }) => part })
+forked.events satisfies number
+
 export type Names = kuma.AnyEntityDefinition['type'] extends string ? true : false

@@ -107,6 +107,23 @@ await using _context = store.as({ by: 'bo' })
 // @ts-expect-error what is not JSON cannot be kept
 store.as({ since: new Date() })
 
+// ---- the past, and the feed
+
+// @ts-expect-error a revert gives events of the definition
+Thermostat.revert(() => ({ type: 'Exploded', data: {} }))
+// @ts-expect-error and their data
+Thermostat.revert((_, to) => ({ type: 'TargetSet', data: { celsius: to.room } }))
+// @ts-expect-error a point is a version or a time
+await hall.revert(3)
+for await (const item of store.subscribe({ entities: [Thermostat] })) {
+  // @ts-expect-error the feed of one type has no events of another
+  if (item.kind === 'event' && item.event.type === 'Bid') break
+  // @ts-expect-error an erasure has no event
+  if (item.kind === 'erased') item.event
+}
+// @ts-expect-error only whoever started the store forks it
+await store.as({ by: 'bo' }).fork('./try')
+
 // ---- errors
 
 declare const error: unknown

@@ -2,6 +2,7 @@
 import { activation } from './activation.js'
 import { appends, raw } from './appends.js'
 import { growth } from './growth.js'
+import { history } from './history.js'
 import { latency } from './latency.js'
 import { memory } from './memory.js'
 import { privacy } from './privacy.js'
@@ -15,6 +16,7 @@ export const scenariosWith = (peers) => [
   ...latency,
   ...activation,
   ...memory,
+  ...history,
   ...privacy,
   ...shell,
 ]
