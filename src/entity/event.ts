@@ -99,5 +99,12 @@ function invalid(key: string, problem: string): KumaError<'KUMA_INVALID_DATA'> {
 
 /** `003:1284`: the event with seq 1284 of shard 3. */
 export function formatPosition(shard: number, seq: number): Position {
-  return `${String(shard).padStart(3, '0')}:${seq}`
+  return `${SHARDS[shard] ?? threeDigits(shard)}:${seq}`
+}
+
+/** Of the first shards, since positions are made by the million. */
+const SHARDS = Array.from({ length: 64 }, (_, shard) => threeDigits(shard))
+
+function threeDigits(shard: number): string {
+  return String(shard).padStart(3, '0')
 }

@@ -67,20 +67,19 @@ export function encodeRow(row: Omit<Row, 'crc'>): Buffer {
   return buffer
 }
 
-/** Of a row that was read: rows are read by the million, so one buffer serves all that fit. */
+/** Rows are read by the million, so one buffer serves all that fit. */
 const scratch = Buffer.allocUnsafe(16 * 1024)
 const scratchView = new DataView(scratch.buffer, scratch.byteOffset, scratch.byteLength)
 const UTF8_BYTES_MAX = 3 // of a UTF-16 unit
 
 export function rowCrc(row: Omit<Row, 'crc'>): number {
   const { type, data, meta } = row
-  const units = type.length + data.length + (meta === null ? 0 : meta.length)
-  if (ROW_HEAD_BYTES + units * UTF8_BYTES_MAX > scratch.length) return crc32(encodeRow(row))
-  const typeBytes = scratch.write(type, ROW_HEAD_BYTES)
-  const dataBytes = scratch.write(data, ROW_HEAD_BYTES + typeBytes)
-  const end = ROW_HEAD_BYTES + typeBytes + dataBytes
-  const metaBytes = meta === null ? 0 : scratch.write(meta, end)
-  const metaField = meta === null ? ABSENT : metaBytes
-  writeRowHead(scratchView, 0, row.seq, row.entity, row.version, row.prev, row.at, typeBytes, dataBytes, metaField)
-  return crc32(scratch.subarray(0, end + metaBytes))
+  const text = meta === null ? type + data : type + data + meta
+  if (ROW_HEAD_BYTES + text.length * UTF8_BYTES_MAX > scratch.length) return crc32(encodeRow(row))
+  const bytes = scratch.write(text, ROW_HEAD_BYTES)
+  if (bytes !== text.length) return crc32(encodeRow(row)) // lengths in bytes are not those in units
+  const metaBytes = meta === null ? ABSENT : meta.length
+  const { seq, entity, version, prev, at } = row
+  writeRowHead(scratchView, 0, seq, entity, version, prev, at, type.length, data.length, metaBytes)
+  return crc32(scratch.subarray(0, ROW_HEAD_BYTES + bytes))
 }

@@ -73,6 +73,7 @@ const FEED = `SELECT e.seq, e.entity, e.version, e.prev, e.at, e.type, e.data, e
 /** A row as an array, which the driver makes in half the time. */
 type Columns = [number, number, number, number, number, string, string, string | null, number]
 
+type SpanColumns = [number, number, number, string, string, string | null, number]
 type FeedColumns = [...Columns, id: string | null, entityType: string]
 
 function rowOf([seq, entity, version, prev, at, type, data, meta, crc]: Columns): Row {
@@ -259,9 +260,21 @@ export class ShardReader {
     return this.checked(rows)
   }
 
-  /** Up to `limit` whole rows of an entity after one seq and up to another, oldest first. @throws KUMA_CORRUPT */
+  /**
+   * Up to `limit` whole rows of an entity after one of its events and up to another, oldest first. Each points to the one
+   * before it: that is not read, and a row which says otherwise does not have its crc.
+   * @throws KUMA_CORRUPT
+   */
   span(entity: number, after: number, to: number, limit: number): Row[] {
-    return this.checked(this.run(() => this.statements.span.all(after, to, entity, limit) as Columns[]).map(rowOf))
+    const found = this.run(() => this.statements.span.all(after, to, entity, limit)) as SpanColumns[]
+    let last = after
+    return this.checked(
+      found.map(([seq, version, at, type, data, meta, crc]) => {
+        const prev = version === 0 ? 0 : last // 0: it has been emptied
+        last = seq
+        return { seq, entity, version, prev, at, type, data, meta, crc }
+      }),
+    )
   }
 
   private checked(rows: Row[]): Row[] {
@@ -433,7 +446,12 @@ function prepareStatements(db: Database, cipher: Cipher | null) {
     row: db.prepare(`SELECT ${ROW} FROM events WHERE seq = ?`),
     // CROSS JOIN keeps the order of the list
     rows: db.prepare(`SELECT ${ROW} FROM (SELECT value AS place FROM json_each(?)) CROSS JOIN events ON seq = place`),
-    span: db.prepare(`SELECT ${ROW} FROM events WHERE seq > ? AND seq <= ? AND entity = ? ORDER BY seq LIMIT ?`).raw(),
+    span: db
+      .prepare(
+        `SELECT seq, version, at, type, data, meta, crc FROM events
+         WHERE seq > ? AND seq <= ? AND entity = ? ORDER BY seq LIMIT ?`,
+      )
+      .raw(),
     feed: db.prepare(`${FEED} ORDER BY e.seq LIMIT ?`).raw(),
     feedOf: db.prepare(`${FEED} AND e.entity IN (?, ${ENGINE}) ORDER BY e.seq LIMIT ?`).raw(),
     lastBefore: db.prepare('SELECT last_seq FROM commits WHERE at < ? ORDER BY id DESC LIMIT 1').pluck(),
