@@ -9,6 +9,8 @@ import { KumaError } from '../errors.ts'
 
 const EMAIL = 'ann@example.org'
 
+const FORK = ['fork', 'february', '--at', '2001-02-01'] as const
+
 /** As a person would type them, in a folder that has a kuma.config.ts. */
 const STEPS: readonly (readonly [why: string, ...words: string[]])[] = [
   ['Make a store', 'init'],
@@ -17,10 +19,19 @@ const STEPS: readonly (readonly [why: string, ...words: string[]])[] = [
   ['What is known of a small one now', 'read', 'CAE'],
   ['What happened there last', 'log', 'CAE', '--reverse', '--limit', '3'],
   ['What it was on the first of February', 'replay', 'CAE', '--at', '2001-02-01'],
+  ['And what changed on the last days of March', 'diff', 'CAE', '--from', '2001-03-29', '--to', '2001-04-01'],
   [
     'One more departure: `ok` means that it is on disk',
     ...['append', 'CAE', 'Departed', 'destination=ATL', 'delay:=4', 'distance:=192', '--as', 'you'],
   ] as const,
+  ['Which departure last set each number, and who recorded it', 'blame', 'CAE', 'byDestination'],
+  [
+    'It never left: back to what was known before, by an event more',
+    ...['revert', 'CAE', '--to', '2001-12-31', '--as', 'you', '--reason', 'it never left'],
+  ] as const,
+  ['What is known of it now, and why', 'log', 'CAE', '--by', 'you'],
+  ['Another store, of all that was known on the first of February, to try things out', ...FORK] as const,
+  ['The same airport there', 'read', 'CAE', '--dir', 'february'],
   ['Is everything as it was recorded?', 'verify'],
   ['A person, and what has been said of her', 'append', 'user_1', 'SignedUp', `email=${EMAIL}`, '--type', 'document'],
   ['A backup; nobody has to stop for it', 'backup'],
@@ -49,7 +60,7 @@ export default class Demo extends BaseCommand {
       copyFileSync(join(fixtures, 'models', name), join(folder, name))
     copyFileSync(join(fixtures, 'flights.ndjson.gz'), join(folder, 'flights.ndjson.gz'))
     for (const [why, ...words] of STEPS) {
-      await print(`\n# ${why}\n$ kuma ${words.join(' ')}`)
+      await print(`\n# ${why}\n$ kuma ${words.map(quoted).join(' ')}`)
       this.runStep(folder, words)
     }
     await grep(folder)
@@ -71,6 +82,11 @@ export default class Demo extends BaseCommand {
     if (status !== (EXITS[words.join(' ')] ?? 0))
       throw new KumaError('KUMA_INTERNAL', `kuma ${words.join(' ')} ended with exit code ${status}`, {})
   }
+}
+
+/** As a shell needs it. */
+function quoted(word: string): string {
+  return word.includes(' ') ? `"${word}"` : word
 }
 
 /** Where there is no grep there is nothing to show. */

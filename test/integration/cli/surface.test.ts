@@ -13,7 +13,7 @@ describe('help', () => {
     const { code, stdout, stderr } = await kuma(args)
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     const commands =
-      'append backup compact delete demo erasures export import init log ls read repair replay restore verify'
+      'append backup blame compact delete demo diff erasures export fork import init log ls read repair replay restore revert tail verify'
     for (const command of commands.split(' ')) expect(stdout).toMatch(new RegExp(`^ +${command} `, 'm'))
   })
 
@@ -243,13 +243,18 @@ describe('pipes', () => {
 test('the demo shows each command with its output, and leaves a store to go on with', async () => {
   const tmp = folder()
   const { code, stdout, stderr } = await kuma(['demo'], { env: { TMPDIR: tmp } })
-  expect({ code, stderr }).toEqual({ code: 0, stderr: 'Error: there is no entity "user_1"\n' })
+  const beside =
+    'it is a store of its own: what is erased in this one stays in it\nError: there is no entity "user_1"\n'
+  expect({ code, stderr }).toEqual({ code: 0, stderr: beside })
   expect(stdout).toContain('"state":{"email":"ann@example.org"}')
   expect(stdout).toContain('"notReached": []')
   expect(stdout).toContain('$ grep -r ann@example.org kuma-data\n(nothing)')
   expect(stdout).toContain('$ kuma import flights.ndjson.gz\nimported 20000, duplicates 0, rejected 0\n')
   expect(stdout).toContain('$ kuma replay CAE --at 2001-02-01\n{"flights":8,')
-  expect(stdout).toContain('verified: 16 shards, entities 220, events 20,001')
+  expect(stdout).toContain('verified: 16 shards, entities 220, events 20,002')
+  expect(stdout).toContain('~ /byDestination/CLT  7 -> 8\n')
+  expect(stdout).toMatch(/\$ kuma revert CAE --to 2001-12-31 --as you --reason "it never left"\nok CAE v20 /)
+  expect(stdout).toContain('"entities":195,"events":6937}')
   const cwd = join(tmp, readdirSync(tmp).find((name) => name.startsWith('kuma-demo-'))!)
   expect(stdout).toContain(`cd ${cwd}\n`)
   expect(ndjson((await kuma(['log', 'SFO', '--from', '2001-03-01'], { cwd })).stdout).length).toBeGreaterThan(10)
