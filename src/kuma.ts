@@ -9,6 +9,7 @@ import { Definitions } from './actor/definitions.ts'
 import { Router } from './actor/router.ts'
 import type { BackupOptions, Config, EntitiesQuery, Fork, ForkOptions, Kuma } from './api.ts'
 import { createBackup } from './backup/create-backup.ts'
+import { rememberFork } from './backup/forks.ts'
 import { type Committer, InlineCommitter } from './commit/committer.ts'
 import { GroupCommit } from './commit/group-commit.ts'
 import { WorkerCommitter } from './commit/worker-committer.ts'
@@ -121,14 +122,16 @@ export async function repairSnapshots(config: Config, options: RebuildOptions = 
 }
 
 /** Takes no lock: the store may be in use. @throws what `fork` throws, and what opening a store to read throws */
-export async function forkStore(config: Config, to: string, options?: ForkOptions): Promise<Fork> {
+export async function forkStore(config: Config, to: string, options: ForkOptions = {}): Promise<Fork> {
   const path = resolve(config.path ?? 'kuma-data')
   checkDirectory(path)
   const manifest = readManifest(path)
   const masterKey = masterKeyOf(path, manifest, config)
   const readers = openReaders(path, manifest, masterKey)
   try {
-    return await fork(readers, masterKey, to, options)
+    return await fork(readers, masterKey, to, options, (made) =>
+      rememberFork(path, { fork: made.path, store: made.store }),
+    )
   } finally {
     readers.close()
   }

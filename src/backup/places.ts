@@ -1,4 +1,4 @@
-/** Where the backups of a store are. Other places than its own are remembered, so that an erasure reaches them. */
+/** Where the copies of a store are. Other places than its own are remembered, so that an erasure reaches or names them. */
 import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, realpathSync, writeSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import { KumaError } from '../errors.ts'
@@ -6,9 +6,19 @@ import { ioError, makeDirectory } from '../store/directory.ts'
 import type { Manifest } from '../store/manifest.ts'
 import { type BackupManifest, readBackupManifest } from './backup-manifest.ts'
 
-/** One path in JSON a line, in the store; `{ "keys": path }` for a copy of the keys of an encrypted one. */
+/**
+ * One path in JSON a line, in the store; `{ "keys": path }` for a copy of the keys of an encrypted one, and
+ * `{ "fork": path, "store": its id }` for a fork.
+ */
 const PLACES = 'backup-places.ndjson'
 const NAME = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:-\d+)?$/
+
+type Line = string | { readonly keys: string } | ForkPlace
+
+export interface ForkPlace {
+  readonly fork: string
+  readonly store: string
+}
 
 export interface PlacedBackup {
   readonly name: string
@@ -55,12 +65,12 @@ export function isWithin(path: string, folder: string): boolean {
 }
 
 /** Appended as a whole line after a line's end, so that one cut short spoils no other. */
-export function remember(store: string, place: string | { readonly keys: string }): void {
-  const known = typeof place === 'string' ? placesOf(store).includes(place) : keyCopiesOf(store).includes(place.keys)
-  if (known) return
+export function remember(store: string, place: Line): void {
+  const line = JSON.stringify(place)
+  if (linesOf(store).some((known) => JSON.stringify(known) === line)) return
   const fd = openSync(join(store, PLACES), 'a', 0o600)
   try {
-    writeSync(fd, `\n${JSON.stringify(place)}\n`)
+    writeSync(fd, `\n${line}\n`)
     fsyncSync(fd)
   } finally {
     closeSync(fd)
@@ -75,10 +85,15 @@ export function placesOf(store: string): string[] {
 
 /** All files to which keys of the store were ever copied. */
 export function keyCopiesOf(store: string): string[] {
-  return linesOf(store).flatMap((line) => (typeof line === 'string' ? [] : [line.keys]))
+  return linesOf(store).flatMap((line) => (typeof line === 'object' && 'keys' in line ? [line.keys] : []))
 }
 
-function linesOf(store: string): (string | { readonly keys: string })[] {
+/** All forks that were ever made of the store. */
+export function forkPlacesOf(store: string): ForkPlace[] {
+  return linesOf(store).flatMap((line) => (typeof line === 'object' && 'fork' in line ? [line] : []))
+}
+
+function linesOf(store: string): Line[] {
   let text = ''
   try {
     text = readFileSync(join(store, PLACES), 'utf8')
@@ -87,7 +102,7 @@ function linesOf(store: string): (string | { readonly keys: string })[] {
   }
   return text.split('\n').flatMap((line) => {
     try {
-      return [JSON.parse(line) as string | { readonly keys: string }]
+      return [JSON.parse(line) as Line]
     } catch {
       return []
     }

@@ -34,6 +34,7 @@ const COPYING = 0.6
 const BATCH_BYTES = 2 * 1024 * 1024
 
 /**
+ * @param announce told of the fork just before it has its name
  * @param masterKey of an encrypted store; the fork is encrypted under the same, with keys of its own
  * @throws KUMA_STORE_EXISTS, KUMA_NOT_A_STORE if something is where the fork should be; KUMA_USAGE if that is in the
  * store; KUMA_NOT_FOUND if there is nothing to fork; KUMA_ERASED if something of it is erased meanwhile; KUMA_CORRUPT,
@@ -43,7 +44,8 @@ export async function fork(
   source: Readers,
   masterKey: Uint8Array | null,
   to: string,
-  options: ForkOptions = {},
+  options: ForkOptions,
+  announce: (fork: Fork) => void,
 ): Promise<Fork> {
   const path = resolve(to)
   if (`${path}${sep}`.startsWith(`${resolve(source.path)}${sep}`))
@@ -57,7 +59,9 @@ export async function fork(
     await verify(building, manifest, masterKey, options)
     forking.checkNoneErased()
     writeManifest(building, manifest)
-    return { path, store: manifest.store, entities: forking.entities, events: forking.events }
+    const made = { path, store: manifest.store, entities: forking.entities, events: forking.events }
+    announce(made)
+    return made
   }
   return buildBeside(path, make, options.signal)
 }

@@ -15,6 +15,7 @@ import { relative } from 'node:path'
 import type { Router } from '../actor/router.ts'
 import type { Receipt } from '../api.ts'
 import { BUSY, eraseInBackups } from '../backup/erase-in-backups.ts'
+import { forksWith } from '../backup/forks.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
 import type { EraseOptions } from '../engine.ts'
 import { formatPosition } from '../entity/event.ts'
@@ -53,7 +54,8 @@ export async function erase(
   const entities: Job['entities'][number][] = []
   for (const id of unique) entities.push(await parts.router.keyOf(id))
   const requestedAt = new Date().toISOString()
-  const job: Job = { receipt: randomUUID(), requestedAt, by: by || null, reason: reason || null, entities }
+  const forks = forksWith(parts.readers.path, unique)
+  const job: Job = { receipt: randomUUID(), requestedAt, by: by || null, reason: reason || null, entities, forks }
   writeJob(parts.readers.path, job)
   return run(parts, job, WAL_WAIT_MS)
 }
@@ -79,7 +81,7 @@ async function run(parts: EraseParts, job: Job, walWaitMs: number): Promise<Rece
     if ((await parts.commits.scrub(shard, keys, walWaitMs)) === 'wal') notReached.push(wal(parts, shard))
   }
   const backups = await eraseInBackups(path, erasures)
-  notReached.push(...backups.notReached)
+  notReached.push(...backups.notReached, ...(job.forks ?? []).map(fork))
   const files = await findRemnantsIn(shards.map((shard) => parts.readers.at(shard).path))
   for (const { file, dirty } of files) if (dirty.length > 0) notReached.push(remnants(path, file))
   const receipt = sealed({
@@ -146,6 +148,13 @@ function wal({ readers }: EraseParts, shard: number): Receipt['notReached'][numb
   const remedy =
     'another program reads the store, and has kept pages as they were: end it, then open the store to write'
   return { what, remedy }
+}
+
+function fork(path: string): Receipt['notReached'][number] {
+  return {
+    what: path,
+    remedy: 'a fork is a store of its own, and still has it: delete it there too, or the whole fork',
+  }
 }
 
 function remnants(path: string, file: string): Receipt['notReached'][number] {

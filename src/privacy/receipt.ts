@@ -22,6 +22,8 @@ export interface Job {
   readonly by: string | null
   readonly reason: string | null
   readonly entities: readonly { readonly shard: number; readonly entity: number }[]
+  /** folders of forks that have some of them: once the ids are gone, nobody can look */
+  readonly forks?: readonly string[] | undefined
 }
 
 export function writeJob(store: string, job: Job): void {

@@ -350,6 +350,19 @@ describe('fork', () => {
     expect(readdirSync(join(cwd, 'full'))).toEqual(['notes.txt'])
   })
 
+  test('that still has what is erased is named in the receipt', async () => {
+    const { cwd, run } = await story()
+    await run(['fork', 'try', '--entity', 'user_1'])
+    expect(JSON.parse((await run(['delete', 'user_2', '--yes'])).stdout).notReached).toEqual([])
+    const { code, stdout } = await run(['delete', 'user_1', '--yes'])
+    expect(code).toBe(1)
+    const { notReached } = JSON.parse(stdout)
+    expect(notReached).toEqual([{ what: join(cwd, 'try'), remedy: expect.stringContaining('delete it there too') }])
+    expect((await run(['delete', 'user_1', '--yes', '--dir', 'try'])).code).toBe(0)
+    await run(['append', 'user_1', 'SignedUp'])
+    expect((await run(['delete', 'user_1', '--yes'])).code).toBe(0)
+  })
+
   test.each([
     ['SIGINT', 130],
     ['SIGKILL', null],
