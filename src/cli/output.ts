@@ -16,9 +16,14 @@ export function visible(text: string): string {
   return text.replace(CONTROL, escaped)
 }
 
-/** JSON for a terminal: pretty, and with the control characters that JSON leaves alone. */
+/** JSON for a terminal. */
 export function prettyJson(value: unknown): string {
-  return JSON.stringify(value, null, 2).replace(/[\u007f-\u009f]/g, escaped)
+  return shown(JSON.stringify(value, null, 2))
+}
+
+/** Text of which JSON has escaped the control characters, but for those that it leaves alone. */
+function shown(json: string): string {
+  return json.replace(/[\u007f-\u009f]/g, escaped)
 }
 
 let broken = false
@@ -39,7 +44,7 @@ export function watchOutput(): void {
 /** Writes a line of data. False when nobody reads any more: the command may stop. */
 export async function print(line: string): Promise<boolean> {
   if (broken) return false
-  if (!process.stdout.write(`${line}\n`)) {
+  if (!process.stdout.write(`${isTerminal() ? shown(line) : line}\n`)) {
     const heard = new AbortController() // else a listener would stay behind each time
     const either = ['drain', 'close'].map((event) => once(process.stdout, event, heard))
     await Promise.race(either).catch(() => {})

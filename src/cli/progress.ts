@@ -48,3 +48,17 @@ export function progressBar(unit: string): Progress {
     },
   }
 }
+
+/** The same items, counted while they are waited for. */
+export async function* counted<T>(items: AsyncIterable<T>, unit: string): AsyncGenerator<T> {
+  const bar = progressBar(unit)
+  let done = 0
+  try {
+    for await (const item of items) {
+      bar.update(++done)
+      yield item
+    }
+  } finally {
+    bar.stop()
+  }
+}

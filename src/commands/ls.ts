@@ -3,6 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import type { EntitySummary } from '../api.ts'
 import { BaseCommand, timeIn } from '../cli/base-command.ts'
 import { iso } from '../cli/output.ts'
+import { counted } from '../cli/progress.ts'
 import { type Order, sorted } from '../cli/sorted.ts'
 import { type Column, list } from '../cli/table.ts'
 
@@ -35,8 +36,9 @@ export default class Ls extends BaseCommand {
     const { args, flags } = await this.parse(Ls)
     const { type, limit } = flags
     const at = timeIn(flags.at, 'a list')
-    await this.withEngine(flags, { access: 'read' }, (engine) =>
-      list(sorted(engine.entities({ prefix: args.prefix, type, at }), flags.sort as Order, limit), COLUMNS, flags.json),
-    )
+    await this.withEngine(flags, { access: 'read' }, (engine) => {
+      const entities = counted(engine.entities({ prefix: args.prefix, type, at }), 'entities')
+      return list(sorted(entities, flags.sort as Order, limit), COLUMNS, flags.json)
+    })
   }
 }

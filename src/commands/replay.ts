@@ -5,7 +5,7 @@ import { usage } from '../cli/event-data.ts'
 import { eventLine } from '../cli/event-line.ts'
 import { isTerminal, prettyJson, print } from '../cli/output.ts'
 import { envelope, printState } from '../cli/print-state.ts'
-import { progressBar } from '../cli/progress.ts'
+import { counted } from '../cli/progress.ts'
 import { step } from '../cli/step.ts'
 import type { Engine, EngineReplayRange, RecordedStep } from '../engine.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
@@ -64,15 +64,10 @@ async function printAll(
 ): Promise<void> {
   const { prefix, type } = flags
   const at = timeIn(flags.at, '--all')
-  const bar = isTerminal() ? null : progressBar('entities')
-  let done = 0
-  try {
-    for await (const inspected of engine.inspectAll({ at, prefix, type })) {
-      if (!(await print(envelope(inspected)))) return
-      bar?.update(++done)
-    }
-  } finally {
-    bar?.stop()
+  const all = engine.inspectAll({ at, prefix, type })
+  // on a terminal the data itself shows how it goes on
+  for await (const inspected of isTerminal() ? all : counted(all, 'entities')) {
+    if (!(await print(envelope(inspected)))) return
   }
 }
 

@@ -9,7 +9,7 @@ import type { Engine, FeedRequest } from '../engine.ts'
 import { isPosition } from '../entity/position.ts'
 import { readManifest } from '../store/manifest.ts'
 
-/** A cursor is written so often at most: each time costs an fsync. */
+/** A cursor is written so often: each time costs an fsync. */
 const CURSOR_MS = 500
 
 export default class Tail extends BaseCommand {
@@ -53,8 +53,7 @@ export default class Tail extends BaseCommand {
       const cursor = flags.cursor === undefined ? null : new Cursor(flags.cursor, readManifest(path).store)
       const from = cursor?.read() ?? fromOf(flags.from)
       const request = { id: args.entity, entityTypes, types, from, follow }
-      const done = (signal: AbortSignal) => printFeed(engine, { ...request, signal }, cursor)
-      await interruptible(done, null)
+      await interruptible((signal) => printFeed(engine, { ...request, signal }, cursor), null)
     })
   }
 }
@@ -65,21 +64,24 @@ function fromOf(text: string | undefined): FeedRequest['from'] {
 
 /** The cursor follows what has been handed over, also if it ends in between. */
 async function printFeed(engine: Engine, request: FeedRequest, cursor: Cursor | null): Promise<true> {
-  let [position, written, writtenAt] = ['', '', performance.now()]
+  let [position, kept] = ['', '']
   const keep = async () => {
-    if (cursor === null || position === written || !(await flushed())) return
-    cursor.write(position)
-    written = position
-    writtenAt = performance.now()
+    const reached = position
+    if (cursor === null || reached === kept || !(await flushed())) return
+    cursor.write(reached)
+    kept = reached
   }
+  const failed = new AbortController()
+  const timer = setInterval(() => void keep().catch((error) => failed.abort(error)), CURSOR_MS)
   try {
-    for await (const page of engine.feed(request)) {
+    const signal = AbortSignal.any([request.signal!, failed.signal])
+    for await (const page of engine.feed({ ...request, signal })) {
       if (page.items.length > 0 && !(await print(page.items.map(lineOf).join('\n')))) break
       position = page.position
-      if (performance.now() - writtenAt > CURSOR_MS) await keep()
     }
     return true
   } finally {
+    clearInterval(timer)
     await keep()
   }
 }

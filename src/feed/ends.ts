@@ -11,9 +11,10 @@ const LOOK_MS = 20
 export interface Ends {
   /** seq of the last event of a shard that is on disk, 0 if there is none */
   of(shard: number): number
-  /** Resolves when some shard has got further than it was when `moves` was read, or when nothing comes any more. */
-  moved(moves: number, signal: AbortSignal | undefined): Promise<void>
+  /** Changes when some shard gets further, if that is known. */
   readonly moves: number
+  /** Resolves when some shard may have got further than when `moves` was read, or when nothing comes any more. */
+  moved(moves: number, signal: AbortSignal | undefined): Promise<void>
   /** Nothing comes any more. */
   readonly isClosed: boolean
   close(): void
@@ -57,16 +58,11 @@ export function committedEnds(readers: Readers, commits: GroupCommit): Ends {
 }
 
 export function lookedUpEnds(readers: Readers): Ends {
-  let [moves, isClosed] = [0, false]
+  let isClosed = false
   return {
     of: (shard) => endOf(readers, shard),
-    moved: async (since, signal) => {
-      if (moves === since) await setTimeout(LOOK_MS, undefined, { signal }).catch(() => {})
-      moves++
-    },
-    get moves() {
-      return moves
-    },
+    moves: 0,
+    moved: async (_, signal) => setTimeout(LOOK_MS, undefined, { signal }).catch(() => {}),
     get isClosed() {
       return isClosed
     },

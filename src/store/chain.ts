@@ -14,7 +14,7 @@ import type { Entry, Head, Link, ShardReader } from './shard-reader.ts'
 const LINKS = 500
 /** Of up to 1 MiB each, so a page with large rows is followed by a shorter one. */
 const ROWS_MIN = 16
-const ROWS_MAX = 256
+const ROWS_MAX = 128
 const ROWS_BYTES = 512 * 1024
 /** To pass over an event of another entity costs a tenth of what it costs to follow a pointer, or less. */
 const DENSE = 8

@@ -10,13 +10,14 @@ import { KumaError } from '../errors.ts'
 import { type Cipher, cipherOf } from './cipher.ts'
 import type { EntityRow, KeyRow, SnapshotRow } from './commit.ts'
 import { type Database, sqliteError } from './driver.ts'
-import { ENTITY, entityCrc } from './entity-row.ts'
-import { ENGINE, HIDDEN, isTombstone } from './erasure.ts'
+import { entityCrc } from './entity-row.ts'
+import { HIDDEN, isTombstone } from './erasure.ts'
 import type { Keys } from './keys.ts'
 import { corrupt, type Manifest, shardPath } from './manifest.ts'
 import { keyOf } from './request-key.ts'
 import { type Row, rowCrc } from './row.ts'
 import { openShard } from './shard-file.ts'
+import { type FeedColumns, prepareQueries, type RowColumns, type SpanColumns } from './shard-queries.ts'
 import { isUsable, isWhole } from './snapshot.ts'
 
 /** The newest event of an entity. */
@@ -63,28 +64,11 @@ export interface ScanFilter extends MetaFilter {
   readonly types?: readonly string[] | undefined
 }
 
-/** Snapshots that stand at their event, whoever made them: one that was damaged leads nowhere. */
-const PLACED = `SELECT s.seq, s.version FROM snapshots s CROSS JOIN events e ON e.seq = s.seq
-                WHERE s.entity = ? AND s.version > 0 AND e.entity = s.entity AND e.version = s.version`
-const ROW = 'seq, entity, version, prev, at, type, data, meta, crc'
-const FEED = `SELECT e.seq, e.entity, e.version, e.prev, e.at, e.type, e.data, e.meta, e.crc,
-                     iif(n.id_hash = ${HIDDEN}, NULL, n.id), n.type
-              FROM events e LEFT JOIN entities n ON n.key = e.entity WHERE e.seq > ? AND e.seq <= ?`
-/** A row as an array, which the driver makes in half the time. */
-type Columns = [number, number, number, number, number, string, string, string | null, number]
-
-type SpanColumns = [number, number, number, string, string, string | null, number]
-type FeedColumns = [...Columns, id: string | null, entityType: string]
-
-function rowOf([seq, entity, version, prev, at, type, data, meta, crc]: Columns): Row {
-  return { seq, entity, version, prev, at, type, data, meta, crc }
-}
-
 export class ShardReader {
   readonly path: string
   private readonly db: Database
   private readonly cipher: Cipher | null
-  private readonly statements: ReturnType<typeof prepareStatements>
+  private readonly queries: ReturnType<typeof prepareQueries>
 
   constructor(
     directory: string,
@@ -96,7 +80,7 @@ export class ShardReader {
     this.path = shardPath(directory, shard)
     this.db = openShard(directory, shard, manifest, 'read')
     this.cipher = cipherOf(directory, shard, manifest, keys)
-    this.statements = prepareStatements(this.db, this.cipher)
+    this.queries = prepareQueries(this.db, this.cipher)
   }
 
   close(): void {
@@ -114,7 +98,7 @@ export class ShardReader {
 
   /** The entity's row, or null. */
   find(id: string, idHash: number): EntityRow | null {
-    const rows = this.run(() => this.statements.byHash.all(idHash)) as EntityRow[]
+    const rows = this.run(() => this.queries.byHash.all(idHash)) as EntityRow[]
     const row = rows.find((candidate) => this.idOf(candidate) === id)
     if (row === undefined) return null
     if (entityCrc(row) !== row.crc) throw corrupt(this.path, `the crc of entity ${JSON.stringify(id)} is wrong`)
@@ -128,7 +112,7 @@ export class ShardReader {
 
   /** Does an entity of this hash stand here, the key of which was destroyed? */
   isKeyless(idHash: number): boolean {
-    const rows = this.run(() => this.statements.byHash.all(idHash)) as EntityRow[]
+    const rows = this.run(() => this.queries.byHash.all(idHash)) as EntityRow[]
     return rows.some((row) => this.idOf(row) === null)
   }
 
@@ -151,7 +135,7 @@ export class ShardReader {
 
   /** Null if the entity is erased. */
   private nameOf(key: number): EntityName | null {
-    const found = this.statements.name.get(key) as (EntityName & { key: number; idHash: number }) | undefined
+    const found = this.queries.name.get(key) as (EntityName & { key: number; idHash: number }) | undefined
     if (found === undefined) throw corrupt(this.path, `an event belongs to entity ${key}, which is not there`)
     const { idHash, type } = found
     const id = idHash === HIDDEN ? null : this.idOf(found)
@@ -165,25 +149,25 @@ export class ShardReader {
 
   /** Keys of all entities that are not erased. */
   livingKeys(): number[] {
-    return this.run(() => this.statements.living.all()) as number[]
+    return this.run(() => this.queries.living.all()) as number[]
   }
 
   /** What the table of heads says: the newest event only where nothing of the entity stands after `flushed`. */
   flushedHead(key: number): Head | null {
-    return (this.run(() => this.statements.head.get(key)) as Head | undefined) ?? null
+    return (this.run(() => this.queries.head.get(key)) as Head | undefined) ?? null
   }
 
   /** The newest event of an entity, whoever writes to it meanwhile: heads, `flushed` and events as of one moment. */
   head(key: number): Head | null {
     return this.atOnce(() => {
-      const newer = this.statements.headAfter.get(this.statements.flushed.get(), key) as Head | undefined
+      const newer = this.queries.headAfter.get(this.queries.flushed.get(), key) as Head | undefined
       return newer ?? this.flushedHead(key)
     })
   }
 
   /** Newest events of all entities that have any after `flushed`. */
   unflushedHeads(): Map<number, Head> {
-    const rows = this.atOnce(() => this.statements.headsAfter.all(this.statements.flushed.get())) as (Head & {
+    const rows = this.atOnce(() => this.queries.headsAfter.all(this.queries.flushed.get())) as (Head & {
       key: number
     })[]
     return new Map(rows.map((row) => [row.key, row]))
@@ -191,7 +175,7 @@ export class ShardReader {
 
   /** A page of entities by key. An id is '' where its key was destroyed meanwhile. */
   entitiesAfter(key: number, limit: number): ListedEntity[] {
-    const page = this.run(() => this.statements.page.all(key, limit)) as ListedEntity[]
+    const page = this.run(() => this.queries.page.all(key, limit)) as ListedEntity[]
     return this.cipher === null ? page : page.map((row) => ({ ...row, id: this.idOf(row) ?? '' }))
   }
 
@@ -200,7 +184,7 @@ export class ShardReader {
     const { at = Number.MAX_SAFE_INTEGER } = bound
     for (let { version = Number.MAX_SAFE_INTEGER } = bound; ; ) {
       const made = [`${definitionVersion}:`, `${definitionVersion};`] // ';' comes after ':'
-      const row = this.run(() => this.statements.snapshot.get(entity, version, at, ...made)) as SnapshotRow | undefined
+      const row = this.run(() => this.queries.snapshot.get(entity, version, at, ...made)) as SnapshotRow | undefined
       if (row === undefined) return null
       if (isUsable(row, definitionVersion)) {
         if (this.cipher === null) return row
@@ -214,7 +198,7 @@ export class ShardReader {
   /** The versions at which entities have snapshots, by their keys. */
   snapshotVersions(): Map<number, Set<number>> {
     const versions = new Map<number, Set<number>>()
-    for (const { entity, version } of this.run(() => this.statements.snapshotVersions.all()) as SnapshotRow[]) {
+    for (const { entity, version } of this.run(() => this.queries.snapshotVersions.all()) as SnapshotRow[]) {
       versions.set(entity, (versions.get(entity) ?? new Set()).add(version))
     }
     return versions
@@ -222,7 +206,7 @@ export class ShardReader {
 
   /** The snapshot at a version, whoever made it; null if there is none, or it is not whole. */
   snapshotAt(entity: number, version: number): SnapshotRow | null {
-    const row = this.run(() => this.statements.snapshotAt.get(entity, version)) as SnapshotRow | undefined
+    const row = this.run(() => this.queries.snapshotAt.get(entity, version)) as SnapshotRow | undefined
     if (row === undefined || !isWhole(row)) return null
     const state = this.cipher === null ? row.state : this.cipher.stateOf(row)
     return state === null ? null : { ...row, state }
@@ -230,7 +214,7 @@ export class ShardReader {
 
   /** A snapshot's event that is the bound or comes after it, and near it; null if there is none. */
   entryAfter(entity: number, bound: ResolvedPoint): Entry | null {
-    const { afterVersion, afterTime } = this.statements
+    const { afterVersion, afterTime } = this.queries
     const entry = this.run(() =>
       bound.version === undefined ? afterTime.get(entity, bound.at) : afterVersion.get(entity, bound.version),
     )
@@ -239,7 +223,7 @@ export class ShardReader {
 
   /** A snapshot's event that comes before the bound, and near it; null if there is none. */
   entryBefore(entity: number, bound: ResolvedPoint): Entry | null {
-    const { beforeVersion, beforeTime } = this.statements
+    const { beforeVersion, beforeTime } = this.queries
     const entry = this.run(() =>
       bound.version === undefined ? beforeTime.get(entity, bound.at) : beforeVersion.get(entity, bound.version),
     )
@@ -248,13 +232,13 @@ export class ShardReader {
 
   /** Up to `limit` links of an entity's chain, newest first, from the event at `seq` on. */
   links(seq: number, limit: number): Link[] {
-    return this.run(() => this.statements.links.all(seq, limit)) as Link[]
+    return this.run(() => this.queries.links.all(seq, limit)) as Link[]
   }
 
   /** Whole rows, in the order asked for; those of an erased entity are empty. @throws KUMA_CORRUPT if one is missing or its crc is wrong */
   rows(seqs: readonly number[]): Row[] {
     const rows = this.run(() =>
-      seqs.length === 1 ? this.statements.row.all(seqs[0]) : this.statements.rows.all(JSON.stringify(seqs)),
+      seqs.length === 1 ? this.queries.row.all(seqs[0]) : this.queries.rows.all(JSON.stringify(seqs)),
     ) as Row[]
     if (rows.length !== seqs.length) throw corrupt(this.path, 'an event that others point to is missing')
     return this.checked(rows)
@@ -266,7 +250,7 @@ export class ShardReader {
    * @throws KUMA_CORRUPT
    */
   span(entity: number, after: number, to: number, limit: number): Row[] {
-    const found = this.run(() => this.statements.span.all(after, to, entity, limit)) as SpanColumns[]
+    const found = this.run(() => this.queries.span.all(after, to, entity, limit)) as SpanColumns[]
     let last = after
     return this.checked(
       found.map(([seq, version, at, type, data, meta, crc]) => {
@@ -288,12 +272,12 @@ export class ShardReader {
   /** The group recorded under a request key, unless it has expired. */
   keyed(entity: number, hash: number, key: string, keyCommits: number): Omit<KeyRow, 'hash'> | null {
     const stored = this.cipher?.requestKeyHash(hash) ?? hash
-    const candidates = this.run(() => this.statements.keys.all(stored)) as KeyRow[]
+    const candidates = this.run(() => this.queries.keys.all(stored)) as KeyRow[]
     for (const row of candidates) {
       const [first] = this.rows([row.seq])
       const found = keyOf(first?.meta ?? null)
       if (first?.entity !== entity || found?.key !== key) continue
-      const expired = this.run(() => this.statements.expired.get(keyCommits)) as number | undefined
+      const expired = this.run(() => this.queries.expired.get(keyCommits)) as number | undefined
       return row.seq > (expired ?? 0) ? { seq: row.seq, count: found.count, digest: found.digest } : null
     }
     return null
@@ -304,7 +288,7 @@ export class ShardReader {
     const types = filter.types === undefined ? null : JSON.stringify(filter.types)
     const { from = null, to = null } = filter
     const meta = Object.fromEntries(META_FIELDS.map((field) => [field, filter[field] ?? null]))
-    return this.run(() => this.statements.scan.all({ after, from, to, types, limit, ...meta })) as {
+    return this.run(() => this.queries.scan.all({ after, from, to, types, limit, ...meta })) as {
       seq: number
       at: number
     }[]
@@ -315,11 +299,11 @@ export class ShardReader {
    * erased and for the engine's own. Of one entity only its rows, and the engine's.
    */
   feed(after: number, to: number, limit: number, entity: number | null): { row: Row; name: EntityName | null }[] {
-    const { feed, feedOf } = this.statements
+    const { feed, feedOf } = this.queries
     const found = this.run(() =>
       entity === null ? feed.all(after, to, limit) : feedOf.all(after, to, entity, limit),
     ) as FeedColumns[]
-    const rows = this.checked(found.map((columns) => rowOf(columns as unknown as Columns)))
+    const rows = this.checked(found.map((columns) => rowOf(columns as unknown as RowColumns)))
     return rows.map((row, i) => {
       const [stored, type] = [found[i]![9], found[i]![10]]
       const id = stored === null ? null : this.idOf({ key: row.entity, id: stored })
@@ -329,37 +313,37 @@ export class ShardReader {
 
   /** The seq of the last event that was recorded before a moment, 0 if there is none. */
   lastBefore(at: number): number {
-    return (this.run(() => this.statements.lastBefore.get(at)) as number | undefined) ?? 0
+    return (this.run(() => this.queries.lastBefore.get(at)) as number | undefined) ?? 0
   }
 
   /** A page of the events that happened up to a moment, in order of seq: seq, entity, version and at of each. */
   placesUntil(at: number, after: number, limit: number): [number, number, number, number][] {
-    return this.run(() => this.statements.placesUntil.all(after, at, limit)) as [number, number, number, number][]
+    return this.run(() => this.queries.placesUntil.all(after, at, limit)) as [number, number, number, number][]
   }
 
   /** The highest key of an entity, 0 if there is none. */
   lastKey(): number {
-    return this.run(() => this.statements.lastKey.get()) as number
+    return this.run(() => this.queries.lastKey.get()) as number
   }
 
   /** The entity's row as it is stored, also of one that is hidden or empty; null if there never was one. */
   entity(key: number): EntityRow | null {
-    return (this.run(() => this.statements.byKey.get(key)) as EntityRow | undefined) ?? null
+    return (this.run(() => this.queries.byKey.get(key)) as EntityRow | undefined) ?? null
   }
 
   /** The newest commit; null if nothing was recorded yet. */
   lastCommit(): CommitEnd | null {
-    return (this.run(() => this.statements.lastCommit.get()) as CommitEnd | undefined) ?? null
+    return (this.run(() => this.queries.lastCommit.get()) as CommitEnd | undefined) ?? null
   }
 
   /** @returns the seal head of a commit, or null */
   sealOf(commit: number): Uint8Array | null {
-    return (this.run(() => this.statements.sealOf.get(commit)) as Uint8Array | undefined) ?? null
+    return (this.run(() => this.queries.sealOf.get(commit)) as Uint8Array | undefined) ?? null
   }
 
   /** How many events, snapshots and request keys of entities are not empty: reads the whole shard. */
   remains(entities: readonly number[]): number {
-    return this.run(() => this.statements.remains.get({ keys: JSON.stringify(entities) })) as number
+    return this.run(() => this.queries.remains.get({ keys: JSON.stringify(entities) })) as number
   }
 
   private atOnce<T>(read: () => T): T {
@@ -387,90 +371,6 @@ function visibleMeta(text: string): Meta {
   return meta as Meta
 }
 
-function prepareStatements(db: Database, cipher: Cipher | null) {
-  if (cipher !== null)
-    db.function('kuma_meta', (entity, seq, meta, field) =>
-      cipher.metaOf(entity as number, seq as number, meta as string | null, field as string),
-    )
-  const metaOf = (field: string) =>
-    cipher === null ? `meta ->> '$.${field}'` : `kuma_meta(entity, seq, meta, '${field}')`
-  const isMeta = META_FIELDS.map((field) => `(@${field} IS NULL OR ${metaOf(field)} = @${field})`).join(' AND ')
-  return {
-    byHash: db.prepare(`SELECT ${ENTITY} FROM entities WHERE id_hash = ?`),
-    byKey: db.prepare(`SELECT ${ENTITY} FROM entities WHERE key = ?`),
-    lastCommit: db.prepare('SELECT id, last_seq AS lastSeq, at, head FROM commits ORDER BY id DESC LIMIT 1'),
-    sealOf: db.prepare('SELECT head FROM commits WHERE id = ?').pluck(),
-    remains: db
-      .prepare(
-        `WITH gone AS (SELECT value AS key FROM json_each(@keys))
-         SELECT (SELECT count(*) FROM events WHERE entity IN gone AND version > 0)
-              + (SELECT count(*) FROM snapshots WHERE entity IN gone AND version > 0)
-              + (SELECT count(*) FROM request_keys k JOIN events e ON e.seq = k.seq WHERE e.entity IN gone AND k.count > 0)`,
-      )
-      .pluck(),
-    name: db.prepare('SELECT key, id_hash AS idHash, id, type FROM entities WHERE key = ?'),
-    living: db.prepare('SELECT key FROM entities WHERE id_hash >= 0 ORDER BY key').pluck(),
-    flushed: db.prepare("SELECT value FROM settings WHERE name = 'flushed'").pluck(),
-    head: db.prepare('SELECT version, head AS seq, updated_at AS at FROM heads WHERE key = ?'),
-    headAfter: db.prepare(
-      'SELECT version, seq, at FROM events WHERE seq > ? AND entity = ? AND version > 0 ORDER BY seq DESC LIMIT 1',
-    ),
-    // of the columns beside max(), SQLite takes those of the row that has the maximum
-    headsAfter: db.prepare(
-      'SELECT entity AS key, version, max(seq) AS seq, at FROM events WHERE seq > ? AND entity > 0 AND version > 0 GROUP BY entity',
-    ),
-    page: db.prepare(
-      `SELECT n.key, n.id, n.type, n.created_at AS createdAt, h.version, h.head AS seq, h.updated_at AS at
-       FROM entities n LEFT JOIN heads h ON h.key = n.key WHERE n.key > ? AND n.id_hash >= 0 ORDER BY n.key LIMIT ?`,
-    ),
-    snapshot: db.prepare(
-      `SELECT entity, version, at, seq, definition, state FROM snapshots
-       WHERE entity = ? AND version <= ? AND at <= ? AND definition >= ? AND definition < ?
-       ORDER BY version DESC LIMIT 1`,
-    ),
-    snapshotVersions: db.prepare('SELECT entity, version FROM snapshots WHERE version > 0'),
-    snapshotAt: db.prepare(
-      'SELECT entity, version, at, seq, definition, state FROM snapshots WHERE entity = ? AND version = ?',
-    ),
-    afterVersion: db.prepare(`${PLACED} AND s.version >= ? ORDER BY s.version LIMIT 1`),
-    afterTime: db.prepare(`${PLACED} AND s.at > ? ORDER BY s.version LIMIT 1`),
-    beforeVersion: db.prepare(`${PLACED} AND s.version < ? ORDER BY s.version DESC LIMIT 1`),
-    beforeTime: db.prepare(`${PLACED} AND s.at < ? ORDER BY s.version DESC LIMIT 1`),
-    links: db.prepare(
-      `WITH RECURSIVE chain (seq, prev, version, at, n) AS (
-         SELECT seq, prev, version, at, 1 FROM events WHERE seq = ?
-         UNION ALL
-         SELECT e.seq, e.prev, e.version, e.at, n + 1 FROM chain c JOIN events e ON e.seq = c.prev WHERE c.prev > 0 AND n < ?)
-       SELECT seq, prev, version, at FROM chain`,
-    ),
-    row: db.prepare(`SELECT ${ROW} FROM events WHERE seq = ?`),
-    // CROSS JOIN keeps the order of the list
-    rows: db.prepare(`SELECT ${ROW} FROM (SELECT value AS place FROM json_each(?)) CROSS JOIN events ON seq = place`),
-    span: db
-      .prepare(
-        `SELECT seq, version, at, type, data, meta, crc FROM events
-         WHERE seq > ? AND seq <= ? AND entity = ? ORDER BY seq LIMIT ?`,
-      )
-      .raw(),
-    feed: db.prepare(`${FEED} ORDER BY e.seq LIMIT ?`).raw(),
-    feedOf: db.prepare(`${FEED} AND e.entity IN (?, ${ENGINE}) ORDER BY e.seq LIMIT ?`).raw(),
-    lastBefore: db.prepare('SELECT last_seq FROM commits WHERE at < ? ORDER BY id DESC LIMIT 1').pluck(),
-    placesUntil: db
-      .prepare(
-        `SELECT seq, entity, version, at FROM events
-         WHERE seq > ? AND entity > 0 AND version > 0 AND at <= ? ORDER BY seq LIMIT ?`,
-      )
-      .raw(),
-    lastKey: db.prepare('SELECT coalesce(max(key), 0) FROM entities').pluck(),
-    keys: db.prepare('SELECT seq, hash, count, digest FROM request_keys WHERE hash = ?'),
-    expired: db.prepare('SELECT last_seq FROM commits WHERE id = (SELECT max(id) FROM commits) - ?').pluck(),
-    scan: db.prepare(
-      `SELECT seq, at FROM events
-       WHERE seq > @after AND entity > 0 AND version > 0
-         AND (@from IS NULL OR at >= @from) AND (@to IS NULL OR at <= @to)
-         AND (@types IS NULL OR type IN (SELECT value FROM json_each(@types)))
-         AND ${isMeta}
-       ORDER BY seq LIMIT @limit`,
-    ),
-  }
+function rowOf([seq, entity, version, prev, at, type, data, meta, crc]: RowColumns): Row {
+  return { seq, entity, version, prev, at, type, data, meta, crc }
 }

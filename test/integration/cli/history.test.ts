@@ -452,6 +452,10 @@ describe('tail', () => {
     await run(['append', 'user_2', 'Noted', 'x=1'])
     await lines(6)
     expect(ndjson(text).at(-1)).toMatchObject({ event: { type: 'Noted', entity: 'user_2' } })
+    const { position } = ndjson(text).at(-1) as { position: string }
+    // kept also while nothing comes
+    const kept = () => existsSync(join(cwd, 'c')) && readFileSync(join(cwd, 'c'), 'utf8').includes(position)
+    while (!kept()) await new Promise(setImmediate)
     tail.kill('SIGINT')
     const [code] = await once(tail, 'close')
     expect(code).toBe(130)
