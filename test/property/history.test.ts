@@ -23,7 +23,7 @@ import { verifyStore } from '../../src/store/verify.ts'
 import { makeFolder } from '../folder.ts'
 import { MASTER_KEY } from '../master-key.ts'
 
-const runs = Number(process.env['KUMA_HISTORIES'] ?? 40)
+const runs = Number(process.env['KUMA_HISTORIES'] ?? 60)
 const seed = process.env['KUMA_SEED'] === undefined ? {} : { seed: Number(process.env['KUMA_SEED']) }
 const BEGAN = Date.parse('2026-01-01T00:00Z')
 
@@ -89,8 +89,8 @@ const history = fc.record({
 })
 const histories = fc.record({
   entities: fc.array(history, { minLength: 1, maxLength: 4 }),
-  snapshotEvery: fc.constantFrom(2, 5, 1_000),
-  snapshots: fc.constantFrom('kept', 'dropped'),
+  snapshotEvery: fc.constantFrom(2, 3, 5, 1_000),
+  snapshots: fc.constantFrom('kept', 'kept', 'dropped'),
   encrypted: fc.boolean(),
   shards: fc.integer({ min: 1, max: 3 }),
 })
