@@ -115,12 +115,12 @@ export function prepareQueries(db: Database, cipher: Cipher | null) {
   })
 }
 
+export type Queries<Name extends string> = { readonly [name in Name]: Statement }
+
 /** Each is prepared at its first use: to prepare all of them would take longer than most commands need a shard for. */
-function whenUsed<T extends { readonly [name: string]: () => Statement }>(
-  makers: T,
-): { readonly [name in keyof T]: Statement } {
-  const queries = {} as { [name in keyof T]: Statement }
-  for (const [name, make] of Object.entries(makers)) {
+function whenUsed<Name extends string>(makers: { readonly [name in Name]: () => Statement }): Queries<Name> {
+  const queries = {} as Queries<Name>
+  for (const [name, make] of Object.entries<() => Statement>(makers)) {
     Object.defineProperty(queries, name, {
       configurable: true,
       get: () => {
