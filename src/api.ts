@@ -373,6 +373,8 @@ export interface Stats {
   readonly snapshotCharsMax: number
   /** entity types that had a state which JSON cannot give back as it is: such a state is not kept as a snapshot */
   readonly unfitForSnapshots: readonly string[]
+  /** Shards that take no more writes until the store is opened anew: the disk failed while something was committed. */
+  readonly poisonedShards: readonly number[]
   readonly walBytes: number
   readonly walBytesByShard: readonly number[]
   /** how late the event loop came to its timers: an evolve that takes its time shows here */

@@ -57,6 +57,14 @@ export interface KumaErrorDetails {
   KUMA_LOCKED: { readonly path: string; readonly pid: number | null }
   KUMA_READ_ONLY: { readonly path: string }
   KUMA_CLOSED: { readonly path: string }
+  /** No daemon listens on the store's socket. */
+  KUMA_NOT_RUNNING: { readonly path: string }
+  /** The connection to a daemon was lost in the middle of an answer. */
+  KUMA_DISCONNECTED: { readonly path: string }
+  /** Client and daemon do not speak the same version, or one of them said something that is no message. */
+  KUMA_PROTOCOL: Record<never, never>
+  /** A daemon was asked for something that does not exist, or with parameters of the wrong kind. */
+  KUMA_INVALID_REQUEST: { readonly call: string }
   KUMA_NOT_A_STORE: { readonly path: string }
   KUMA_NOT_A_BACKUP: { readonly path: string }
   KUMA_STORE_EXISTS: { readonly path: string }

@@ -7,7 +7,7 @@ import { resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { Definitions } from './actor/definitions.ts'
 import { Router } from './actor/router.ts'
-import type { BackupOptions, Config, EntitiesQuery, Fork, ForkOptions, Kuma } from './api.ts'
+import type { BackupOptions, Config, EntitiesQuery, Fork, ForkOptions, Kuma, Stats } from './api.ts'
 import { createBackup } from './backup/create-backup.ts'
 import { rememberFork } from './backup/forks.ts'
 import { type Committer, InlineCommitter } from './commit/committer.ts'
@@ -65,7 +65,30 @@ export interface EngineOptions {
  * of an encrypted store KUMA_MASTER_KEY, KUMA_NO_KEYS
  */
 export async function start(config: Config = {}): Promise<Kuma> {
-  const engine = await openEngine(config, { access: 'write', create: true })
+  return kumaOf(await openEngine(config, { access: 'write', create: true }), config)
+}
+
+/**
+ * The same interface to a store that a daemon (`kuma start`) has open. Definitions are the daemon's: here they only give
+ * types. When the connection is lost it is made anew; questions, and appends with a request key, are asked again.
+ * `stats` are those that were there when they were last asked for.
+ * @param path of the store
+ * @throws KUMA_NOT_RUNNING, KUMA_PROTOCOL
+ */
+export async function connect(
+  path: string,
+  { signal }: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<Kuma> {
+  signal?.throwIfAborted()
+  const { Client, engineOf } = await import('./daemon/client.ts') // for who needs it
+  const client = await Client.connect(resolve(path))
+  const engine = engineOf(client, await client.call<Stats>('stats'))
+  if (signal?.aborted) await engine.close()
+  signal?.throwIfAborted()
+  return kumaOf(engine, { path: engine.path })
+}
+
+function kumaOf(engine: Engine, config: Config): Kuma {
   const close = () => engine.close()
   const backup = (options?: BackupOptions) => createBackup(engine.path, options)
   const fork = (to: string, options?: ForkOptions) => forkStore({ ...config, path: engine.path }, to, options)

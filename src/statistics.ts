@@ -72,6 +72,7 @@ export class Statistics {
       snapshots: stats.snapshots,
       snapshotCharsMax: stats.snapshotCharsMax,
       unfitForSnapshots: [...this.definitions.unfit],
+      poisonedShards: [...this.commits.poisoned],
       walBytes: walBytes.reduce((sum, bytes) => sum + bytes, 0),
       walBytesByShard: walBytes,
       // what it holds is the time between its own timers: the delay is what came on top

@@ -1,4 +1,6 @@
 /** What all commands share: the global flags, how the store is opened, and how an error is told. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { Command } from '@oclif/core/command'
 import * as Flags from '@oclif/core/flags'
 import type { Config } from '../api.ts'
@@ -7,7 +9,9 @@ import type { Engine } from '../engine.ts'
 import { DOCUMENT } from '../entity/document.ts'
 import type { Meta } from '../entity/event.ts'
 import { parsePoint, type ResolvedPoint, timeOf } from '../entity/time.ts'
+import { isKumaError } from '../errors.ts'
 import { type EngineOptions, openEngine } from '../kuma.ts'
+import { SOCKET } from '../store/manifest.ts'
 import { parseDuration } from './duration.ts'
 import { usage } from './event-data.ts'
 import { exitCodeOf } from './exit-codes.ts'
@@ -107,14 +111,14 @@ export abstract class BaseCommand extends Command {
     }
   }
 
-  /** Runs `use` on the store's engine, and closes it whatever happens. */
+  /** Runs `use` on the store's engine, that of its daemon if there is one, and closes it whatever happens. */
   protected async withEngine<T>(
     flags: GlobalFlags,
     options: EngineOptions,
     use: (engine: Engine, located: Located) => Promise<T>,
   ): Promise<T> {
     const located = await this.locate(flags)
-    const engine = await openEngine(located.config, options)
+    const engine = (await daemonOf(located.path)) ?? (await openEngine(located.config, options))
     try {
       return await use(engine, located)
     } finally {
@@ -128,6 +132,18 @@ export abstract class BaseCommand extends Command {
     process.exitCode = exitCodeOf(error)
     const { flags, baseFlags } = this.ctor
     reportError(error, asksForJson(this.argv), Object.keys({ ...baseFlags, ...flags }))
+  }
+}
+
+/** Null if there is none. Its socket may have been left behind by one that was killed. */
+async function daemonOf(path: string): Promise<Engine | null> {
+  if (!existsSync(join(path, SOCKET))) return null
+  const { Client, engineOf } = await import('../daemon/client.ts')
+  try {
+    return engineOf(await Client.connect(path))
+  } catch (error) {
+    if (isKumaError(error, 'KUMA_NOT_RUNNING')) return null
+    throw error
   }
 }
 

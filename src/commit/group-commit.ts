@@ -11,7 +11,7 @@
  * since their first seq does not follow.
  */
 import { setTimeout } from 'node:timers/promises'
-import type { KumaError } from '../errors.ts'
+import { isKumaError, type KumaError } from '../errors.ts'
 import type { Batch } from './batch.ts'
 import { CommitStats } from './commit-stats.ts'
 import type { Committed, Committer } from './committer.ts'
@@ -34,6 +34,8 @@ export class GroupCommit {
   private readonly lanes = new Map<number, Promise<Lane>>()
   private readonly queues: readonly Queue[]
   private scheduled = false
+  /** Shards that take no more writes, since a commit of theirs failed in a way that leaves its outcome open. */
+  readonly poisoned = new Set<number>()
   private idle: (() => void) | null = null
   /** Told how far a shard's log reaches, once that is on disk. */
   onCommitted: ((shard: number, lastSeq: number) => void) | null = null
@@ -99,7 +101,7 @@ export class GroupCommit {
       queue.inFlight++
       queue.committer.commit(batch).then(
         (committed) => this.done(queue, () => this.committed(lane, pending, batch, committed)),
-        (error: unknown) => this.done(queue, () => pending.failed || lane.failed(error as KumaError)),
+        (error: unknown) => this.done(queue, () => this.failed(lane, pending, error as KumaError)),
       )
     }
     if (this.isIdle) this.idle?.()
@@ -109,6 +111,11 @@ export class GroupCommit {
     this.stats.committed(batch, ms)
     lane.committed(pending, batch, flushed)
     this.onCommitted?.(lane.shard, pending.batch.nextSeq - 1)
+  }
+
+  private failed(lane: Lane, pending: Pending, error: KumaError): void {
+    if (isKumaError(error, 'KUMA_INDETERMINATE', 'KUMA_POISONED')) this.poisoned.add(lane.shard)
+    if (!pending.failed) lane.failed(error)
   }
 
   private done(queue: Queue, settle: () => void): void {

@@ -26,6 +26,8 @@ export interface Manifest {
 }
 
 const NAME = 'kuma.json'
+/** Of a daemon, in the store's folder. */
+export const SOCKET = 'kuma.sock'
 
 export function shardPath(directory: string, shard: number): string {
   return join(directory, 'shards', `${String(shard).padStart(3, '0')}.db`)

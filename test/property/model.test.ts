@@ -6,9 +6,11 @@ import { rmSync } from 'node:fs'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Receipt } from '../../src/api.ts'
+import { Client, engineOf } from '../../src/daemon/client.ts'
+import { runDaemon } from '../../src/daemon/daemon.ts'
 import type { Engine, UncheckedEvent } from '../../src/engine.ts'
 import { mergePatch } from '../../src/entity/document.ts'
-import { openEngine } from '../../src/kuma.ts'
+import { type EngineOptions, openEngine } from '../../src/kuma.ts'
 import { verifyStore } from '../../src/store/verify.ts'
 import { makeFolder } from '../folder.ts'
 import { MASTER_KEY } from '../master-key.ts'
@@ -110,7 +112,7 @@ const op = fc.oneof(
 )
 /**
  * What must make no difference: how many threads, when actors leave, how often snapshots are taken and by which version,
- * and whether it is encrypted.
+ * whether it is encrypted, and whether the engine is here or behind the socket of a daemon.
  */
 const settings = fc.record({
   committers: fc.constantFrom(1, 2, 5),
@@ -118,6 +120,7 @@ const settings = fc.record({
   snapshotEvery: fc.constantFrom(1, 2, 3, 1_000),
   versions: fc.array(fc.constantFrom(1, 2), { minLength: 1, maxLength: 3 }),
   encryption: fc.option(fc.constant('entity-keys' as const), { nil: undefined }),
+  behind: fc.constantFrom('nothing' as const, 'nothing' as const, 'socket' as const),
 })
 type Settings = typeof settings extends fc.Arbitrary<infer T> ? T : never
 type Op = typeof op extends fc.Arbitrary<infer T> ? T : never
@@ -128,7 +131,7 @@ test(`${runs} random sequences agree with a model in memory`, { timeout: 1_200_0
 })
 
 async function run(
-  { committers, actorsMax, snapshotEvery, versions, encryption }: Settings,
+  { committers, actorsMax, snapshotEvery, versions, encryption, behind }: Settings,
   ops: readonly Op[],
 ): Promise<void> {
   const path = makeFolder()
@@ -138,12 +141,16 @@ async function run(
     return { path, shards: 2, entities: [accountOf({ snapshotEvery, version })], committers, actorsMax, encryption }
   }
   const model = new Map<string, ModelEntity>()
-  let engine = await openEngine(configNow(), { access: 'write', committer: 'inline', create: true })
+  const open = async (committer: EngineOptions['committer']): Promise<Engine> => {
+    const engine = await openEngine(configNow(), { access: 'write', committer, create: true })
+    return behind === 'socket' ? throughSocket(engine) : engine
+  }
+  let engine = await open('inline')
   try {
     for (const step of ops) {
       if (step.op === 'reopen') {
         await engine.close()
-        engine = await openEngine(configNow(), { access: 'write', committer: step.committer })
+        engine = await open(step.committer)
       } else await check(engine, model, step)
     }
     await engine.close()
@@ -156,6 +163,18 @@ async function run(
     await engine.close()
     rmSync(path, { recursive: true })
   }
+}
+
+/** Closing it ends the daemon. */
+async function throughSocket(served: Engine): Promise<Engine> {
+  const daemon = await runDaemon(served, '0')
+  const client = engineOf(await Client.connect(served.path))
+  const close = async () => {
+    await client.close()
+    daemon.stop()
+    await daemon.stopped
+  }
+  return { ...client, close }
 }
 
 async function check(

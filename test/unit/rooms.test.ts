@@ -10,6 +10,7 @@ const FLOORS = [
   ['commands'],
   ['cli'],
   ['index.ts', 'kuma.ts', 'config.ts', 'context.ts', 'statistics.ts'],
+  ['daemon'],
   ['privacy'],
   ['backup'],
   ['history'],

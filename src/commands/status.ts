@@ -1,0 +1,35 @@
+import { BaseCommand } from '../cli/base-command.ts'
+import { megabytes } from '../cli/bytes.ts'
+import { EXIT } from '../cli/exit-codes.ts'
+import { print } from '../cli/output.ts'
+import { Client } from '../daemon/client.ts'
+import type { DaemonStatus } from '../daemon/daemon.ts'
+
+export default class Status extends BaseCommand {
+  static override summary = "Tell how the store's daemon does."
+  static override description =
+    'Exit code 0 if it is healthy, 1 if a shard takes no more writes, 3 if no daemon runs. With --json all of its statistics.'
+  static override examples = ['<%= config.bin %> status', '<%= config.bin %> status --json']
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(Status)
+    const { path } = await this.locate(flags)
+    const client = await Client.connect(path)
+    const status = await client.call<DaemonStatus>('status').finally(() => client.close())
+    if (!status.isHealthy) process.exitCode = EXIT.error
+    if (flags.json) await print(JSON.stringify(status))
+    else for (const line of lines(status)) await print(line)
+  }
+}
+
+function lines({ isHealthy, pid, startedAt, clients, stats }: DaemonStatus): string[] {
+  const { actors, events, eventsPerSecond, readsPerSecond, commitMs, walBytes, poisonedShards } = stats
+  return [
+    isHealthy
+      ? 'healthy'
+      : `unhealthy: shards ${poisonedShards.join(', ')} take no more writes; stop it, look at the disk, start it`,
+    `process ${pid}, since ${startedAt}, clients ${clients}`,
+    `live actors ${actors}, appends ${events} (${Math.round(eventsPerSecond)} a second), reads ${Math.round(readsPerSecond)} a second`,
+    `commits p50 ${commitMs.p50} ms, p99 ${commitMs.p99} ms; WAL ${megabytes(walBytes)}`,
+  ]
+}

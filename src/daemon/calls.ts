@@ -1,0 +1,117 @@
+/**
+ * What may be asked of a daemon: the methods of an engine, by name. Parameters come from anybody who may open the socket,
+ * so their shape is looked at here; whether they make sense the engine says.
+ */
+import type { Engine } from '../engine.ts'
+import { META_FIELDS } from '../entity/event.ts'
+import { KumaError } from '../errors.ts'
+import { nearest } from '../nearest.ts'
+
+type Check = (value: unknown) => boolean
+type Shape = { readonly [field: string]: Check }
+// biome-ignore lint/suspicious/noExplicitAny: looked at before it is used
+type Params = { readonly [field: string]: any }
+
+const text: Check = (value) => typeof value === 'string'
+const texts: Check = (value) => Array.isArray(value) && value.every(text)
+const number: Check = (value) => typeof value === 'number'
+const flag: Check = (value) => typeof value === 'boolean'
+const object: Check = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
+const point: Check = (value) => {
+  const { version, at } = (object(value) ? value : {}) as { version?: unknown; at?: unknown }
+  return version === undefined ? number(at) : Number.isSafeInteger(version) && Number(version) >= 0 && at === undefined
+}
+const events: Check = (value) => Array.isArray(value) && value.every((event) => object(event) && text(event.type))
+
+const RANGE = { from: point, to: point }
+const DECIDED = { id: text, type: text, expectedVersion: number, requestKey: text, meta: object }
+const LISTED = { type: text, prefix: text, at: (value: unknown) => text(value) || number(value), limit: number }
+
+interface Method<Result> {
+  readonly shape: Shape
+  readonly required: readonly string[]
+  /** May it be asked again when nobody knows whether it was done? */
+  readonly isSafe: boolean
+  run(engine: Engine, params: Params, signal: AbortSignal): Result
+}
+
+function method<Result>(
+  shape: Shape,
+  required: readonly string[],
+  isSafe: boolean,
+  run: (engine: Engine, params: Params, signal: AbortSignal) => Result,
+): Method<Result> {
+  return { shape, required, isSafe, run }
+}
+
+/** Those with one answer. */
+export const CALLS: { readonly [call: string]: Method<unknown> } = {
+  append: method({ ...DECIDED, newType: text, events }, ['id', 'events'], false, (engine, params) =>
+    engine.append(params as never),
+  ),
+  execute: method({ ...DECIDED, command: object }, ['id', 'command'], false, (engine, params) =>
+    engine.execute(params as never),
+  ),
+  revert: method({ ...DECIDED, to: point, dryRun: flag }, ['id', 'to'], false, (engine, params) =>
+    engine.revert(params as never),
+  ),
+  erase: method({ ids: texts, reason: text, by: text }, ['ids'], false, (engine, { ids, ...options }) =>
+    engine.erase(ids, options),
+  ),
+  find: method({ id: text }, ['id'], true, (engine, { id }) => engine.find(id)),
+  inspect: method({ id: text, point }, ['id'], true, (engine, { id, point }) => engine.inspect(id, point)),
+  diff: method({ id: text, other: text, ...RANGE }, ['id'], true, (engine, params) => engine.diff(params as never)),
+  blame: method({ id: text, path: text }, ['id'], true, (engine, { id, path }) => engine.blame(id, path)),
+  stats: method({}, [], true, (engine) => engine.stats()),
+}
+
+/** Those with many. */
+export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> } = {
+  replay: method({ id: text, ...RANGE, untilEvent: text }, ['id'], true, (engine, { id, ...range }, signal) =>
+    engine.replay(id, { ...range, signal }),
+  ),
+  log: method(
+    {
+      id: text,
+      ...RANGE,
+      types: texts,
+      limit: number,
+      reverse: flag,
+      ...Object.fromEntries(META_FIELDS.map((field) => [field, text])),
+    },
+    [],
+    true,
+    (engine, params, signal) => engine.log({ ...params, signal }),
+  ),
+  entities: method(LISTED, [], true, (engine, params, signal) => engine.entities({ ...params, signal })),
+  inspectAll: method(LISTED, [], true, (engine, params, signal) => engine.inspectAll({ ...params, signal })),
+  feed: method(
+    { id: text, entityTypes: texts, types: texts, from: (value) => text(value) || point(value), follow: flag },
+    [],
+    true,
+    (engine, params, signal) => engine.feed({ ...params, signal }),
+  ),
+}
+
+/** @throws KUMA_INVALID_REQUEST */
+export function checkParams(call: string, { shape, required }: Method<unknown>, params: unknown): Params {
+  const given = (params ?? {}) as { readonly [field: string]: unknown }
+  if (!object(given)) throw invalid(call, 'its parameters must be an object')
+  const lacking = required.find((field) => given[field] === undefined)
+  if (lacking !== undefined) throw invalid(call, `it needs ${lacking}`)
+  for (const [field, value] of Object.entries(given)) {
+    if (!Object.hasOwn(shape, field)) throw invalid(call, `it takes no ${JSON.stringify(field)}`)
+    if (!shape[field]!(value)) throw invalid(call, `its ${field} is of the wrong kind`)
+  }
+  return given as Params
+}
+
+/** @throws KUMA_INVALID_REQUEST */
+export function unknownCall(call: string): KumaError<'KUMA_INVALID_REQUEST'> {
+  const meant = nearest(call, [...Object.keys(CALLS), ...Object.keys(STREAMS)])
+  return invalid(call, 'there is no such call', meant === undefined ? undefined : `did you mean ${meant}?`)
+}
+
+function invalid(call: string, problem: string, hint?: string): KumaError<'KUMA_INVALID_REQUEST'> {
+  return new KumaError('KUMA_INVALID_REQUEST', `${JSON.stringify(call)}: ${problem}`, { call }, { hint })
+}

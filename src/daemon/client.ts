@@ -1,0 +1,317 @@
+/**
+ * An engine that is somewhere else: the same interface, spoken over a socket. When the connection is lost it is made anew,
+ * and what can be asked again without doing it twice is asked again: questions, and what has a request key. Of anything
+ * else that was under way nobody knows whether it was done: KUMA_INDETERMINATE. The feed goes on from where it was.
+ */
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
+import type { Stats } from '../api.ts'
+import type { Engine, FeedPage, FeedRequest } from '../engine.ts'
+import { fromWire, isKumaError, KumaError } from '../errors.ts'
+import { CALLS } from './calls.ts'
+import { LineReader } from './line-reader.ts'
+import { type Answer, type Greeting, otherProtocol, PROTOCOL, type ServerMessage, socketPath } from './protocol.ts'
+import { notRunning } from './server.ts'
+
+const RECONNECT_MS = 10_000
+const RETRY_MS = 50
+const GREETING_MS = 5_000
+
+interface Pending {
+  readonly line: string
+  readonly isSafe: boolean
+  readonly requestKey: string | null
+  resolve(result: never): void
+  reject(error: Error): void
+}
+
+/** A call with many answers, as they come. */
+interface Incoming {
+  readonly pages: (readonly unknown[])[]
+  end: Error | true | null
+  wake: () => void
+}
+
+export class Client {
+  private socket: Socket
+  private lastId = 0
+  private readonly pending = new Map<number, Pending>()
+  private readonly streams = new Map<number, Incoming>()
+  private out: string[] = []
+  private closing = false
+  private lost = false
+  private idle: (() => void) | null = null
+  /** When the other side has hung up for the first time. */
+  readonly ended: Promise<void>
+
+  private constructor(
+    readonly store: string,
+    socket: Socket,
+    reader: LineReader,
+    readonly greeting: Greeting,
+    private readonly comesBack: boolean,
+  ) {
+    this.socket = socket
+    this.ended = new Promise((resolve) => socket.once('close', () => resolve()))
+    this.listen(socket, reader)
+  }
+
+  /** @throws KUMA_NOT_RUNNING, KUMA_PROTOCOL, KUMA_INVALID_CONFIG */
+  static async connect(store: string, { reconnect = true } = {}): Promise<Client> {
+    const { socket, reader, greeting } = await greet(store)
+    return new Client(store, socket, reader, greeting, reconnect)
+  }
+
+  private listen(socket: Socket, reader: LineReader): void {
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        for (const message of reader.push(chunk)) this.take(message as Answer)
+      } catch {
+        socket.destroy()
+      }
+    })
+    socket.on('error', () => {})
+    socket.on('close', () => void this.closed())
+  }
+
+  call<T>(call: string, params: unknown = {}, requestKey?: string): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const id = ++this.lastId
+      const line = JSON.stringify({ id, call, params })
+      const isSafe = requestKey !== undefined || (CALLS[call]?.isSafe ?? false)
+      this.pending.set(id, { line, isSafe, requestKey: requestKey ?? null, resolve, reject })
+      this.send(line)
+    })
+  }
+
+  /** @param signal ends it, with its reason */
+  async *stream<T>(call: string, params: object, signal?: AbortSignal): AsyncGenerator<T> {
+    signal?.throwIfAborted()
+    const id = ++this.lastId
+    const incoming: Incoming = { pages: [], end: null, wake: () => {} }
+    this.streams.set(id, incoming)
+    const onAbort = () => incoming.wake()
+    signal?.addEventListener('abort', onAbort)
+    this.send(JSON.stringify({ id, call, params }), true)
+    try {
+      for (;;) {
+        signal?.throwIfAborted()
+        const page = incoming.pages.shift()
+        if (page !== undefined) {
+          yield* page as readonly T[]
+          this.send(JSON.stringify({ id, more: 1 }))
+        } else if (incoming.end === true) return
+        else if (incoming.end !== null) throw incoming.end
+        else await new Promise<void>((resolve) => (incoming.wake = resolve))
+      }
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+      if (incoming.end === null) this.send(JSON.stringify({ id, cancel: true }))
+      this.streams.delete(id)
+    }
+  }
+
+  /** What is said in one turn goes together. While there is no connection, it is kept until there is one. */
+  private send(line: string, isStream = false): void {
+    if (this.closing) throw closed(this.store)
+    if (this.lost) {
+      if (isStream) this.out.push(line) // the others are pending
+    } else if (this.out.push(line) === 1) queueMicrotask(() => this.flush())
+  }
+
+  private flush(): void {
+    if (this.out.length > 0) this.socket.write(`${this.out.join('\n')}\n`)
+    this.out = []
+  }
+
+  private take(answer: Answer): void {
+    const stream = this.streams.get(answer.id)
+    if (stream !== undefined) {
+      if ('items' in answer) stream.pages.push(answer.items)
+      else stream.end = 'error' in answer ? fromWire(answer.error) : true
+      stream.wake()
+      return
+    }
+    const pending = this.pending.get(answer.id)
+    if (pending === undefined) return
+    this.pending.delete(answer.id)
+    if ('error' in answer) pending.reject(fromWire(answer.error))
+    else pending.resolve(('result' in answer ? answer.result : undefined) as never)
+    if (this.pending.size === 0) this.idle?.()
+  }
+
+  private async closed(): Promise<void> {
+    this.lost = true
+    this.out = []
+    for (const stream of this.streams.values()) {
+      stream.end ??= disconnected(this.store)
+      stream.wake()
+    }
+    for (const [id, { isSafe, requestKey, reject }] of this.pending) {
+      if (isSafe && !this.closing) continue
+      this.pending.delete(id)
+      reject(indeterminate(requestKey))
+    }
+    if (this.closing) return
+    if (!this.comesBack) return this.giveUp(closed(this.store))
+    if (!(await this.reconnect())) return
+    for (const { line } of this.pending.values()) this.out.push(line)
+    this.flush()
+  }
+
+  /** Nothing more will be heard. */
+  private giveUp(error: Error): void {
+    for (const { reject, isSafe, requestKey } of this.pending.values())
+      reject(isSafe && requestKey === null ? error : indeterminate(requestKey))
+    this.pending.clear()
+    this.idle?.()
+    for (const stream of this.streams.values()) {
+      stream.end ??= error
+      stream.wake()
+    }
+    this.closing = true
+  }
+
+  /** False if there is no daemon to be found: then everything is over. */
+  private async reconnect(): Promise<boolean> {
+    for (const deadline = performance.now() + RECONNECT_MS; ; await setTimeout(RETRY_MS)) {
+      try {
+        const { socket, reader } = await greet(this.store)
+        this.socket = socket
+        this.lost = false
+        this.listen(socket, reader)
+        return true
+      } catch (error) {
+        if (performance.now() < deadline && !this.closing && isKumaError(error, 'KUMA_NOT_RUNNING')) continue
+        this.giveUp(error as Error)
+        return false
+      }
+    }
+  }
+
+  /** Waits for what was asked. */
+  async close(): Promise<void> {
+    if (this.pending.size > 0) await new Promise<void>((resolve) => (this.idle = resolve))
+    if (this.closing) return
+    this.flush()
+    this.closing = true
+    const closed = this.socket.destroyed ? null : once(this.socket, 'close')
+    this.socket.end()
+    await closed
+  }
+}
+
+async function greet(store: string): Promise<{ socket: Socket; reader: LineReader; greeting: Greeting }> {
+  const socket = connect(socketPath(store))
+  const reader = new LineReader()
+  const signal = AbortSignal.timeout(GREETING_MS) // one that is stopped accepts, and says nothing
+  try {
+    await once(socket, 'connect', { signal })
+    socket.write(`${JSON.stringify({ kuma: PROTOCOL })}\n`)
+    for (;;) {
+      const [chunk] = (await once(socket, 'data', { signal })) as [Buffer]
+      const [first] = reader.push(chunk) as ServerMessage[]
+      if (first === undefined) continue
+      if ('error' in first) throw fromWire(first.error)
+      if (!('kuma' in first) || first.kuma !== PROTOCOL) throw otherProtocol((first as Greeting).kuma)
+      return { socket, reader, greeting: first }
+    }
+  } catch (error) {
+    socket.destroy()
+    throw isKumaError(error) ? error : notRunning(store)
+  }
+}
+
+function closed(store: string): KumaError<'KUMA_CLOSED'> {
+  return new KumaError('KUMA_CLOSED', `the connection to ${store} is closed`, { path: store })
+}
+
+function disconnected(store: string): KumaError<'KUMA_DISCONNECTED'> {
+  const hint = 'ask again, from where it was'
+  return new KumaError('KUMA_DISCONNECTED', `the connection to ${store} was lost`, { path: store }, { hint })
+}
+
+function indeterminate(requestKey: string | null): KumaError<'KUMA_INDETERMINATE'> {
+  const hint =
+    requestKey === null
+      ? 'read it to see; with a request key it would be asked again'
+      : 'ask again with the same request key'
+  const message = 'the connection was lost before the answer came: it may or may not be recorded'
+  return new KumaError('KUMA_INDETERMINATE', message, { requestKey }, { hint })
+}
+
+/** The engine behind a connection. Its `stats` are those that were there when it was last asked. */
+export function engineOf(client: Client, stats: Stats | null = null): Engine {
+  const { store: path } = client
+  let latest = stats
+  const rangeOf = <T extends { readonly signal?: AbortSignal | undefined }>(range: T = {} as T) => {
+    const { signal, ...params } = range
+    return { signal, params }
+  }
+  return {
+    path,
+    append: (request) => client.call('append', request, request.requestKey),
+    execute: (request) => client.call('execute', request, request.requestKey),
+    revert: (request) => client.call('revert', request, request.requestKey),
+    erase: (ids, options) => client.call('erase', { ids, ...options }),
+    find: (id) => client.call('find', { id }),
+    inspect: (id, point) => client.call('inspect', { id, point }),
+    diff: (request) => client.call('diff', request),
+    blame: (id, path) => client.call('blame', { id, path }),
+    replay: (id, range) => {
+      const { signal, params } = rangeOf(range)
+      return client.stream('replay', { id, ...params }, signal)
+    },
+    log: (query) => {
+      const { signal, params } = rangeOf(query)
+      return client.stream('log', params, signal)
+    },
+    entities: (query) => {
+      const { signal, params } = rangeOf(query)
+      return client.stream('entities', listed(params), signal)
+    },
+    inspectAll: (query) => {
+      const { signal, params } = rangeOf(query)
+      return client.stream('inspectAll', listed(params), signal)
+    },
+    feed: (request) => feedOf(client, request),
+    stats: () => {
+      client.call<Stats>('stats').then(
+        (now) => {
+          latest = now
+        },
+        () => {},
+      )
+      if (latest === null)
+        throw new KumaError('KUMA_NOT_RUNNING', 'the daemon has not told its statistics yet', { path })
+      return latest
+    },
+    close: () => client.close(),
+  }
+}
+
+/** A definition is known by its type over there, a time by its milliseconds. */
+function listed(query: { readonly type?: unknown; readonly at?: unknown }): object {
+  const { type, at } = query
+  return {
+    ...query,
+    type: typeof type === 'object' && type !== null ? (type as { type: string }).type : type,
+    at: at instanceof Date ? at.getTime() : at,
+  }
+}
+
+/** Goes on from the last page when the connection was lost. */
+async function* feedOf(client: Client, { signal, ...request }: FeedRequest = {}): AsyncGenerator<FeedPage> {
+  for (let { from } = request; ; ) {
+    try {
+      for await (const page of client.stream<FeedPage>('feed', { ...request, from }, signal)) {
+        from = page.position
+        yield page
+      }
+      return
+    } catch (error) {
+      if (!isKumaError(error, 'KUMA_DISCONNECTED')) throw error
+    }
+  }
+}

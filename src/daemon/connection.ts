@@ -1,0 +1,228 @@
+/**
+ * The daemon's side of one client. Calls run at once and are answered as they end; answers that end together leave
+ * together. A client that does not read what it is sent is not listened to until it does, and cut off if it never does.
+ */
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import type { Engine } from '../engine.ts'
+import { KumaError, toWire } from '../errors.ts'
+import { CALLS, checkParams, STREAMS, unknownCall } from './calls.ts'
+import { LineReader } from './line-reader.ts'
+import { type Answer, type Call, type Greeting, malformed, otherProtocol, PAGES_AHEAD, PROTOCOL } from './protocol.ts'
+
+/** Calls of one client that are under way. */
+const CALLS_MAX = 20_000
+const STREAMS_MAX = 1_000
+/** Bytes that a client has not read yet. */
+const UNREAD_MAX = 4 * 1024 * 1024
+const UNREAD_MS = 60_000
+const PAGE = 128
+
+export interface Host {
+  readonly engine: Engine
+  readonly greeting: Greeting
+  /** What the daemon does itself: by the name of the call. */
+  readonly own: { readonly [call: string]: () => unknown }
+}
+
+interface Stream {
+  readonly stop: AbortController
+  /** pages that may be sent */
+  credit: number
+  wake: () => void
+}
+
+export class Connection {
+  private readonly reader = new LineReader()
+  private readonly streams = new Map<number, Stream>()
+  private under = 0
+  private greeted = false
+  private ended = false
+  private out: string[] = []
+  private unread: NodeJS.Timeout | null = null
+  private idle: (() => void) | null = null
+
+  constructor(
+    private readonly socket: Socket,
+    private readonly host: Host,
+  ) {
+    socket.on('data', (chunk: Buffer) => this.read(chunk))
+    socket.on('drain', () => this.drained())
+    socket.on('error', () => {}) // 'close' follows
+    socket.on('close', () => this.closed())
+  }
+
+  private read(chunk: Buffer): void {
+    if (this.ended) return
+    try {
+      for (const message of this.reader.push(chunk)) this.take(message)
+    } catch (error) {
+      this.refuse(error)
+    }
+  }
+
+  /** Says why, and hangs up. */
+  private refuse(error: unknown): void {
+    this.ended = true
+    this.out.push(JSON.stringify({ error: toWire(error) }))
+    this.flush()
+    this.socket.end()
+  }
+
+  private take(message: unknown): void {
+    if (typeof message !== 'object' || message === null || Array.isArray(message)) throw malformed('is not an object')
+    const { kuma, id, call, more, cancel } = message as { [field: string]: unknown }
+    if (!this.greeted) {
+      if (kuma !== PROTOCOL) throw otherProtocol(kuma)
+      this.greeted = true
+      this.write(JSON.stringify(this.host.greeting))
+      return
+    }
+    if (!Number.isSafeInteger(id)) throw malformed('has no id')
+    const number = id as number
+    if (typeof call === 'string') this.call(message as Call)
+    else if (cancel === true) end(this.streams.get(number))
+    else if (Number.isSafeInteger(more)) this.allow(number, more as number)
+    else throw malformed('is neither a call nor about one')
+  }
+
+  private call({ id, call, params }: Call): void {
+    const limit = Object.hasOwn(STREAMS, call) ? STREAMS_MAX - this.streams.size : CALLS_MAX - this.under
+    if (this.streams.has(id)) throw malformed('has the id of a call that is under way')
+    if (limit <= 0) this.fail(id, tooMany())
+    else if (Object.hasOwn(STREAMS, call)) void this.stream({ id, call, params })
+    else this.answerTo(id, call, params)
+  }
+
+  private answerTo(id: number, call: string, params: unknown): void {
+    this.under++
+    this.run(call, params)
+      .then(
+        (result) => this.answer({ id, result }),
+        (error: unknown) => this.fail(id, error),
+      )
+      .finally(() => {
+        this.under--
+        this.settle()
+      })
+  }
+
+  private async run(call: string, params: unknown): Promise<unknown> {
+    if (Object.hasOwn(this.host.own, call)) return this.host.own[call]!()
+    if (!Object.hasOwn(CALLS, call)) throw unknownCall(call)
+    const method = CALLS[call]!
+    return method.run(this.host.engine, checkParams(call, method, params), NEVER)
+  }
+
+  private async stream({ id, call, params }: Call): Promise<void> {
+    const stream: Stream = { stop: new AbortController(), credit: PAGES_AHEAD, wake: () => {} }
+    this.streams.set(id, stream)
+    try {
+      const method = STREAMS[call]!
+      const items = method.run(this.host.engine, checkParams(call, method, params), stream.stop.signal)
+      for await (const page of pagesOf(items, call === 'feed' ? 1 : PAGE)) {
+        while (stream.credit === 0 && !stream.stop.signal.aborted)
+          await new Promise<void>((resolve) => (stream.wake = resolve))
+        if (stream.stop.signal.aborted) break
+        stream.credit--
+        this.answer({ id, items: page })
+      }
+      this.answer({ id, end: true })
+    } catch (error) {
+      if (stream.stop.signal.aborted) this.answer({ id, end: true })
+      else this.fail(id, error)
+    } finally {
+      this.streams.delete(id)
+      this.settle()
+    }
+  }
+
+  private allow(id: number, more: number): void {
+    const stream = this.streams.get(id)
+    if (stream === undefined) return // it has ended meanwhile
+    stream.credit = Math.min(stream.credit + Math.max(0, more), PAGES_AHEAD)
+    stream.wake()
+  }
+
+  private fail(id: number, error: unknown): void {
+    this.answer({ id, error: toWire(error) })
+  }
+
+  private answer(answer: Answer): void {
+    if (!this.ended) this.write(JSON.stringify(answer))
+  }
+
+  private write(line: string): void {
+    if (this.out.push(line) === 1) setImmediate(() => this.flush())
+  }
+
+  private flush(): void {
+    if (this.out.length === 0 || this.socket.destroyed) return
+    this.socket.write(`${this.out.join('\n')}\n`)
+    this.out = []
+    if (this.socket.writableLength < UNREAD_MAX || this.unread !== null) return
+    this.socket.pause()
+    this.unread = setTimeout(() => this.socket.destroy(), UNREAD_MS).unref()
+  }
+
+  private drained(): void {
+    if (this.unread === null) return
+    clearTimeout(this.unread)
+    this.unread = null
+    this.socket.resume()
+  }
+
+  private closed(): void {
+    this.ended = true
+    if (this.unread !== null) clearTimeout(this.unread)
+    for (const stream of this.streams.values()) end(stream)
+    this.settle()
+  }
+
+  private settle(): void {
+    if (this.under === 0 && this.streams.size === 0) this.idle?.()
+  }
+
+  /** Listens no more, and answers what is under way. */
+  async drain(): Promise<void> {
+    this.socket.pause()
+    for (const stream of this.streams.values()) end(stream)
+    if (this.under > 0 || this.streams.size > 0) await new Promise<void>((resolve) => (this.idle = resolve))
+    this.flush()
+    this.ended = true
+  }
+
+  async hangUp(): Promise<void> {
+    if (this.socket.destroyed) return
+    const closed = once(this.socket, 'close')
+    this.socket.end(() => this.socket.destroy())
+    await closed
+  }
+}
+
+const NEVER = new AbortController().signal
+
+function end(stream: Stream | undefined): void {
+  stream?.stop.abort()
+  stream?.wake()
+}
+
+async function* pagesOf<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+  let page: T[] = []
+  for await (const item of items) {
+    if (page.push(item) < size) continue
+    yield page
+    page = []
+  }
+  if (page.length > 0) yield page
+}
+
+function tooMany(): KumaError<'KUMA_OVERLOADED'> {
+  const hint = 'wait for answers before asking more'
+  return new KumaError(
+    'KUMA_OVERLOADED',
+    'this connection has too many calls under way',
+    { retryAfterMs: 100 },
+    { hint },
+  )
+}

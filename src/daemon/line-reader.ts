@@ -1,0 +1,44 @@
+/** Messages out of bytes: a line each. What is not yet a whole line is kept, up to a bound. */
+import { LINE_BYTES_MAX, malformed } from './protocol.ts'
+
+const NEWLINE = 0x0a
+
+export class LineReader {
+  private parts: Buffer[] = []
+  private bytes = 0
+
+  /** @throws KUMA_PROTOCOL if a line is too long or not JSON */
+  push(chunk: Buffer): unknown[] {
+    const messages: unknown[] = []
+    let start = 0
+    for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
+      this.keep(chunk.subarray(start, end))
+      start = end + 1
+      const line = this.take()
+      if (line !== '') messages.push(parse(line))
+    }
+    this.keep(chunk.subarray(start))
+    return messages
+  }
+
+  private keep(part: Buffer): void {
+    this.bytes += part.length
+    if (this.bytes > LINE_BYTES_MAX) throw malformed(`is longer than ${LINE_BYTES_MAX / 1024 / 1024} MiB`)
+    if (part.length > 0) this.parts.push(part)
+  }
+
+  private take(): string {
+    const { parts } = this
+    this.parts = []
+    this.bytes = 0
+    return (parts.length === 1 ? parts[0]! : Buffer.concat(parts)).toString('utf8')
+  }
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    throw malformed('is not JSON')
+  }
+}

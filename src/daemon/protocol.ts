@@ -1,0 +1,74 @@
+/**
+ * What a client and the daemon say to each other over a Unix socket, `kuma.sock` in the store: a line of JSON each.
+ *
+ *     client  {"kuma":1}                                        first, once: the version of this protocol
+ *     daemon  {"kuma":1,"version":"0.1.0","store":"..","pid":7}  or an error without an id, and the end
+ *     client  {"id":1,"call":"append","params":{..}}            as many as it likes, without waiting
+ *     daemon  {"id":1,"result":..} | {"id":1,"error":{code,message,hint,details}}      in whatever order they come
+ *
+ * A call that gives many, as `log` or `feed`, is answered page by page, and only so far as the client lets it:
+ *
+ *     daemon  {"id":2,"items":[..]} ..  {"id":2,"end":true}     two pages come unasked
+ *     client  {"id":2,"more":1}                                 and one for each that has been dealt with
+ *     client  {"id":2,"cancel":true}                            no more are wanted
+ *
+ * A line that is no such message ends the connection, since nobody knows what would come after it.
+ */
+import { join } from 'node:path'
+import { KumaError, type WireError } from '../errors.ts'
+import { SOCKET } from '../store/manifest.ts'
+
+export const PROTOCOL = 1
+/** An atomic group is of 4 MiB, and may take twice as much as JSON within JSON. */
+export const LINE_BYTES_MAX = 16 * 1024 * 1024
+export const PAGES_AHEAD = 2
+/** The kernel cuts longer names short, silently. */
+const SOCKET_BYTES_MAX = 107
+
+export interface Call {
+  readonly id: number
+  readonly call: string
+  readonly params?: unknown
+}
+
+export type ClientMessage =
+  | { readonly kuma: number }
+  | Call
+  | { readonly id: number; readonly more: number }
+  | { readonly id: number; readonly cancel: true }
+
+export interface Greeting {
+  readonly kuma: number
+  /** of the daemon's Kuma */
+  readonly version: string
+  readonly store: string
+  readonly pid: number
+}
+
+export type Answer =
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly items: readonly unknown[] }
+  | { readonly id: number; readonly end: true }
+  | { readonly id: number; readonly error: WireError }
+
+export type ServerMessage = Greeting | Answer | { readonly error: WireError }
+
+/** @throws KUMA_INVALID_CONFIG if the path is too long for a socket */
+export function socketPath(store: string): string {
+  const path = join(store, SOCKET)
+  const bytes = Buffer.byteLength(path)
+  if (bytes <= SOCKET_BYTES_MAX) return path
+  const message = `the daemon's socket would be ${path}: ${bytes} bytes, and ${SOCKET_BYTES_MAX} is what a socket's name may have`
+  const hint = 'put the store into a folder with a shorter path'
+  throw new KumaError('KUMA_INVALID_CONFIG', message, { path: null }, { hint })
+}
+
+export function otherProtocol(theirs: unknown): KumaError<'KUMA_PROTOCOL'> {
+  const message = `this speaks version ${PROTOCOL} of the protocol, and the other side ${JSON.stringify(theirs) ?? 'none'}`
+  return new KumaError('KUMA_PROTOCOL', message, {}, { hint: 'use the same version of Kuma on both sides' })
+}
+
+export function malformed(problem: string): KumaError<'KUMA_PROTOCOL'> {
+  const hint = 'a message is one line of JSON: see src/daemon/protocol.ts'
+  return new KumaError('KUMA_PROTOCOL', `the message ${problem}`, {}, { hint })
+}
