@@ -10,6 +10,8 @@ export const EXIT = {
   busy: 5,
   corrupt: 6,
   indeterminate: 7,
+  /** `run`: the program's own codes are told from it */
+  notRun: 125,
   interrupted: 130,
   terminated: 143,
 } as const

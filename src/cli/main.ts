@@ -19,7 +19,7 @@ export async function main(given: readonly string[]): Promise<void> {
     const config = await Config.load({ root, enablePerf: false, userPlugins: false, devPlugins: false })
     argv = arrange(given, (id) => config.findCommand(id) !== undefined)
     const [id, ...rest] = argv
-    if (id === undefined || id.startsWith('-') || rest.includes('--help')) await run(argv, config)
+    if (id === undefined || id.startsWith('-') || asksForHelp(rest)) await run(argv, config)
     else if (config.findCommand(id) === undefined) throw unknownCommand(id, config)
     else if (isMistyped(id, rest[0], config)) throw unknownCommand(`${id} ${rest[0]}`, config)
     else await config.runCommand(id, rest) // oclif's own way would take a word too many for a part of the name
@@ -27,6 +27,12 @@ export async function main(given: readonly string[]): Promise<void> {
     process.exitCode = exitCodeOf(error)
     reportError(error, asksForJson(argv))
   }
+}
+
+/** Not in words that belong to another program. */
+function asksForHelp(words: readonly string[]): boolean {
+  const end = words.indexOf('--')
+  return (end === -1 ? words : words.slice(0, end)).includes('--help')
 }
 
 /**

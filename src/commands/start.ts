@@ -1,26 +1,30 @@
+import * as Flags from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.ts'
+import { detach } from '../cli/detach.ts'
 import { EXIT } from '../cli/exit-codes.ts'
 import { note } from '../cli/output.ts'
-import { Client } from '../daemon/client.ts'
-import { runDaemon } from '../daemon/daemon.ts'
-import { isKumaError, KumaError } from '../errors.ts'
-import { openEngine } from '../kuma.ts'
+import { serve } from '../cli/serve.ts'
 
 export default class Start extends BaseCommand {
   static override summary = 'Run the engine for many programs and commands at once, until it is stopped.'
   static override description =
     'It listens on kuma.sock in the store, which only you may open. Other commands use it while it runs, so that many may write at once. It ends with `kuma stop`, SIGTERM or Ctrl-C: what was accepted is answered first.'
-  static override examples = ['<%= config.bin %> start', '<%= config.bin %> start --dir /var/lib/kuma &']
+  static override examples = ['<%= config.bin %> start', '<%= config.bin %> start --detach --dir /var/lib/kuma']
+  static override flags = {
+    detach: Flags.boolean({
+      description: 'return when it is ready, and let it go on; it writes to kuma.log in the store',
+    }),
+  }
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Start)
     const { config, path } = await this.locate(flags)
-    await refuseSecond(path)
-    const engine = await openEngine(config, { access: 'write' })
-    const daemon = await runDaemon(engine, this.config.version).catch(async (error) => {
-      await engine.close()
-      throw error
-    })
+    if (flags.detach) {
+      const words = this.argv.filter((word) => word !== '--detach')
+      const pid = await detach(path, this.config.root, ['start', ...words])
+      return note(`listening: ${path}, process ${pid}`)
+    }
+    const daemon = await serve(config, path, this.config.version)
     note(`listening: ${path}, process ${process.pid}`)
     const stop = () => daemon.stop()
     process.once('SIGINT', stop).once('SIGTERM', stop)
@@ -29,19 +33,4 @@ export default class Start extends BaseCommand {
     note('stopped')
     if (poisonedShards.length > 0) process.exitCode = EXIT.error
   }
-}
-
-/** @throws KUMA_LOCKED */
-async function refuseSecond(path: string): Promise<void> {
-  let client: Client
-  try {
-    client = await Client.connect(path)
-  } catch (error) {
-    if (isKumaError(error, 'KUMA_NOT_RUNNING')) return
-    throw error
-  }
-  const { pid } = client.greeting
-  await client.close()
-  const hint = '`kuma status` tells how it does, `kuma stop` ends it'
-  throw new KumaError('KUMA_LOCKED', `a daemon runs for ${path} already: process ${pid}`, { path, pid }, { hint })
 }

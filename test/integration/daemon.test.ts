@@ -1,6 +1,6 @@
 /** A daemon as its users meet it: commands and programs that share it, what it refuses, how it ends. */
 import { once } from 'node:events'
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { connect as dial, type Socket } from 'node:net'
 import { join } from 'node:path'
 import * as kuma from 'kuma'
@@ -92,6 +92,56 @@ test('a second one is refused, and one that was killed leaves nothing in the way
   await run(['init', long])
   expect((await run(['append', 'a', 'Set', '--dir', long])).code).toBe(0)
   expect(await run(['start', '--dir', long])).toMatchObject({ code: 1, stderr: expect.stringContaining('107') })
+})
+
+test('--detach returns when it can be spoken to, and tells what went wrong', async () => {
+  const { run, cwd } = await shell()
+  onTestFinished(async () => void (await run(['stop'])))
+  const { code, stderr } = await run(['start', '--detach'])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/^listening: .*, process \d+\n$/) })
+  expect((await run(['append', 'a', 'Set'])).code).toBe(0)
+  const { pid } = JSON.parse((await run(['status', '--json'])).stdout)
+  expect(stderr).toContain(`process ${pid}\n`)
+  expect(await run(['start', '--detach'])).toMatchObject({
+    code: 3,
+    stderr: expect.stringContaining(`a daemon runs for ${join(cwd, 'kuma-data')} already`),
+  })
+  expect((await run(['stop'])).code).toBe(0)
+  expect(readFileSync(join(cwd, 'kuma-data', 'kuma.log'), 'utf8')).toMatch(/^listening: .*\n(?:.*\n)*stopped\n$/)
+  expect((await run(['start', '--detach', '--dir', 'nowhere'])).code).toBe(3)
+})
+
+describe('run', () => {
+  const program = `
+    const { connect } = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)})
+    const { document } = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)})
+    const ctx = await connect(process.env.KUMA_DIR)
+    await ctx.spawn(document, 'made', {})
+    await ctx.close()
+    process.exitCode = Number(process.argv[1])`
+
+  test('ends with the program, with its code', async () => {
+    const { run, cwd } = await shell()
+    const words = ['run', '--', process.execPath, '--input-type=module', '-e', program]
+    expect(await run([...words, '0'])).toEqual({ code: 0, stdout: '', stderr: '' })
+    expect((await run([...words, '7'])).code).toBe(7)
+    expect((await run(['read', 'made'])).code).toBe(0)
+    expect((await run(['status'])).code).toBe(3)
+    expect(existsSync(join(cwd, 'kuma-data', 'kuma.sock'))).toBe(false)
+    expect((await run(['run', '--', process.execPath, '-e', "process.kill(process.pid, 'SIGTERM')"])).code).toBe(143)
+    expect((await run(['run', '--', process.execPath, '--help'])).stdout).toContain('node [options]')
+  })
+
+  test('has 125 where nothing was run', async () => {
+    const { run, cwd } = await shell()
+    expect(await run(['run', '--', join(cwd, 'no-such-program')])).toMatchObject({
+      code: 125,
+      stderr: expect.stringContaining('cannot run'),
+    })
+    expect((await run(['run', '--dir', 'nowhere', '--', 'true'])).code).toBe(125)
+    expect((await run(['run'])).code).toBe(125)
+    expect((await run(['status'])).code).toBe(3)
+  })
 })
 
 describe('a program that is connected', () => {

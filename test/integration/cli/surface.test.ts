@@ -13,7 +13,7 @@ describe('help', () => {
     const { code, stdout, stderr } = await kuma(args)
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     const commands =
-      'append backup blame compact delete demo diff erasures export fork import init log ls read repair replay restore revert start status stop tail verify'
+      'append backup blame compact delete demo diff erasures export fork import init log ls read repair replay restore revert run start status stop tail verify'
     for (const command of commands.split(' ')) expect(stdout).toMatch(new RegExp(`^ +${command} `, 'm'))
   })
 

@@ -1,0 +1,52 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { constants } from 'node:os'
+import * as Args from '@oclif/core/args'
+import { BaseCommand } from '../cli/base-command.ts'
+import { EXIT } from '../cli/exit-codes.ts'
+import { serve } from '../cli/serve.ts'
+import { KumaError } from '../errors.ts'
+
+export default class Run extends BaseCommand {
+  static override summary = 'Run a program with a daemon beside it, which ends when the program does.'
+  static override description =
+    'The program finds the store in KUMA_DIR: kuma.connect(process.env.KUMA_DIR), or any command. Exit code: that of the program, or 125 if the daemon could not run.'
+  static override examples = ['<%= config.bin %> run -- node server.js', '<%= config.bin %> run --dir data -- npm test']
+  static override args = {
+    command: Args.string({
+      description: 'the program and its words',
+      required: true,
+      multiple: true,
+      ignoreStdin: true,
+    }),
+  }
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Run)
+    const { config, path } = await this.locate(flags)
+    const daemon = await serve(config, path, this.config.version)
+    const [program, ...words] = args.command as unknown as [string, ...string[]]
+    const child = spawn(program, words, { stdio: 'inherit', env: { ...process.env, KUMA_DIR: path } })
+    // a terminal sends its signals to both; the daemon ends after the program, whatever that makes of them
+    const pass = (signal: NodeJS.Signals) => void child.kill(signal)
+    process
+      .on('SIGINT', () => {})
+      .on('SIGTERM', pass)
+      .on('SIGHUP', pass)
+    try {
+      const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+      process.exitCode = code ?? 128 + constants.signals[signal!]
+    } catch (cause) {
+      throw new KumaError('KUMA_USAGE', `cannot run ${program}: ${(cause as Error).message}`, {}, { cause })
+    } finally {
+      daemon.stop()
+      await daemon.stopped
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.removeAllListeners(signal)
+    }
+  }
+
+  protected override async catch(error: unknown): Promise<void> {
+    await super.catch(error)
+    process.exitCode = EXIT.notRun
+  }
+}
