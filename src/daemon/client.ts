@@ -17,6 +17,8 @@ import { notRunning } from './server.ts'
 const RECONNECT_MS = 10_000
 const RETRY_MS = 50
 const GREETING_MS = 5_000
+/** A state has no bound but this one, and a page of the feed may have many large events. */
+const ANSWER_BYTES_MAX = 256 * 1024 * 1024
 
 interface Pending {
   readonly line: string
@@ -204,7 +206,7 @@ export class Client {
 
 async function greet(store: string): Promise<{ socket: Socket; reader: LineReader; greeting: Greeting }> {
   const socket = connect(socketPath(store))
-  const reader = new LineReader()
+  const reader = new LineReader(ANSWER_BYTES_MAX)
   const signal = AbortSignal.timeout(GREETING_MS) // one that is stopped accepts, and says nothing
   try {
     await once(socket, 'connect', { signal })

@@ -8,7 +8,16 @@ import type { Engine } from '../engine.ts'
 import { KumaError, toWire } from '../errors.ts'
 import { CALLS, checkParams, STREAMS, unknownCall } from './calls.ts'
 import { LineReader } from './line-reader.ts'
-import { type Answer, type Call, type Greeting, malformed, otherProtocol, PAGES_AHEAD, PROTOCOL } from './protocol.ts'
+import {
+  type Answer,
+  type Call,
+  type Greeting,
+  LINE_BYTES_MAX,
+  malformed,
+  otherProtocol,
+  PAGES_AHEAD,
+  PROTOCOL,
+} from './protocol.ts'
 
 /** Calls of one client that are under way. */
 const CALLS_MAX = 20_000
@@ -17,6 +26,7 @@ const STREAMS_MAX = 1_000
 const UNREAD_MAX = 4 * 1024 * 1024
 const UNREAD_MS = 60_000
 const PAGE = 128
+const PAGE_CHARS = 256 * 1024
 
 export interface Host {
   readonly engine: Engine
@@ -33,7 +43,7 @@ interface Stream {
 }
 
 export class Connection {
-  private readonly reader = new LineReader()
+  private readonly reader = new LineReader(LINE_BYTES_MAX)
   private readonly streams = new Map<number, Stream>()
   private under = 0
   private greeted = false
@@ -94,20 +104,25 @@ export class Connection {
     else this.answerTo(id, call, params)
   }
 
+  /** Spelled out, since it happens tens of thousands of times a second. */
   private answerTo(id: number, call: string, params: unknown): void {
     this.under++
-    this.run(call, params)
-      .then(
-        (result) => this.answer({ id, result }),
-        (error: unknown) => this.fail(id, error),
-      )
-      .finally(() => {
-        this.under--
-        this.settle()
-      })
+    const done = (answer: Answer) => {
+      this.under--
+      this.answer(answer)
+      this.settle()
+    }
+    const fail = (error: unknown) => done({ id, error: toWire(error) })
+    try {
+      const result = this.run(call, params)
+      if (result instanceof Promise) result.then((value) => done({ id, result: value }), fail)
+      else done({ id, result })
+    } catch (error) {
+      fail(error)
+    }
   }
 
-  private async run(call: string, params: unknown): Promise<unknown> {
+  private run(call: string, params: unknown): unknown {
     if (Object.hasOwn(this.host.own, call)) return this.host.own[call]!()
     if (!Object.hasOwn(CALLS, call)) throw unknownCall(call)
     const method = CALLS[call]!
@@ -125,7 +140,7 @@ export class Connection {
           await new Promise<void>((resolve) => (stream.wake = resolve))
         if (stream.stop.signal.aborted) break
         stream.credit--
-        this.answer({ id, items: page })
+        if (!this.ended) this.write(`{"id":${id},"items":[${page}]}`)
       }
       this.answer({ id, end: true })
     } catch (error) {
@@ -207,14 +222,17 @@ function end(stream: Stream | undefined): void {
   stream?.wake()
 }
 
-async function* pagesOf<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
-  let page: T[] = []
+/** Items as JSON, with commas between them: so many at most, or so much text and a little more. */
+async function* pagesOf(items: AsyncIterable<unknown>, size: number): AsyncGenerator<string> {
+  let [page, count] = ['', 0]
   for await (const item of items) {
-    if (page.push(item) < size) continue
+    page += count === 0 ? JSON.stringify(item) : `,${JSON.stringify(item)}`
+    count++
+    if (count < size && page.length < PAGE_CHARS) continue
     yield page
-    page = []
+    ;[page, count] = ['', 0]
   }
-  if (page.length > 0) yield page
+  if (count > 0) yield page
 }
 
 function tooMany(): KumaError<'KUMA_OVERLOADED'> {

@@ -1,11 +1,14 @@
 /** Messages out of bytes: a line each. What is not yet a whole line is kept, up to a bound. */
-import { LINE_BYTES_MAX, malformed } from './protocol.ts'
+import { malformed } from './protocol.ts'
 
 const NEWLINE = 0x0a
 
 export class LineReader {
   private parts: Buffer[] = []
   private bytes = 0
+
+  /** @param bytesMax of a line */
+  constructor(private readonly bytesMax: number) {}
 
   /** @throws KUMA_PROTOCOL if a line is too long or not JSON */
   push(chunk: Buffer): unknown[] {
@@ -23,7 +26,7 @@ export class LineReader {
 
   private keep(part: Buffer): void {
     this.bytes += part.length
-    if (this.bytes > LINE_BYTES_MAX) throw malformed(`is longer than ${LINE_BYTES_MAX / 1024 / 1024} MiB`)
+    if (this.bytes > this.bytesMax) throw malformed(`is longer than ${this.bytesMax / 1024 / 1024} MiB`)
     if (part.length > 0) this.parts.push(part)
   }
 

@@ -176,6 +176,24 @@ describe('a program that is connected', () => {
     await expect(entity.read()).rejects.toMatchObject({ code: 'KUMA_CLOSED' })
   })
 
+  test('gets large events and states whole', { timeout: 60_000 }, async () => {
+    const { store } = await started()
+    const ctx = await kuma.connect(store)
+    const entity = await ctx.spawn(Account, 'large', {})
+    const text = 'ä"'.repeat(150_000)
+    for (let n = 0; n < 40; n++) await entity.append({ type: 'Set', data: { [`t${n}`]: text } })
+    expect(Object.values(await entity.read())).toEqual(Array(40).fill(text))
+    const events = await entity.log({ type: 'Set' }).toArray()
+    expect(events.map(({ data }) => Object.values(data)[0] === text)).toEqual(Array(40).fill(true))
+    let steps = 0
+    for await (const { state } of entity.replay({ from: { version: 38 } })) steps += Object.keys(state).length
+    expect(steps).toBe(37 + 38 + 39 + 40)
+    let heard = 0
+    for await (const item of ctx.subscribe({ filter: { event: 'Set' } }))
+      if (item.kind === 'event' && ++heard === 40) break
+    await ctx.close()
+  })
+
   test('comes back to a daemon that was killed: with a request key it happens once', { timeout: 60_000 }, async () => {
     const { store, daemon, start } = await started()
     const ctx = await kuma.connect(store)
