@@ -11,8 +11,15 @@ import type { Engine, FeedPage, FeedRequest } from '../engine.ts'
 import { fromWire, isKumaError, KumaError } from '../errors.ts'
 import { CALLS } from './calls.ts'
 import { LineReader } from './line-reader.ts'
-import { type Answer, type Greeting, otherProtocol, PROTOCOL, type ServerMessage, socketPath } from './protocol.ts'
-import { notRunning } from './server.ts'
+import {
+  type Answer,
+  type Greeting,
+  notRunning,
+  otherProtocol,
+  PROTOCOL,
+  type ServerMessage,
+  socketPath,
+} from './protocol.ts'
 
 const RECONNECT_MS = 10_000
 const RETRY_MS = 50

@@ -25,6 +25,7 @@ const STREAMS_MAX = 1_000
 /** Bytes that a client has not read yet. */
 const UNREAD_MAX = 4 * 1024 * 1024
 const UNREAD_MS = 60_000
+const HANG_UP_MS = 2_000
 const PAGE = 128
 const PAGE_CHARS = 256 * 1024
 
@@ -210,8 +211,10 @@ export class Connection {
   async hangUp(): Promise<void> {
     if (this.socket.destroyed) return
     const closed = once(this.socket, 'close')
+    const late = setTimeout(() => this.socket.destroy(), HANG_UP_MS) // one that does not read holds up nobody
     this.socket.end(() => this.socket.destroy())
     await closed
+    clearTimeout(late)
   }
 }
 

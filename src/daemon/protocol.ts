@@ -72,3 +72,8 @@ export function malformed(problem: string): KumaError<'KUMA_PROTOCOL'> {
   const hint = 'a message is one line of JSON: see src/daemon/protocol.ts'
   return new KumaError('KUMA_PROTOCOL', `the message ${problem}`, {}, { hint })
 }
+
+export function notRunning(store: string): KumaError<'KUMA_NOT_RUNNING'> {
+  const hint = '`kuma start` runs one'
+  return new KumaError('KUMA_NOT_RUNNING', `no daemon runs for ${store}`, { path: store }, { hint })
+}

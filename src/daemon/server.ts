@@ -5,7 +5,6 @@
  */
 import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type Server as NetServer, type Socket } from 'node:net'
-import { KumaError } from '../errors.ts'
 import { ioError } from '../store/directory.ts'
 import { Connection, type Host } from './connection.ts'
 import { socketPath } from './protocol.ts'
@@ -47,21 +46,15 @@ export class Server {
     socket.on('close', () => this.connections.delete(connection))
   }
 
-  /** Takes nobody and nothing new, and answers what is under way. */
+  /** Takes nobody and nothing new, and answers what is under way. The socket's name goes with it, while the lock is held. */
   async drain(): Promise<void> {
     this.net.close()
+    rmSync(this.path, { force: true })
     await Promise.all(Array.from(this.connections, (connection) => connection.drain()))
   }
 
   /** Hangs up: whoever is connected knows then that it has ended. */
   async hangUp(): Promise<void> {
-    const closed = Array.from(this.connections, (connection) => connection.hangUp())
-    rmSync(this.path, { force: true })
-    await Promise.all(closed)
+    await Promise.all(Array.from(this.connections, (connection) => connection.hangUp()))
   }
-}
-
-export function notRunning(store: string): KumaError<'KUMA_NOT_RUNNING'> {
-  const hint = '`kuma start` runs one'
-  return new KumaError('KUMA_NOT_RUNNING', `no daemon runs for ${store}`, { path: store }, { hint })
 }

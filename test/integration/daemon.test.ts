@@ -298,6 +298,18 @@ describe('someone who does not keep to the protocol', () => {
     expect((await lines(7))[6]).toEqual({ id: 1, end: true })
   })
 
+  test('who asks for much and reads nothing does not hold up others, nor the end', { timeout: 60_000 }, async () => {
+    const { store, run, output } = await started()
+    const text = 'x'.repeat(900_000)
+    await run(['append', 'x', '-'], { input: JSON.stringify({ type: 'Set', data: { text } }) })
+    const { socket, say } = await caller(store)
+    socket.pause()
+    say(...Array.from({ length: 200 }, (_, id) => ({ id, call: 'inspect', params: { id: 'x' } })))
+    expect((await run(['append', 'x', 'Set', 'y=1'])).code).toBe(0)
+    expect((await run(['stop'])).code).toBe(0)
+    expect((await output).code).toBe(0)
+  })
+
   test('any bytes at all: it lives, and others are undisturbed', { timeout: 120_000 }, async () => {
     const seed = Number(process.env['KUMA_SEED'] ?? Date.now() % 1_000_000)
     console.log(`KUMA_SEED=${seed}`)
