@@ -9,7 +9,6 @@ import type { Engine } from '../engine.ts'
 import { DOCUMENT } from '../entity/document.ts'
 import type { Meta } from '../entity/event.ts'
 import { parsePoint, type ResolvedPoint, timeOf } from '../entity/time.ts'
-import { isKumaError } from '../errors.ts'
 import { type EngineOptions, openEngine } from '../kuma.ts'
 import { SOCKET } from '../store/manifest.ts'
 import { parseDuration } from './duration.ts'
@@ -131,7 +130,7 @@ export abstract class BaseCommand extends Command {
     this.parsed = true // oclif warns of a command that did not parse, also when it could not
     process.exitCode = exitCodeOf(error)
     const { flags, baseFlags } = this.ctor
-    reportError(error, asksForJson(this.argv), Object.keys({ ...baseFlags, ...flags }))
+    reportError(error, hasFlag(this.argv, '--json'), Object.keys({ ...baseFlags, ...flags }))
   }
 }
 
@@ -139,17 +138,14 @@ export abstract class BaseCommand extends Command {
 async function daemonOf(path: string): Promise<Engine | null> {
   if (!existsSync(join(path, SOCKET))) return null
   const { Client, engineOf } = await import('../daemon/client.ts')
-  try {
-    return engineOf(await Client.connect(path))
-  } catch (error) {
-    if (isKumaError(error, 'KUMA_NOT_RUNNING')) return null
-    throw error
-  }
+  const client = await Client.find(path)
+  return client && engineOf(client)
 }
 
-export function asksForJson(argv: readonly string[]): boolean {
+/** Not in words after `--`, which belong to someone else. */
+export function hasFlag(argv: readonly string[], flag: string): boolean {
   const end = argv.indexOf('--')
-  return (end === -1 ? argv : argv.slice(0, end)).includes('--json')
+  return (end === -1 ? argv : argv.slice(0, end)).includes(flag)
 }
 
 /** @throws KUMA_INVALID_POINT */

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { Config } from '@oclif/core/config'
 import { run } from '@oclif/core/run'
 import { nearest } from '../nearest.ts'
-import { asksForJson } from './base-command.ts'
+import { hasFlag } from './base-command.ts'
 import { usage } from './event-data.ts'
 import { exitCodeOf } from './exit-codes.ts'
 import { watchOutput } from './output.ts'
@@ -19,20 +19,14 @@ export async function main(given: readonly string[]): Promise<void> {
     const config = await Config.load({ root, enablePerf: false, userPlugins: false, devPlugins: false })
     argv = arrange(given, (id) => config.findCommand(id) !== undefined)
     const [id, ...rest] = argv
-    if (id === undefined || id.startsWith('-') || asksForHelp(rest)) await run(argv, config)
+    if (id === undefined || id.startsWith('-') || hasFlag(rest, '--help')) await run(argv, config)
     else if (config.findCommand(id) === undefined) throw unknownCommand(id, config)
     else if (isMistyped(id, rest[0], config)) throw unknownCommand(`${id} ${rest[0]}`, config)
     else await config.runCommand(id, rest) // oclif's own way would take a word too many for a part of the name
   } catch (error) {
     process.exitCode = exitCodeOf(error)
-    reportError(error, asksForJson(argv))
+    reportError(error, hasFlag(argv, '--json'))
   }
-}
-
-/** Not in words that belong to another program. */
-function asksForHelp(words: readonly string[]): boolean {
-  const end = words.indexOf('--')
-  return (end === -1 ? words : words.slice(0, end)).includes('--help')
 }
 
 /**

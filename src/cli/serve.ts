@@ -2,7 +2,7 @@
 import type { Config } from '../api.ts'
 import { Client } from '../daemon/client.ts'
 import { type Daemon, runDaemon } from '../daemon/daemon.ts'
-import { isKumaError, KumaError } from '../errors.ts'
+import { KumaError } from '../errors.ts'
 import { openEngine } from '../kuma.ts'
 
 /** @throws KUMA_LOCKED at once if a daemon runs; what `openEngine` and `runDaemon` throw */
@@ -21,12 +21,7 @@ export async function serve(config: Config, path: string, version: string): Prom
 
 /** Of a store's daemon, or null. */
 export async function pidOf(path: string): Promise<number | null> {
-  try {
-    const client = await Client.connect(path, { reconnect: false })
-    await client.close()
-    return client.greeting.pid
-  } catch (error) {
-    if (isKumaError(error, 'KUMA_NOT_RUNNING')) return null
-    throw error
-  }
+  const client = await Client.find(path)
+  await client?.close()
+  return client?.greeting.pid ?? null
 }

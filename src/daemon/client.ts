@@ -6,7 +6,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
-import type { Stats } from '../api.ts'
+import type { EntitiesQuery, Stats } from '../api.ts'
 import type { Engine, FeedPage, FeedRequest } from '../engine.ts'
 import { fromWire, isKumaError, KumaError } from '../errors.ts'
 import { CALLS } from './calls.ts'
@@ -70,6 +70,16 @@ export class Client {
   static async connect(store: string, { reconnect = true } = {}): Promise<Client> {
     const { socket, reader, greeting } = await greet(store)
     return new Client(store, socket, reader, greeting, reconnect)
+  }
+
+  /** Null where no daemon runs. @throws KUMA_PROTOCOL, KUMA_INVALID_CONFIG */
+  static async find(store: string): Promise<Client | null> {
+    try {
+      return await Client.connect(store)
+    } catch (error) {
+      if (isKumaError(error, 'KUMA_NOT_RUNNING')) return null
+      throw error
+    }
   }
 
   private listen(socket: Socket, reader: LineReader): void {
@@ -205,9 +215,9 @@ export class Client {
     if (this.closing) return
     this.flush()
     this.closing = true
-    const closed = this.socket.destroyed ? null : once(this.socket, 'close')
+    const hungUp = this.socket.destroyed ? null : once(this.socket, 'close')
     this.socket.end()
-    await closed
+    await hungUp
   }
 }
 
@@ -254,9 +264,9 @@ function indeterminate(requestKey: string | null): KumaError<'KUMA_INDETERMINATE
 export function engineOf(client: Client, stats: Stats | null = null): Engine {
   const { store: path } = client
   let latest = stats
-  const rangeOf = <T extends { readonly signal?: AbortSignal | undefined }>(range: T = {} as T) => {
-    const { signal, ...params } = range
-    return { signal, params }
+  const stream = <T>(call: string, request: object = {}) => {
+    const { signal, ...params } = request as { readonly signal?: AbortSignal | undefined }
+    return client.stream<T>(call, params, signal)
   }
   return {
     path,
@@ -268,22 +278,10 @@ export function engineOf(client: Client, stats: Stats | null = null): Engine {
     inspect: (id, point) => client.call('inspect', { id, point }),
     diff: (request) => client.call('diff', request),
     blame: (id, path) => client.call('blame', { id, path }),
-    replay: (id, range) => {
-      const { signal, params } = rangeOf(range)
-      return client.stream('replay', { id, ...params }, signal)
-    },
-    log: (query) => {
-      const { signal, params } = rangeOf(query)
-      return client.stream('log', params, signal)
-    },
-    entities: (query) => {
-      const { signal, params } = rangeOf(query)
-      return client.stream('entities', listed(params), signal)
-    },
-    inspectAll: (query) => {
-      const { signal, params } = rangeOf(query)
-      return client.stream('inspectAll', listed(params), signal)
-    },
+    replay: (id, range) => stream('replay', { id, ...range }),
+    log: (query) => stream('log', query),
+    entities: (query) => stream('entities', listed(query)),
+    inspectAll: (query) => stream('inspectAll', listed(query)),
     feed: (request) => feedOf(client, request),
     stats: () => {
       client.call<Stats>('stats').then(
@@ -301,13 +299,8 @@ export function engineOf(client: Client, stats: Stats | null = null): Engine {
 }
 
 /** A definition is known by its type over there, a time by its milliseconds. */
-function listed(query: { readonly type?: unknown; readonly at?: unknown }): object {
-  const { type, at } = query
-  return {
-    ...query,
-    type: typeof type === 'object' && type !== null ? (type as { type: string }).type : type,
-    at: at instanceof Date ? at.getTime() : at,
-  }
+function listed({ type, at, ...query }: EntitiesQuery = {}) {
+  return { ...query, type: typeof type === 'object' ? type.type : type, at: at instanceof Date ? at.getTime() : at }
 }
 
 /** Goes on from the last page when the connection was lost. */

@@ -2,6 +2,7 @@
 import type { Stats } from '../api.ts'
 import type { Engine } from '../engine.ts'
 import { readManifest } from '../store/manifest.ts'
+import { PROTOCOL } from './protocol.ts'
 import { Server } from './server.ts'
 
 export interface DaemonStatus {
@@ -43,7 +44,7 @@ export async function runDaemon(engine: Engine, version: string): Promise<Daemon
       return { pid }
     },
   }
-  const server = await Server.listen(engine.path, { engine, own, greeting: { kuma: 1, version, store, pid } })
+  const server = await Server.listen(engine.path, { engine, own, greeting: { kuma: PROTOCOL, version, store, pid } })
   const end = async () => {
     await asked
     await server.drain()

@@ -16,13 +16,13 @@ import { KumaError } from '../errors.ts'
 import { buildBeside } from '../store/build-beside.ts'
 import { Pages } from '../store/chain.ts'
 import { createParts, newManifest } from '../store/create.ts'
-import { KeyFile, keyFilePath } from '../store/key-file.ts'
+import { keyFilePath } from '../store/key-file.ts'
 import { Keys } from '../store/keys.ts'
 import { type Manifest, writeManifest } from '../store/manifest.ts'
 import { Readers } from '../store/readers.ts'
 import type { EntityName, ShardReader } from '../store/shard-reader.ts'
 import { breathe } from '../store/slices.ts'
-import { verifyShards } from '../store/verify.ts'
+import { verifyStore } from '../store/verify.ts'
 import { ShardCopy } from './shard-copy.ts'
 
 /** The part of the work that is not verifying. */
@@ -51,9 +51,9 @@ export async function fork(
     createParts(building, manifest, masterKey)
     const forking = new Forking(source, building, manifest, masterKey, options)
     await forking.run()
-    await verify(building, manifest, masterKey, options)
+    writeManifest(building, manifest) // it is a store now, but not yet under its name
+    await verify(building, masterKey, options)
     forking.checkNoneErased()
-    writeManifest(building, manifest)
     const made = { path, store: manifest.store, entities: forking.entities, events: forking.events }
     announce(made)
     return made
@@ -160,22 +160,14 @@ class Forking {
 /** @throws KUMA_CORRUPT */
 async function verify(
   building: string,
-  manifest: Manifest,
   masterKey: Uint8Array | null,
-  { signal, onProgress }: ForkOptions,
+  { signal, onProgress: told }: ForkOptions,
 ): Promise<void> {
-  const told = ({ events, eventsTotal }: { events: number; eventsTotal: number }) =>
-    onProgress?.({ events: eventsTotal, part: COPYING + ((1 - COPYING) * events) / Math.max(1, eventsTotal) })
-  const file = masterKey && KeyFile.open(keyFilePath(building), manifest, 'read')
-  const keys = masterKey && Keys.open(keyFilePath(building), manifest, masterKey, 'read')
-  try {
-    for await (const { problems } of verifyShards(building, manifest, { signal, onProgress: told }, { file, keys })) {
-      if (problems.length > 0)
-        throw new KumaError('KUMA_CORRUPT', `the fork is not sound: ${problems[0]}`, { path: building })
-    }
-  } finally {
-    file?.close()
-    keys?.close()
+  const onProgress = ({ events, eventsTotal }: { events: number; eventsTotal: number }) =>
+    told?.({ events: eventsTotal, part: COPYING + ((1 - COPYING) * events) / Math.max(1, eventsTotal) })
+  for await (const { problems } of verifyStore(building, { signal, onProgress, masterKey: () => masterKey })) {
+    if (problems.length > 0)
+      throw new KumaError('KUMA_CORRUPT', `the fork is not sound: ${problems[0]}`, { path: building })
   }
 }
 

@@ -1,6 +1,6 @@
 /** Entities that are not in memory: first reads, and reads of the past. */
 import { Account, deposited, inFlight, open } from '../load.js'
-import { median, percentile } from '../statistics.js'
+import { median, p99 } from '../statistics.js'
 import { millionStore } from '../stores.js'
 
 const FIRST_READS = 20
@@ -67,21 +67,11 @@ async function readsOfThePast(at) {
   const [first, last] = [await large.inspect({ version: 1 }), await large.inspect()]
   const between = (from, to) => from + Math.floor(Math.random() * (to - from + 1))
   const figures = {
-    'at a version': await p99(() => large.read({ version: between(1, last.version) })),
-    'at a time': await p99(() => large.read({ at: between(first.at, last.at) })),
+    'at a version': await p99(POINTS, () => large.read({ version: between(1, last.version) })),
+    'at a time': await p99(POINTS, () => large.read({ at: between(first.at, last.at) })),
   }
   await ctx.close()
   return figures
-}
-
-async function p99(read) {
-  const waits = []
-  for (let i = 0; i < POINTS; i++) {
-    const begin = performance.now()
-    await read()
-    waits.push(performance.now() - begin)
-  }
-  return percentile(waits, 0.99)
 }
 
 async function firstRead(ctx, id) {

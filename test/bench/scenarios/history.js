@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { defineEntity, start, type } from '../../../dist/index.js'
 import { Account, deposited, FULL, inFlight, open, spawnAll } from '../load.js'
 import { kuma } from '../shell.js'
-import { percentile } from '../statistics.js'
+import { p99, percentile } from '../statistics.js'
 import { grownStore } from '../stores.js'
 
 const POINTS = 100
@@ -82,8 +82,8 @@ async function oneHistory(at) {
   const { version: last } = await large.inspect()
   const any = () => ({ version: 1 + Math.floor(Math.random() * last) })
   const figures = {
-    'replay at a point, p99': await p99(() => large.inspect(any())),
-    'diff of two points, p99': await p99(() => {
+    'replay at a point, p99': await p99(POINTS, () => large.inspect(any())),
+    'diff of two points, p99': await p99(POINTS, () => {
       const [from, to] = [any(), any()].sort((a, b) => a.version - b.version)
       return large.diff({ from, to })
     }),
@@ -95,16 +95,6 @@ async function oneHistory(at) {
   figures['grown by'] = Math.max(0, process.memoryUsage().rss - before) / 1024 / 1024
   await ctx.close()
   return figures
-}
-
-async function p99(ask) {
-  const waits = []
-  for (let i = 0; i < POINTS; i++) {
-    const begin = performance.now()
-    await ask()
-    waits.push(performance.now() - begin)
-  }
-  return percentile(waits, 0.99)
 }
 
 /** With its start. The stores are of accounts, so the command needs their model. */
