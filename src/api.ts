@@ -432,6 +432,15 @@ export interface Fork {
   readonly events: number
 }
 
+export interface ConnectOptions {
+  /** Over TCP: what the daemon's --token-file holds. */
+  readonly token?: string | undefined
+  /** The same, by the file's name. */
+  readonly tokenFile?: string | undefined
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal | undefined
+}
+
 export interface Kuma extends Context, AsyncDisposable {
   /** Takes a backup, in a process of its own, while the store is in use. */
   backup(options?: BackupOptions): Promise<Backup>

@@ -2,7 +2,7 @@
  * kuma.config.ts: the definitions that a shell needs, and where the store is. Looked for from the working directory
  * upwards, loaded as TypeScript, and checked before anything else is done.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -43,19 +43,22 @@ export interface LoadedConfig {
   /** `path` is absolute. Empty if there is no config file. */
   readonly config: Config
   readonly file: string | null
+  /** Has the file changed since it was loaded, or a file that it imports? Or is there one now? */
+  readonly isStale: () => boolean
 }
 
 /** @param file one that must exist, instead of looking for one. @throws KUMA_INVALID_CONFIG */
 export async function loadConfig({ cwd, file }: { cwd: string; file?: string | undefined }): Promise<LoadedConfig> {
   const found = file === undefined ? lookUpwards(cwd) : resolve(cwd, file)
-  if (found === null) return { config: {}, file: null }
+  if (found === null) return { config: {}, file: null, isStale: () => lookUpwards(cwd) !== null }
   if (!existsSync(found)) throw invalid(found, `there is no config file ${found}`)
-  const config = await load(found)
+  const { config, files } = await load(found)
   checkConfig(config, found)
+  const stamp = stampOf(files)
   const absolute: { -readonly [K in 'path' | 'masterKeyFile']?: string } = {}
   for (const name of ['path', 'masterKeyFile'] as const)
     if (config[name] !== undefined) absolute[name] = resolve(dirname(found), config[name])
-  return { config: { ...config, ...absolute }, file: found }
+  return { config: { ...config, ...absolute }, file: found, isStale: () => stampOf(files) !== stamp }
 }
 
 function lookUpwards(cwd: string): string | null {
@@ -66,7 +69,13 @@ function lookUpwards(cwd: string): string | null {
   }
 }
 
-async function load(file: string): Promise<Config> {
+/** Another one if any of the files was written anew. */
+function stampOf(files: readonly string[]): string {
+  return files.map((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0).join()
+}
+
+/** @returns also the files that were loaded for it: those that people write, not packages */
+async function load(file: string): Promise<{ config: Config; files: readonly string[] }> {
   // loaded here and not above: a command without a config does not pay for it
   const { createJiti } = await import('jiti')
   const jiti = createJiti(pathToFileURL(file).href, {
@@ -89,7 +98,11 @@ async function load(file: string): Promise<Config> {
       cause,
     )
   }
-  if (typeof module.default === 'object' && module.default !== null) return module.default as Config
+  if (typeof module.default === 'object' && module.default !== null) {
+    const own = dirname(ownEntry())
+    const files = Object.keys(jiti.cache).filter((path) => !path.includes('/node_modules/') && !path.startsWith(own))
+    return { config: module.default as Config, files: [file, ...files] }
+  }
   throw invalid(
     file,
     `${file} has no config as its default export`,

@@ -173,3 +173,22 @@ export interface Engine {
   stats(): Stats
   close(): Promise<void>
 }
+
+/** How one shard does. */
+export interface ShardInfo {
+  readonly shard: number
+  /** seq of its last event that is on disk */
+  readonly lastSeq: number
+  /** events on their way to the disk */
+  readonly pending: number
+  readonly bytes: number
+  readonly walBytes: number
+  readonly isPoisoned: boolean
+}
+
+/** The engine that writes: it also tells how its parts do, to whom it serves. */
+export interface LiveEngine extends Engine {
+  shards(): readonly ShardInfo[]
+  /** @param told of each shard that takes no more writes, when that happens */
+  onPoisoned(told: (shard: number) => void): void
+}

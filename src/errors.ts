@@ -63,6 +63,10 @@ export interface KumaErrorDetails {
   KUMA_DISCONNECTED: { readonly path: string }
   /** Client and daemon do not speak the same version, or one of them said something that is no message. */
   KUMA_PROTOCOL: Record<never, never>
+  /** Who comes over TCP has no token, or a wrong one; or the file that should hold it does not serve. */
+  KUMA_UNAUTHORIZED: Record<never, never>
+  /** Refused as it came: from a web page, or under a name that is not the daemon's. */
+  KUMA_FORBIDDEN: Record<never, never>
   /** A daemon was asked for something that does not exist, or with parameters of the wrong kind. */
   KUMA_INVALID_REQUEST: { readonly call: string }
   KUMA_NOT_A_STORE: { readonly path: string }

@@ -8,6 +8,7 @@ export type {
   BackupOptions,
   Blame,
   Config,
+  ConnectOptions,
   Context,
   DeleteOptions,
   Diff,

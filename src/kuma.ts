@@ -7,7 +7,7 @@ import { resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { Definitions } from './actor/definitions.ts'
 import { Router } from './actor/router.ts'
-import type { BackupOptions, Config, EntitiesQuery, Fork, ForkOptions, Kuma, Stats } from './api.ts'
+import type { BackupOptions, Config, ConnectOptions, EntitiesQuery, Fork, ForkOptions, Kuma, Stats } from './api.ts'
 import { createBackup } from './backup/create-backup.ts'
 import { rememberFork } from './backup/forks.ts'
 import { type Committer, InlineCommitter } from './commit/committer.ts'
@@ -15,7 +15,7 @@ import { GroupCommit } from './commit/group-commit.ts'
 import { WorkerCommitter } from './commit/worker-committer.ts'
 import { checkConfig } from './config.ts'
 import { contextOf } from './context.ts'
-import type { Engine } from './engine.ts'
+import type { Engine, LiveEngine } from './engine.ts'
 import { isKumaError, KumaError } from './errors.ts'
 import { committedEnds, type Ends, lookedUpEnds } from './feed/ends.ts'
 import { feed } from './feed/feed.ts'
@@ -71,21 +71,31 @@ export async function start(config: Config = {}): Promise<Kuma> {
 /**
  * The same interface to a store that a daemon (`kuma start`) has open. Definitions are the daemon's: here they only give
  * types. When the connection is lost it is made anew; questions, and appends with a request key, are asked again.
- * `stats` are those that were there when they were last asked for.
- * @param path of the store
- * @throws KUMA_NOT_RUNNING, KUMA_PROTOCOL
+ * `stats` are those that were there when they were last asked for. Over TCP there is no `backup` and no `fork`, which work
+ * on the store's files.
+ * @param target path of the store, or `tcp://HOST:PORT`
+ * @throws KUMA_NOT_RUNNING, KUMA_PROTOCOL; over TCP KUMA_UNAUTHORIZED, KUMA_USAGE
  */
-export async function connect(
-  path: string,
-  { signal }: { readonly signal?: AbortSignal | undefined } = {},
-): Promise<Kuma> {
+export async function connect(target: string, { token, tokenFile, signal }: ConnectOptions = {}): Promise<Kuma> {
   signal?.throwIfAborted()
-  const { Client, engineOf } = await import('./daemon/client.ts') // for who needs it
-  const client = await Client.connect(resolve(path))
+  const [{ Client, engineOf }, { isUrl, parseUrl }] = await Promise.all([
+    import('./daemon/client.ts'), // for who needs it
+    import('./daemon/address.ts'),
+  ])
+  const isRemote = isUrl(target)
+  const shown =
+    token ?? (tokenFile === undefined ? undefined : (await import('./daemon/token.ts')).readToken(tokenFile))
+  const client = await Client.connect(isRemote ? { address: parseUrl(target), token: shown } : resolve(target))
   const engine = engineOf(client, await client.call<Stats>('stats'))
   if (signal?.aborted) await engine.close()
   signal?.throwIfAborted()
-  return kumaOf(engine, { path: engine.path })
+  const connected = kumaOf(engine, { path: engine.path })
+  return isRemote ? { ...connected, backup: () => notHere(target), fork: () => notHere(target) } : connected
+}
+
+async function notHere(target: string): Promise<never> {
+  const message = `${target} is somewhere else: a backup or a fork is made of the store's files`
+  throw new KumaError('KUMA_USAGE', message, {}, { hint: 'run it on that machine' })
 }
 
 function kumaOf(engine: Engine, config: Config): Kuma {
@@ -96,6 +106,8 @@ function kumaOf(engine: Engine, config: Config): Kuma {
 }
 
 /** The engine in this process. @throws what `start` throws; KUMA_NOT_A_STORE unless `create` */
+export async function openEngine(config: Config, options: EngineOptions & { access: 'write' }): Promise<LiveEngine>
+export async function openEngine(config: Config, options: EngineOptions): Promise<Engine>
 export async function openEngine(config: Config, options: EngineOptions): Promise<Engine> {
   const path = resolve(config.path ?? 'kuma-data')
   checkConfig(config, null)
@@ -246,7 +258,7 @@ async function writingEngine(
   opened: Opened,
   config: Config,
   { committer }: EngineOptions,
-): Promise<Engine> {
+): Promise<LiveEngine> {
   const { lockTimeoutMs, signal, committers } = config
   const { actorsMax = ACTORS_MAX, actorIdleMs = ACTOR_IDLE_MS, decideTimeoutMs = DECIDE_TIMEOUT_MS } = config
   const { path } = readers
@@ -261,7 +273,7 @@ async function writingEngine(
   const commits = new GroupCommit(committing)
   const ends = committedEnds(readers, commits)
   const router = new Router(readers, commits, definitions, { actorsMax, actorIdleMs, decideTimeoutMs })
-  const statistics = new Statistics(readers, commits, router, definitions)
+  const statistics = new Statistics(readers, commits, router, definitions, ends)
   const parts = { readers, router, commits }
   let closing: Promise<void> | undefined
   try {
@@ -278,6 +290,10 @@ async function writingEngine(
       revert(readers, definitions, request, request.dryRun ? null : (decided) => router.revert(decided)),
     erase: (ids, options) => erase(parts, ids, options),
     stats: () => statistics.now(),
+    shards: () => statistics.shards(),
+    onPoisoned: (told) => {
+      commits.onPoisoned = told
+    },
     find: (id) => router.find(id),
     inspect: (id, point) => (point === undefined ? router.inspect(id) : inspectAt(readers, definitions, id, point)),
     close: () => (closing ??= closeAll()),

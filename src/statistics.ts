@@ -1,4 +1,4 @@
-/** What `ctx.stats()` tells: counters that are kept anyway, and what is only looked at when someone asks. */
+/** What `ctx.stats()` tells, and a daemon to those who watch it: counters that are kept anyway, and what is only looked at when someone asks. */
 import { statSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Definitions } from './actor/definitions.ts'
@@ -6,6 +6,8 @@ import type { Router } from './actor/router.ts'
 import type { Stats } from './api.ts'
 import { distribution } from './commit/commit-stats.ts'
 import type { GroupCommit } from './commit/group-commit.ts'
+import type { ShardInfo } from './engine.ts'
+import type { Ends } from './feed/ends.ts'
 import { shardPath } from './store/manifest.ts'
 import type { Readers } from './store/readers.ts'
 
@@ -30,6 +32,7 @@ export class Statistics {
     private readonly commits: GroupCommit,
     private readonly router: Router,
     private readonly definitions: Definitions,
+    private readonly ends: Ends,
   ) {
     this.loopDelay.enable()
     this.timer = setInterval(() => this.sample(), 1_000).unref()
@@ -80,11 +83,30 @@ export class Statistics {
     }
   }
 
-  /** Asking for a file's size does not open it, which would drop SQLite's locks. */
+  shards(): ShardInfo[] {
+    const { path, manifest } = this.readers
+    const { commits, ends } = this
+    return Array.from({ length: manifest.shards }, (_, shard) => ({
+      shard,
+      lastSeq: ends.of(shard),
+      pending: commits.pending(shard),
+      bytes: bytesOf(shardPath(path, shard)),
+      walBytes: bytesOf(walPath(path, shard)),
+      isPoisoned: commits.poisoned.has(shard),
+    }))
+  }
+
   private walBytes(): number[] {
     const { path, manifest } = this.readers
-    return Array.from({ length: manifest.shards }, (_, shard) => {
-      return statSync(`${shardPath(path, shard)}-wal`, { throwIfNoEntry: false })?.size ?? 0
-    })
+    return Array.from({ length: manifest.shards }, (_, shard) => bytesOf(walPath(path, shard)))
   }
+}
+
+function walPath(path: string, shard: number): string {
+  return `${shardPath(path, shard)}-wal`
+}
+
+/** Asking for a file's size does not open it, which would drop SQLite's locks. */
+function bytesOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0
 }

@@ -5,15 +5,18 @@ import { Command } from '@oclif/core/command'
 import * as Flags from '@oclif/core/flags'
 import type { Config } from '../api.ts'
 import { loadConfig, typeForId } from '../config.ts'
+import type { Target } from '../daemon/client.ts'
 import type { Engine } from '../engine.ts'
 import { DOCUMENT } from '../entity/document.ts'
 import type { Meta } from '../entity/event.ts'
 import { parsePoint, type ResolvedPoint, timeOf } from '../entity/time.ts'
+import { isKumaError } from '../errors.ts'
 import { type EngineOptions, openEngine } from '../kuma.ts'
 import { SOCKET } from '../store/manifest.ts'
 import { parseDuration } from './duration.ts'
 import { usage } from './event-data.ts'
 import { exitCodeOf } from './exit-codes.ts'
+import { note } from './output.ts'
 import { reportError } from './report-error.ts'
 import { storePath } from './store-path.ts'
 
@@ -25,12 +28,16 @@ export interface GlobalFlags {
   readonly json: boolean
   readonly 'lock-timeout'?: number | undefined
   readonly 'master-key-file'?: string | undefined
+  readonly url?: string | undefined
+  readonly 'token-file'?: string | undefined
 }
 
 export interface Located {
   readonly config: Config
   readonly path: string
   readonly typeFor: (id: string) => string
+  /** Is the config another by now? */
+  readonly isStale: () => boolean
 }
 
 /** Flags of commands that write. */
@@ -93,11 +100,29 @@ export abstract class BaseCommand extends Command {
       helpGroup: GLOBAL,
       helpValue: 'FILE',
     }),
+    url: Flags.string({
+      description: 'a daemon that listens elsewhere, instead of a store here: tcp://HOST:PORT',
+      env: 'KUMA_URL',
+      helpGroup: GLOBAL,
+      helpValue: 'URL',
+    }),
+    'token-file': Flags.string({
+      description: "with --url, or to --listen: the file with the daemon's token",
+      env: 'KUMA_TOKEN_FILE',
+      helpGroup: GLOBAL,
+      helpValue: 'FILE',
+    }),
   }
 
-  /** The config, and the store that it or a flag names. */
+  /** The config, and the store that it or a flag names. @throws KUMA_USAGE if that is a daemon elsewhere */
   protected async locate(flags: GlobalFlags): Promise<Located> {
-    const { config } = await loadConfig({ cwd: process.cwd(), file: flags.config })
+    if (this.urlOf(flags) === undefined) return this.locateHere(flags)
+    const hint = 'give --dir DIR, or run it on that machine'
+    throw usage(`${this.id} works on the files of a store, not through a daemon elsewhere (--url, KUMA_URL)`, hint)
+  }
+
+  private async locateHere(flags: GlobalFlags): Promise<Located> {
+    const { config, isStale } = await loadConfig({ cwd: process.cwd(), file: flags.config })
     const path = storePath(flags.dir, config, process.cwd())
     const lockTimeoutMs = flags['lock-timeout'] ?? config.lockTimeoutMs
     // a flag comes before the config, also before what it says in another way
@@ -107,7 +132,27 @@ export abstract class BaseCommand extends Command {
       config: { ...config, ...given, path, lockTimeoutMs },
       path,
       typeFor: (id) => typeForId(config, id) ?? DOCUMENT,
+      isStale,
     }
+  }
+
+  /** Of a daemon elsewhere. A --dir that was typed comes before a KUMA_URL. @throws KUMA_USAGE */
+  private urlOf({ url }: GlobalFlags): string | undefined {
+    const [typedDir, typedUrl] = [hasFlag(this.argv, '--dir'), hasFlag(this.argv, '--url')]
+    if (typedDir && typedUrl) throw usage('give --dir or --url, not both')
+    return typedDir ? undefined : url
+  }
+
+  /** What speaks for the daemon: elsewhere, or that of the store here. */
+  protected async target(flags: GlobalFlags): Promise<Target> {
+    const url = this.urlOf(flags)
+    if (url === undefined) return (await this.locateHere(flags)).path
+    const [{ parseUrl }, { readToken }] = await Promise.all([
+      import('../daemon/address.ts'),
+      import('../daemon/token.ts'),
+    ])
+    const file = flags['token-file']
+    return { address: parseUrl(url), token: file === undefined ? undefined : readToken(file) }
   }
 
   /** Runs `use` on the store's engine, that of its daemon if there is one, and closes it whatever happens. */
@@ -116,10 +161,13 @@ export abstract class BaseCommand extends Command {
     options: EngineOptions,
     use: (engine: Engine, located: Located) => Promise<T>,
   ): Promise<T> {
-    const located = await this.locate(flags)
-    const engine = (await daemonOf(located.path)) ?? (await openEngine(located.config, options))
+    const located = await this.locateHere(flags)
+    const isElsewhere = this.urlOf(flags) !== undefined
+    const engine = isElsewhere
+      ? await daemonAt(await this.target(flags))
+      : ((await daemonOf(located.path)) ?? (await openEngine(located.config, options)))
     try {
-      return await use(engine, located)
+      return await use(engine, isElsewhere ? { ...located, path: engine.path } : located)
     } finally {
       await engine.close()
     }
@@ -137,15 +185,25 @@ export abstract class BaseCommand extends Command {
 /** Null if there is none. Its socket may have been left behind by one that was killed. */
 async function daemonOf(path: string): Promise<Engine | null> {
   if (!existsSync(join(path, SOCKET))) return null
+  return daemonAt(path).catch((error) => {
+    if (isKumaError(error, 'KUMA_NOT_RUNNING')) return null
+    throw error
+  })
+}
+
+/** @throws KUMA_NOT_RUNNING, KUMA_PROTOCOL, KUMA_UNAUTHORIZED */
+async function daemonAt(target: Target): Promise<Engine> {
   const { Client, engineOf } = await import('../daemon/client.ts')
-  const client = await Client.find(path)
-  return client && engineOf(client)
+  const client = await Client.connect(target)
+  if (client.greeting.isConfigStale)
+    note('the config has changed since the daemon was started, which goes by the old one: `kuma stop`, `kuma start`')
+  return engineOf(client)
 }
 
 /** Not in words after `--`, which belong to someone else. */
 export function hasFlag(argv: readonly string[], flag: string): boolean {
   const end = argv.indexOf('--')
-  return (end === -1 ? argv : argv.slice(0, end)).includes(flag)
+  return (end === -1 ? argv : argv.slice(0, end)).some((word) => word === flag || word.startsWith(`${flag}=`))
 }
 
 /** @throws KUMA_INVALID_POINT */

@@ -3,25 +3,29 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { KumaError } from '../errors.ts'
+import { Client } from '../daemon/client.ts'
+import type { DaemonStatus } from '../daemon/host.ts'
+import { KumaError, type WireError } from '../errors.ts'
 import { checkDirectory, writeError } from '../store/directory.ts'
 import { readManifest } from '../store/manifest.ts'
-import { pidOf } from './serve.ts'
 
 const LOOK_MS = 50
 
 /**
  * @param words of the command that runs in the foreground
- * @returns its process id
- * @throws KUMA_NOT_RUNNING with what it wrote, if it ended; what opening a store throws
+ * @throws what it told of, if it ended; what opening a store throws
  */
-export async function detach(path: string, root: string, words: readonly string[]): Promise<number> {
+export async function detach(
+  path: string,
+  root: string,
+  words: readonly string[],
+): Promise<Pick<DaemonStatus, 'pid' | 'address'>> {
   checkDirectory(path)
   readManifest(path)
   const log = join(path, 'kuma.log')
   const before = statSync(log, { throwIfNoEntry: false })?.size ?? 0
   const fd = open(log)
-  const child = spawn(process.execPath, [join(root, 'bin', 'run.js'), ...words], {
+  const child = spawn(process.execPath, [join(root, 'bin', 'run.js'), ...words, '--json'], {
     detached: true,
     stdio: ['ignore', fd, fd],
   })
@@ -30,12 +34,16 @@ export async function detach(path: string, root: string, words: readonly string[
   child.once('exit', () => {
     ended = true
   })
-  while ((await pidOf(path)) !== child.pid) {
+  for (;;) {
+    const client = await Client.find(path)
+    const status = await client?.call<DaemonStatus>('status').finally(() => client.close())
+    if (status?.pid === child.pid) {
+      child.unref()
+      return status!
+    }
     if (ended) throw gaveUp(path, readFileSync(log).subarray(before).toString())
     await setTimeout(LOOK_MS)
   }
-  child.unref()
-  return child.pid!
 }
 
 function open(log: string): number {
@@ -46,7 +54,13 @@ function open(log: string): number {
   }
 }
 
-function gaveUp(path: string, said: string): KumaError<'KUMA_NOT_RUNNING'> {
-  const message = `the daemon ended at once: ${said.trim().replace(/^Error: /, '')}`
-  return new KumaError('KUMA_NOT_RUNNING', message, { path }, { hint: `see ${join(path, 'kuma.log')}` })
+/** Its last line tells why, as JSON. */
+function gaveUp(path: string, said: string): KumaError {
+  const hint = `see ${join(path, 'kuma.log')}`
+  try {
+    const { error } = JSON.parse(said.trim().split('\n').at(-1)!) as { error: WireError }
+    return new KumaError(error.code, error.message, {} as never, { hint: error.hint ?? hint })
+  } catch {
+    return new KumaError('KUMA_NOT_RUNNING', `the daemon ended at once: ${said.trim()}`, { path }, { hint })
+  }
 }

@@ -27,6 +27,7 @@ const BY_CODE: Partial<Record<KumaErrorCode, number>> = {
   KUMA_INVALID_TIME: EXIT.usage,
   KUMA_INVALID_COMMAND: EXIT.usage,
   KUMA_MASTER_KEY: EXIT.usage,
+  KUMA_UNAUTHORIZED: EXIT.usage,
   KUMA_NOT_FOUND: EXIT.notFound,
   KUMA_UNKNOWN_PATH: EXIT.notFound,
   KUMA_ERASED: EXIT.notFound,

@@ -49,7 +49,7 @@ const SHORT = new Map([
   ['-h', '--help'],
   ['-v', '--version'],
 ])
-const VALUED = ['--dir', '--config', '--lock-timeout', '--master-key-file']
+const VALUED = ['--dir', '--config', '--lock-timeout', '--master-key-file', '--url', '--token-file']
 
 function takesValue(word: string | undefined): boolean {
   return word !== undefined && VALUED.includes(word)

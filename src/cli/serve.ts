@@ -1,22 +1,62 @@
 /** Opens the engine of a store and serves it, unless someone else does already. */
-import type { Config } from '../api.ts'
+import { isLoopback, parseAddress } from '../daemon/address.ts'
 import { Client } from '../daemon/client.ts'
-import { type Daemon, runDaemon } from '../daemon/daemon.ts'
+import { type Daemon, type DaemonOptions, runDaemon } from '../daemon/daemon.ts'
+import { openLog } from '../daemon/log.ts'
+import type { LogLevel } from '../daemon/log-levels.ts'
+import { readToken } from '../daemon/token.ts'
 import { KumaError } from '../errors.ts'
 import { openEngine } from '../kuma.ts'
+import type { Located } from './base-command.ts'
+import { usage } from './event-data.ts'
+import { wantsColor } from './output.ts'
 
-/** @throws KUMA_LOCKED at once if a daemon runs; what `openEngine` and `runDaemon` throw */
-export async function serve(config: Config, path: string, version: string): Promise<Daemon> {
+export interface ServeFlags {
+  readonly listen?: string | undefined
+  readonly 'token-file'?: string | undefined
+  readonly 'insecure-bind'?: boolean | undefined
+}
+
+interface ServeOptions {
+  /** of Kuma */
+  readonly version: string
+  readonly logLevel: LogLevel
+}
+
+/** @throws KUMA_LOCKED at once if a daemon runs; what `tcpOf`, `openEngine` and `runDaemon` throw */
+export async function serve(
+  { config, path, typeFor, isStale }: Located,
+  flags: ServeFlags,
+  { version, logLevel }: ServeOptions,
+): Promise<Daemon> {
+  const tcp = tcpOf(flags)
   const pid = await pidOf(path)
   if (pid !== null) {
     const hint = '`kuma status` tells how it does, `kuma stop` ends it'
     throw new KumaError('KUMA_LOCKED', `a daemon runs for ${path} already: process ${pid}`, { path, pid }, { hint })
   }
+  const log = await openLog(logLevel, wantsColor(process.stderr))
   const engine = await openEngine(config, { access: 'write' })
-  return runDaemon(engine, version).catch(async (error) => {
+  return runDaemon(engine, { version, log, typeFor, isConfigStale: isStale, tcp }).catch(async (error) => {
     await engine.close()
     throw error
   })
+}
+
+/** @throws KUMA_USAGE, KUMA_UNAUTHORIZED */
+export function tcpOf(flags: ServeFlags): DaemonOptions['tcp'] {
+  const { listen, 'token-file': file, 'insecure-bind': insecure } = flags
+  if (listen === undefined) {
+    if (insecure) throw usage('--insecure-bind goes with --listen')
+    return undefined
+  }
+  if (file === undefined) throw usage('--listen needs --token-file: whoever can reach that port must show a token')
+  const address = parseAddress(listen)
+  if (!insecure && !isLoopback(address.host)) {
+    const hint = 'listen on 127.0.0.1 behind a proxy or tunnel that encrypts, or spell out --insecure-bind'
+    throw usage(`others could reach ${listen}, and read what is said: nothing is encrypted`, hint)
+  }
+  return { address, token: readToken(file) }
 }
 
 /** Of a store's daemon, or null. */

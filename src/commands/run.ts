@@ -23,8 +23,9 @@ export default class Run extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Run)
-    const { config, path } = await this.locate(flags)
-    const daemon = await serve(config, path, this.config.version)
+    const located = await this.locate(flags)
+    const { path } = located
+    const daemon = await serve(located, {}, { version: this.config.version, logLevel: 'warn' })
     const [program, ...words] = args.command as unknown as [string, ...string[]]
     const child = spawn(program, words, { stdio: 'inherit', env: { ...process.env, KUMA_DIR: path } })
     // a terminal sends its signals to both; the daemon ends after the program, whatever that makes of them

@@ -3,7 +3,7 @@ import { megabytes } from '../cli/bytes.ts'
 import { EXIT } from '../cli/exit-codes.ts'
 import { print } from '../cli/output.ts'
 import { Client } from '../daemon/client.ts'
-import type { DaemonStatus } from '../daemon/daemon.ts'
+import type { DaemonStatus } from '../daemon/host.ts'
 
 export default class Status extends BaseCommand {
   static override summary = "Tell how the store's daemon does."
@@ -13,8 +13,7 @@ export default class Status extends BaseCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Status)
-    const { path } = await this.locate(flags)
-    const client = await Client.connect(path)
+    const client = await Client.connect(await this.target(flags))
     const status = await client.call<DaemonStatus>('status').finally(() => client.close())
     if (!status.isHealthy) process.exitCode = EXIT.error
     if (flags.json) await print(JSON.stringify(status))
@@ -22,13 +21,16 @@ export default class Status extends BaseCommand {
   }
 }
 
-function lines({ isHealthy, pid, startedAt, clients, stats }: DaemonStatus): string[] {
+function lines(status: DaemonStatus): string[] {
+  const { isHealthy, isConfigStale, pid, startedAt, address, clients, subscribers, memoryBytes, stats } = status
   const { actors, events, eventsPerSecond, readsPerSecond, commitMs, walBytes, poisonedShards } = stats
   return [
     isHealthy
       ? 'healthy'
       : `unhealthy: shards ${poisonedShards.join(', ')} take no more writes; stop it, look at the disk, start it`,
-    `process ${pid}, since ${startedAt}, clients ${clients}`,
+    ...(isConfigStale ? ['the config has changed since it was started: stop and start it to use the new one'] : []),
+    `process ${pid}, since ${startedAt}${address === null ? '' : `, listening on ${address}`}`,
+    `clients ${clients}, subscribers ${subscribers}, memory ${megabytes(memoryBytes)}`,
     `live actors ${actors}, appends ${events} (${Math.round(eventsPerSecond)} a second), reads ${Math.round(readsPerSecond)} a second`,
     `commits p50 ${commitMs.p50} ms, p99 ${commitMs.p99} ms; WAL ${megabytes(walBytes)}`,
   ]

@@ -9,8 +9,7 @@ export default class Stop extends BaseCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Stop)
-    const { path } = await this.locate(flags)
-    const client = await Client.connect(path, { reconnect: false })
+    const client = await Client.connect(await this.target(flags), { reconnect: false })
     const { pid } = await client.call<{ pid: number }>('stop')
     await client.ended
     await print(flags.json ? JSON.stringify({ pid }) : `stopped: process ${pid}`)

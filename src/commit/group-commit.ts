@@ -32,11 +32,15 @@ export class GroupCommit {
   readonly load: Load = { appends: 0, bytes: 0 }
   readonly stats = new CommitStats()
   private readonly lanes = new Map<number, Promise<Lane>>()
+  /** Those that are open. */
+  private readonly opened: (Lane | undefined)[] = []
   private readonly queues: readonly Queue[]
   private scheduled = false
   /** Shards that take no more writes, since a commit of theirs failed in a way that leaves its outcome open. */
   readonly poisoned = new Set<number>()
   private idle: (() => void) | null = null
+  /** Told of a shard that takes no more writes. */
+  onPoisoned: ((shard: number) => void) | null = null
   /** Told how far a shard's log reaches, once that is on disk. */
   onCommitted: ((shard: number, lastSeq: number) => void) | null = null
 
@@ -51,11 +55,16 @@ export class GroupCommit {
       const queue = this.queues[shard % this.queues.length]!
       lane = queue.committer
         .open(shard)
-        .then((end) => new Lane(shard, end, this.load, (ready) => this.schedule(queue, ready)))
+        .then((end) => (this.opened[shard] = new Lane(shard, end, this.load, (ready) => this.schedule(queue, ready))))
       this.lanes.set(shard, lane)
       lane.catch(() => this.lanes.delete(shard)) // so that the next call tries again
     }
     return lane
+  }
+
+  /** Events of a shard on their way to the disk. */
+  pending(shard: number): number {
+    return this.opened[shard]?.pending ?? 0
   }
 
   /**
@@ -114,8 +123,14 @@ export class GroupCommit {
   }
 
   private failed(lane: Lane, pending: Pending, error: KumaError): void {
-    if (isKumaError(error, 'KUMA_INDETERMINATE', 'KUMA_POISONED')) this.poisoned.add(lane.shard)
+    if (isKumaError(error, 'KUMA_INDETERMINATE', 'KUMA_POISONED')) this.poison(lane.shard)
     if (!pending.failed) lane.failed(error)
+  }
+
+  private poison(shard: number): void {
+    if (this.poisoned.has(shard)) return
+    this.poisoned.add(shard)
+    this.onPoisoned?.(shard)
   }
 
   private done(queue: Queue, settle: () => void): void {

@@ -66,6 +66,11 @@ export class Lane {
     return last === undefined ? this.durableSeq + 1 : last.batch.nextSeq
   }
 
+  /** Events that wait or are under way. */
+  get pending(): number {
+    return this.nextSeq - 1 - this.durableSeq
+  }
+
   get hasWork(): boolean {
     return this.waiting.length > 0
   }

@@ -1,11 +1,11 @@
 /**
- * What may be asked of a daemon: the methods of an engine, by name. Parameters come from anybody who may open the socket,
- * so their shape is looked at here; whether they make sense the engine says.
+ * What may be asked of a daemon, by name: the methods of an engine, and what the daemon tells of itself. Parameters come
+ * from anybody who may open the socket, so their shape is looked at here; whether they make sense the engine says.
  */
-import type { Engine } from '../engine.ts'
 import { META_FIELDS } from '../entity/event.ts'
 import { KumaError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
+import { type Caller, type Host, subscribed } from './host.ts'
 
 type Check = (value: unknown) => boolean
 type Shape = { readonly [field: string]: Check }
@@ -27,47 +27,51 @@ const RANGE = { from: point, to: point }
 const DECIDED = { id: text, type: text, expectedVersion: number, requestKey: text, meta: object }
 const LISTED = { type: text, prefix: text, at: (value: unknown) => text(value) || number(value), limit: number }
 
+type Run<Result> = (host: Host, params: Params, caller: Caller) => Result
+
 interface Method<Result> {
   readonly shape: Shape
   readonly required: readonly string[]
   /** May it be asked again when nobody knows whether it was done? */
   readonly isSafe: boolean
-  run(engine: Engine, params: Params, signal: AbortSignal): Result
+  readonly run: Run<Result>
 }
 
-function method<Result>(
-  shape: Shape,
-  required: readonly string[],
-  isSafe: boolean,
-  run: (engine: Engine, params: Params, signal: AbortSignal) => Result,
-): Method<Result> {
+function method<Result>(shape: Shape, required: readonly string[], isSafe: boolean, run: Run<Result>): Method<Result> {
   return { shape, required, isSafe, run }
 }
 
 /** Those with one answer. */
 export const CALLS: { readonly [call: string]: Method<unknown> } = {
-  append: method({ ...DECIDED, newType: text, events }, ['id', 'events'], false, (engine, params) =>
+  append: method({ ...DECIDED, newType: text, events }, ['id', 'events'], false, ({ engine }, params) =>
     engine.append(params as never),
   ),
-  execute: method({ ...DECIDED, command: object }, ['id', 'command'], false, (engine, params) =>
+  execute: method({ ...DECIDED, command: object }, ['id', 'command'], false, ({ engine }, params) =>
     engine.execute(params as never),
   ),
-  revert: method({ ...DECIDED, to: point, dryRun: flag }, ['id', 'to'], false, (engine, params) =>
+  revert: method({ ...DECIDED, to: point, dryRun: flag }, ['id', 'to'], false, ({ engine }, params) =>
     engine.revert(params as never),
   ),
-  erase: method({ ids: texts, reason: text, by: text }, ['ids'], false, (engine, { ids, ...options }) =>
+  erase: method({ ids: texts, reason: text, by: text }, ['ids'], false, ({ engine }, { ids, ...options }) =>
     engine.erase(ids, options),
   ),
-  find: method({ id: text }, ['id'], true, (engine, { id }) => engine.find(id)),
-  inspect: method({ id: text, point }, ['id'], true, (engine, { id, point }) => engine.inspect(id, point)),
-  diff: method({ id: text, other: text, ...RANGE }, ['id'], true, (engine, params) => engine.diff(params as never)),
-  blame: method({ id: text, path: text }, ['id'], true, (engine, { id, path }) => engine.blame(id, path)),
-  stats: method({}, [], true, (engine) => engine.stats()),
+  find: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.find(id)),
+  inspect: method({ id: text, point }, ['id'], true, ({ engine }, { id, point }) => engine.inspect(id, point)),
+  diff: method({ id: text, other: text, ...RANGE }, ['id'], true, ({ engine }, params) => engine.diff(params as never)),
+  blame: method({ id: text, path: text }, ['id'], true, ({ engine }, { id, path }) => engine.blame(id, path)),
+  stats: method({}, [], true, ({ engine }) => engine.stats()),
+  status: method({}, [], true, (host) => host.status()),
+  clients: method({}, [], true, ({ clients }) => Array.from(clients(), (client) => client.info())),
+  subscribers: method({}, [], true, ({ subscribers, engine }) => {
+    const ends = engine.shards().map(({ lastSeq }) => lastSeq)
+    return Array.from(subscribers, (subscriber) => subscriber.info(ends))
+  }),
+  stop: method({}, [], false, (host) => host.stop()),
 }
 
 /** Those with many. */
 export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> } = {
-  replay: method({ id: text, ...RANGE, untilEvent: text }, ['id'], true, (engine, { id, ...range }, signal) =>
+  replay: method({ id: text, ...RANGE, untilEvent: text }, ['id'], true, ({ engine }, { id, ...range }, { signal }) =>
     engine.replay(id, { ...range, signal }),
   ),
   log: method(
@@ -81,15 +85,15 @@ export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> 
     },
     [],
     true,
-    (engine, params, signal) => engine.log({ ...params, signal }),
+    ({ engine }, params, { signal }) => engine.log({ ...params, signal }),
   ),
-  entities: method(LISTED, [], true, (engine, params, signal) => engine.entities({ ...params, signal })),
-  inspectAll: method(LISTED, [], true, (engine, params, signal) => engine.inspectAll({ ...params, signal })),
+  entities: method(LISTED, [], true, ({ engine }, params, { signal }) => engine.entities({ ...params, signal })),
+  inspectAll: method(LISTED, [], true, ({ engine }, params, { signal }) => engine.inspectAll({ ...params, signal })),
   feed: method(
     { id: text, entityTypes: texts, types: texts, from: (value) => text(value) || point(value), follow: flag },
     [],
     true,
-    (engine, params, signal) => engine.feed({ ...params, signal }),
+    subscribed,
   ),
 }
 

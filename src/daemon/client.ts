@@ -9,6 +9,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { EntitiesQuery, Stats } from '../api.ts'
 import type { Engine, FeedPage, FeedRequest } from '../engine.ts'
 import { fromWire, isKumaError, KumaError } from '../errors.ts'
+import { formatAddress, type TcpAddress } from './address.ts'
 import { CALLS } from './calls.ts'
 import { LineReader } from './line-reader.ts'
 import {
@@ -26,6 +27,9 @@ const RETRY_MS = 50
 const GREETING_MS = 5_000
 /** A state has no bound but this one, and a page of the feed may have many large events. */
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024
+
+/** The daemon of the store in this folder, or one that listens over TCP. */
+export type Target = string | { readonly address: TcpAddress; readonly token: string | undefined }
 
 interface Pending {
   readonly line: string
@@ -51,11 +55,13 @@ export class Client {
   private closing = false
   private lost = false
   private idle: (() => void) | null = null
+  /** By its owner. */
+  isClosed = false
   /** When the other side has hung up for the first time. */
   readonly ended: Promise<void>
 
   private constructor(
-    readonly store: string,
+    private readonly target: Target,
     socket: Socket,
     reader: LineReader,
     readonly greeting: Greeting,
@@ -66,10 +72,15 @@ export class Client {
     this.listen(socket, reader)
   }
 
-  /** @throws KUMA_NOT_RUNNING, KUMA_PROTOCOL, KUMA_INVALID_CONFIG */
-  static async connect(store: string, { reconnect = true } = {}): Promise<Client> {
-    const { socket, reader, greeting } = await greet(store)
-    return new Client(store, socket, reader, greeting, reconnect)
+  /** @throws KUMA_NOT_RUNNING, KUMA_PROTOCOL, KUMA_UNAUTHORIZED, KUMA_INVALID_CONFIG */
+  static async connect(target: Target, { reconnect = true } = {}): Promise<Client> {
+    const { socket, reader, greeting } = await greet(target)
+    return new Client(target, socket, reader, greeting, reconnect)
+  }
+
+  /** What its messages call the other side. */
+  private get name(): string {
+    return nameOf(this.target)
   }
 
   /** Null where no daemon runs. @throws KUMA_PROTOCOL, KUMA_INVALID_CONFIG */
@@ -133,7 +144,7 @@ export class Client {
 
   /** What is said in one turn goes together. While there is no connection, it is kept until there is one. */
   private send(line: string, isStream = false): void {
-    if (this.closing) throw closed(this.store)
+    if (this.closing) throw closed(this.name)
     if (this.lost) {
       if (isStream) this.out.push(line) // the others are pending
     } else if (this.out.push(line) === 1) queueMicrotask(() => this.flush())
@@ -164,7 +175,7 @@ export class Client {
     this.lost = true
     this.out = []
     for (const stream of this.streams.values()) {
-      stream.end ??= disconnected(this.store)
+      stream.end ??= disconnected(this.name)
       stream.wake()
     }
     for (const [id, { isSafe, requestKey, reject }] of this.pending) {
@@ -173,7 +184,7 @@ export class Client {
       reject(indeterminate(requestKey))
     }
     if (this.closing) return
-    if (!this.comesBack) return this.giveUp(closed(this.store))
+    if (!this.comesBack) return this.giveUp(closed(this.name))
     if (!(await this.reconnect())) return
     for (const { line } of this.pending.values()) this.out.push(line)
     this.flush()
@@ -196,7 +207,7 @@ export class Client {
   private async reconnect(): Promise<boolean> {
     for (const deadline = performance.now() + RECONNECT_MS; ; await setTimeout(RETRY_MS)) {
       try {
-        const { socket, reader } = await greet(this.store)
+        const { socket, reader } = await greet(this.target)
         this.socket = socket
         this.lost = false
         this.listen(socket, reader)
@@ -211,6 +222,7 @@ export class Client {
 
   /** Waits for what was asked. */
   async close(): Promise<void> {
+    this.isClosed = true
     if (this.pending.size > 0) await new Promise<void>((resolve) => (this.idle = resolve))
     if (this.closing) return
     this.flush()
@@ -221,13 +233,14 @@ export class Client {
   }
 }
 
-async function greet(store: string): Promise<{ socket: Socket; reader: LineReader; greeting: Greeting }> {
-  const socket = connect(socketPath(store))
+async function greet(target: Target): Promise<{ socket: Socket; reader: LineReader; greeting: Greeting }> {
+  const socket = typeof target === 'string' ? connect(socketPath(target)) : connect(target.address).setNoDelay(true)
+  const token = typeof target === 'string' ? undefined : target.token
   const reader = new LineReader(ANSWER_BYTES_MAX)
   const signal = AbortSignal.timeout(GREETING_MS) // one that is stopped accepts, and says nothing
   try {
     await once(socket, 'connect', { signal })
-    socket.write(`${JSON.stringify({ kuma: PROTOCOL })}\n`)
+    socket.write(`${JSON.stringify({ kuma: PROTOCOL, token })}\n`)
     for (;;) {
       const [chunk] = (await once(socket, 'data', { signal })) as [Buffer]
       const [first] = reader.push(chunk) as ServerMessage[]
@@ -238,8 +251,12 @@ async function greet(store: string): Promise<{ socket: Socket; reader: LineReade
     }
   } catch (error) {
     socket.destroy()
-    throw isKumaError(error) ? error : notRunning(store)
+    throw isKumaError(error) ? error : notRunning(nameOf(target))
   }
+}
+
+function nameOf(target: Target): string {
+  return typeof target === 'string' ? target : `tcp://${formatAddress(target.address)}`
 }
 
 function closed(store: string): KumaError<'KUMA_CLOSED'> {
@@ -262,7 +279,7 @@ function indeterminate(requestKey: string | null): KumaError<'KUMA_INDETERMINATE
 
 /** The engine behind a connection. Its `stats` are those that were there when it was last asked. */
 export function engineOf(client: Client, stats: Stats | null = null): Engine {
-  const { store: path } = client
+  const { path } = client.greeting
   let latest = stats
   const stream = <T>(call: string, request: object = {}) => {
     const { signal, ...params } = request as { readonly signal?: AbortSignal | undefined }
@@ -303,7 +320,7 @@ function listed({ type, at, ...query }: EntitiesQuery = {}) {
   return { ...query, type: typeof type === 'object' ? type.type : type, at: at instanceof Date ? at.getTime() : at }
 }
 
-/** Goes on from the last page when the connection was lost. */
+/** Goes on from the last page when the connection was lost; ends when it was closed here, as it does in process. */
 async function* feedOf(client: Client, { signal, ...request }: FeedRequest = {}): AsyncGenerator<FeedPage> {
   for (let { from } = request; ; ) {
     try {
@@ -313,6 +330,7 @@ async function* feedOf(client: Client, { signal, ...request }: FeedRequest = {})
       }
       return
     } catch (error) {
+      if (client.isClosed) return
       if (!isKumaError(error, 'KUMA_DISCONNECTED')) throw error
     }
   }

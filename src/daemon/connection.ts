@@ -4,20 +4,13 @@
  */
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import type { Engine } from '../engine.ts'
 import { KumaError, toWire } from '../errors.ts'
 import { CALLS, checkParams, STREAMS, unknownCall } from './calls.ts'
+import type { Host } from './host.ts'
 import { LineReader } from './line-reader.ts'
-import {
-  type Answer,
-  type Call,
-  type Greeting,
-  LINE_BYTES_MAX,
-  malformed,
-  otherProtocol,
-  PAGES_AHEAD,
-  PROTOCOL,
-} from './protocol.ts'
+import type { Peer } from './peer.ts'
+import { type Answer, type Call, LINE_BYTES_MAX, malformed, otherProtocol, PAGES_AHEAD, PROTOCOL } from './protocol.ts'
+import { wrongToken } from './token.ts'
 
 /** Calls of one client that are under way. */
 const CALLS_MAX = 20_000
@@ -26,15 +19,11 @@ const STREAMS_MAX = 1_000
 const UNREAD_MAX = 4 * 1024 * 1024
 const UNREAD_MS = 60_000
 const HANG_UP_MS = 2_000
+/** For its first line; and for the next one, while nothing is under way. */
+const GREETING_MS = 5_000
+const IDLE_MS = 3_600_000
 const PAGE = 128
 const PAGE_CHARS = 256 * 1024
-
-export interface Host {
-  readonly engine: Engine
-  readonly greeting: Greeting
-  /** What the daemon does itself: by the name of the call. */
-  readonly own: { readonly [call: string]: () => unknown }
-}
 
 interface Stream {
   readonly stop: AbortController
@@ -46,7 +35,7 @@ interface Stream {
 export class Connection {
   private readonly reader = new LineReader(LINE_BYTES_MAX)
   private readonly streams = new Map<number, Stream>()
-  private under = 0
+  private readonly socket: Socket
   private greeted = false
   private ended = false
   private out: string[] = []
@@ -54,13 +43,16 @@ export class Connection {
   private idle: (() => void) | null = null
 
   constructor(
-    private readonly socket: Socket,
+    private readonly peer: Peer,
     private readonly host: Host,
   ) {
+    const { socket } = peer
+    this.socket = socket
     socket.on('data', (chunk: Buffer) => this.read(chunk))
     socket.on('drain', () => this.drained())
-    socket.on('error', () => {}) // 'close' follows
     socket.on('close', () => this.closed())
+    socket.on('timeout', () => this.idled())
+    socket.setTimeout(GREETING_MS)
   }
 
   private read(chunk: Buffer): void {
@@ -72,8 +64,17 @@ export class Connection {
     }
   }
 
+  /** It comes back when it has something to say. */
+  private idled(): void {
+    if (this.greeted && this.peer.underWay > 0) return
+    this.ended = true
+    this.socket.end()
+  }
+
   /** Says why, and hangs up. */
   private refuse(error: unknown): void {
+    const { code } = toWire(error)
+    this.host.log.warn({ client: this.peer.id, from: this.peer.info().from, code }, 'refused')
     this.ended = true
     this.out.push(JSON.stringify({ error: toWire(error) }))
     this.flush()
@@ -82,11 +83,9 @@ export class Connection {
 
   private take(message: unknown): void {
     if (typeof message !== 'object' || message === null || Array.isArray(message)) throw malformed('is not an object')
-    const { kuma, id, call, more, cancel } = message as { [field: string]: unknown }
+    const { kuma, token, id, call, more, cancel } = message as { [field: string]: unknown }
     if (!this.greeted) {
-      if (kuma !== PROTOCOL) throw otherProtocol(kuma)
-      this.greeted = true
-      this.write(JSON.stringify(this.host.greeting))
+      this.greet(kuma, token)
       return
     }
     if (!Number.isSafeInteger(id)) throw malformed('has no id')
@@ -97,8 +96,17 @@ export class Connection {
     else throw malformed('is neither a call nor about one')
   }
 
+  private greet(kuma: unknown, token: unknown): void {
+    if (kuma !== PROTOCOL) throw otherProtocol(kuma)
+    if (!this.peer.isLocal && !this.host.token?.isShownBy(token)) throw wrongToken()
+    this.greeted = true
+    this.socket.setTimeout(IDLE_MS)
+    this.write(JSON.stringify(this.host.greeting()))
+  }
+
   private call({ id, call, params }: Call): void {
-    const limit = Object.hasOwn(STREAMS, call) ? STREAMS_MAX - this.streams.size : CALLS_MAX - this.under
+    this.peer.calls++
+    const limit = Object.hasOwn(STREAMS, call) ? STREAMS_MAX - this.streams.size : CALLS_MAX - this.peer.underWay
     if (this.streams.has(id)) throw malformed('has the id of a call that is under way')
     if (limit <= 0) this.fail(id, tooMany())
     else if (Object.hasOwn(STREAMS, call)) void this.stream({ id, call, params })
@@ -107,9 +115,9 @@ export class Connection {
 
   /** Spelled out, since it happens tens of thousands of times a second. */
   private answerTo(id: number, call: string, params: unknown): void {
-    this.under++
+    this.peer.underWay++
     const done = (answer: Answer) => {
-      this.under--
+      this.peer.underWay--
       this.answer(answer)
       this.settle()
     }
@@ -124,18 +132,19 @@ export class Connection {
   }
 
   private run(call: string, params: unknown): unknown {
-    if (Object.hasOwn(this.host.own, call)) return this.host.own[call]!()
     if (!Object.hasOwn(CALLS, call)) throw unknownCall(call)
     const method = CALLS[call]!
-    return method.run(this.host.engine, checkParams(call, method, params), NEVER)
+    return method.run(this.host, checkParams(call, method, params), { client: this.peer.id, signal: NEVER })
   }
 
   private async stream({ id, call, params }: Call): Promise<void> {
     const stream: Stream = { stop: new AbortController(), credit: PAGES_AHEAD, wake: () => {} }
     this.streams.set(id, stream)
+    this.peer.underWay++
     try {
       const method = STREAMS[call]!
-      const items = method.run(this.host.engine, checkParams(call, method, params), stream.stop.signal)
+      const caller = { client: this.peer.id, signal: stream.stop.signal }
+      const items = method.run(this.host, checkParams(call, method, params), caller)
       for await (const page of pagesOf(items, call === 'feed' ? 1 : PAGE)) {
         while (stream.credit === 0 && !stream.stop.signal.aborted)
           await new Promise<void>((resolve) => (stream.wake = resolve))
@@ -149,6 +158,7 @@ export class Connection {
       else this.fail(id, error)
     } finally {
       this.streams.delete(id)
+      this.peer.underWay--
       this.settle()
     }
   }
@@ -178,7 +188,12 @@ export class Connection {
     this.out = []
     if (this.socket.writableLength < UNREAD_MAX || this.unread !== null) return
     this.socket.pause()
-    this.unread = setTimeout(() => this.socket.destroy(), UNREAD_MS).unref()
+    this.unread = setTimeout(() => this.cutOff(), UNREAD_MS).unref()
+  }
+
+  private cutOff(): void {
+    this.host.log.warn({ client: this.peer.id, from: this.peer.info().from }, 'cut off: it does not read')
+    this.socket.destroy()
   }
 
   private drained(): void {
@@ -196,14 +211,14 @@ export class Connection {
   }
 
   private settle(): void {
-    if (this.under === 0 && this.streams.size === 0) this.idle?.()
+    if (this.peer.underWay === 0) this.idle?.()
   }
 
   /** Listens no more, and answers what is under way. */
   async drain(): Promise<void> {
     this.socket.pause()
     for (const stream of this.streams.values()) end(stream)
-    if (this.under > 0 || this.streams.size > 0) await new Promise<void>((resolve) => (this.idle = resolve))
+    if (this.peer.underWay > 0) await new Promise<void>((resolve) => (this.idle = resolve))
     this.flush()
     this.ended = true
   }

@@ -1,24 +1,27 @@
-/** A running daemon: an engine, the socket on which it is spoken to, and what it says of itself. */
+/** A running daemon: an engine, the sockets on which it is spoken to, and what it says of itself. */
 import type { Stats } from '../api.ts'
-import type { Engine } from '../engine.ts'
+import type { LiveEngine } from '../engine.ts'
 import { readManifest } from '../store/manifest.ts'
+import type { TcpAddress } from './address.ts'
+import type { DaemonStatus, Host } from './host.ts'
+import type { Log } from './log.ts'
 import { PROTOCOL } from './protocol.ts'
 import { Server } from './server.ts'
+import { Token } from './token.ts'
 
-export interface DaemonStatus {
-  readonly pid: number
+export interface DaemonOptions {
+  /** of Kuma */
   readonly version: string
-  readonly store: string
-  readonly path: string
-  /** ISO 8601 */
-  readonly startedAt: string
-  readonly clients: number
-  /** No shard is poisoned. */
-  readonly isHealthy: boolean
-  readonly stats: Stats
+  readonly log: Log
+  readonly typeFor: (id: string) => string
+  /** Is the config another than that which the engine was opened with? */
+  readonly isConfigStale: () => boolean
+  readonly tcp?: { readonly address: TcpAddress; readonly token: string } | undefined
 }
 
 export interface Daemon {
+  /** where it listens over TCP, or null */
+  readonly address: string | null
   /** Answers what is under way, then ends. */
   stop(): void
   /** When it has ended, with the last statistics. */
@@ -26,31 +29,57 @@ export interface Daemon {
 }
 
 /** Closes the engine when it ends. @throws KUMA_INVALID_CONFIG if the store's path is too long for a socket, KUMA_IO */
-export async function runDaemon(engine: Engine, version: string): Promise<Daemon> {
+export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Promise<Daemon> {
+  const { version, log, typeFor, isConfigStale, tcp } = options
   const startedAt = new Date().toISOString()
   const { pid } = process
-  const { store } = readManifest(engine.path)
+  const { path } = engine
+  const { store } = readManifest(path)
   let ending!: () => void
   const asked = new Promise<void>((resolve) => (ending = resolve))
-  const status = (): DaemonStatus => {
-    const stats = engine.stats()
-    const isHealthy = stats.poisonedShards.length === 0
-    return { pid, version, store, path: engine.path, startedAt, clients: server.clients, isHealthy, stats }
-  }
-  const own = {
-    status,
+  const subscribers: Host['subscribers'] = new Set()
+  const host: Host = {
+    engine,
+    typeFor,
+    log,
+    token: tcp ? new Token(tcp.token) : null,
+    subscribers,
+    clients: () => server.clients,
+    greeting: () => ({ kuma: PROTOCOL, version, store, path, pid, isConfigStale: isConfigStale() }),
+    status: (): DaemonStatus => {
+      const stats = engine.stats()
+      return {
+        pid,
+        version,
+        store,
+        path,
+        startedAt,
+        address: server.address,
+        clients: server.clients.length,
+        subscribers: subscribers.size,
+        memoryBytes: process.memoryUsage.rss(),
+        isConfigStale: isConfigStale(),
+        isHealthy: stats.poisonedShards.length === 0,
+        stats,
+      }
+    },
     stop: () => {
       ending()
       return { pid }
     },
   }
-  const server = await Server.listen(engine.path, { engine, own, greeting: { kuma: PROTOCOL, version, store, pid } })
+  const server = await Server.listen(path, host, tcp?.address ?? null)
+  const { address } = server
+  engine.onPoisoned((shard) => log.error({ shard }, 'the disk failed: this shard takes no more writes'))
+  log.info({ path, store, version, address }, 'listening')
   const end = async () => {
     await asked
+    log.info({ clients: server.clients.length }, 'stopping: what was accepted is answered first')
     await server.drain()
     const stats = engine.stats()
     await engine.close().finally(() => server.hangUp())
+    log.info({ events: stats.events, poisonedShards: stats.poisonedShards }, 'stopped')
     return stats
   }
-  return { stop: ending, stopped: end() }
+  return { address, stop: ending, stopped: end() }
 }

@@ -1,8 +1,10 @@
 /**
- * What a client and the daemon say to each other over a Unix socket, `kuma.sock` in the store: a line of JSON each.
+ * What a client and the daemon say to each other over a Unix socket, `kuma.sock` in the store, or over TCP: a line of JSON
+ * each.
  *
- *     client  {"kuma":1}                                        first, once: the version of this protocol
- *     daemon  {"kuma":1,"version":"0.1.0","store":"..","pid":7}  or an error without an id, and the end
+ *     client  {"kuma":1}                                        first, once: the version of this protocol;
+ *                                                               over TCP also the token: {"kuma":1,"token":".."}
+ *     daemon  {"kuma":1,"version":"0.1.0","store":"..","pid":7,..}  or an error without an id, and the end
  *     client  {"id":1,"call":"append","params":{..}}            as many as it likes, without waiting
  *     daemon  {"id":1,"result":..} | {"id":1,"error":{code,message,hint,details}}      in whatever order they come
  *
@@ -32,7 +34,7 @@ export interface Call {
 }
 
 export type ClientMessage =
-  | { readonly kuma: number }
+  | { readonly kuma: number; readonly token?: string | undefined }
   | Call
   | { readonly id: number; readonly more: number }
   | { readonly id: number; readonly cancel: true }
@@ -42,7 +44,11 @@ export interface Greeting {
   /** of the daemon's Kuma */
   readonly version: string
   readonly store: string
+  /** where the store is, on the daemon's machine */
+  readonly path: string
   readonly pid: number
+  /** The daemon's config has changed since it was started. */
+  readonly isConfigStale: boolean
 }
 
 export type Answer =
@@ -73,7 +79,8 @@ export function malformed(problem: string): KumaError<'KUMA_PROTOCOL'> {
   return new KumaError('KUMA_PROTOCOL', `the message ${problem}`, {}, { hint })
 }
 
-export function notRunning(store: string): KumaError<'KUMA_NOT_RUNNING'> {
+/** @param target the store, or where its daemon should listen */
+export function notRunning(target: string): KumaError<'KUMA_NOT_RUNNING'> {
   const hint = '`kuma start` runs one'
-  return new KumaError('KUMA_NOT_RUNNING', `no daemon runs for ${store}`, { path: store }, { hint })
+  return new KumaError('KUMA_NOT_RUNNING', `no daemon runs for ${target}`, { path: target }, { hint })
 }

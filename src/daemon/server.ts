@@ -1,60 +1,118 @@
 /**
- * Listens on the store's socket. Whoever may open the folder may speak to the daemon: folder and socket belong to the user
- * who runs it, and to nobody else. The engine holds the store's lock, so a socket that is there already is one that a
- * daemon left behind when it was killed.
+ * Listens on the store's socket, and over TCP if that is wanted. Whoever may open the folder may speak to the daemon: folder
+ * and socket belong to the user who runs it, and to nobody else. The engine holds the store's lock, so a socket that is
+ * there already is one that a daemon left behind when it was killed.
+ *
+ * The first byte tells what someone speaks: `{` begins a line of JSON (protocol.ts), anything else should be HTTP (http.ts).
  */
 import { chmodSync, rmSync } from 'node:fs'
-import { createServer, type Server as NetServer, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net'
 import { ioError } from '../store/directory.ts'
-import { Connection, type Host } from './connection.ts'
+import { formatAddress, isLoopback, type TcpAddress } from './address.ts'
+import { Connection } from './connection.ts'
+import type { Host } from './host.ts'
+import { HttpSide } from './http.ts'
+import { Peer } from './peer.ts'
 import { socketPath } from './protocol.ts'
 
 const CLIENTS_MAX = 10_000
+const OPENING_BRACE = 0x7b
+/** How long someone may be connected and say nothing at first. */
+const FIRST_BYTE_MS = 5_000
+const KEEP_ALIVE_MS = 60_000
 
 export class Server {
+  private readonly peers = new Map<Socket, Peer>()
   private readonly connections = new Set<Connection>()
-  private readonly net: NetServer
+  private readonly listening: NetServer[] = []
+  private readonly http: HttpSide
+  private lastId = 0
+  /** Where it listens over TCP. */
+  address: string | null = null
 
   private constructor(
     private readonly path: string,
     private readonly host: Host,
+    tcp: TcpAddress | null,
   ) {
-    this.net = createServer((socket) => this.accept(socket))
+    this.http = new HttpSide(host, (socket) => this.peers.get(socket)!, tcp && isLoopback(tcp.host) ? tcp.host : null)
   }
 
   /** @throws KUMA_INVALID_CONFIG if the socket's path is too long, KUMA_IO */
-  static async listen(store: string, host: Host): Promise<Server> {
+  static async listen(store: string, host: Host, tcp: TcpAddress | null): Promise<Server> {
     const path = socketPath(store)
-    const server = new Server(path, host)
+    const server = new Server(path, host, tcp)
     rmSync(path, { force: true })
-    await new Promise<void>((resolve, reject) => {
-      server.net.once('error', (error) => reject(ioError(error, path)))
-      server.net.listen(path, resolve)
-    })
+    await server.listen({ path }, true)
     chmodSync(path, 0o600)
-    return server
+    if (tcp === null) return server
+    try {
+      const { address, port } = (await server.listen(tcp, false)).address() as AddressInfo
+      server.address = formatAddress({ host: address, port })
+      return server
+    } catch (error) {
+      await server.drain()
+      throw error
+    }
   }
 
-  get clients(): number {
-    return this.connections.size
+  private async listen(where: TcpAddress | { readonly path: string }, isLocal: boolean): Promise<NetServer> {
+    const net = createServer((socket) => this.accept(socket, isLocal))
+    await new Promise<void>((resolve, reject) => {
+      net.once('error', (error) => reject(ioError(error, 'path' in where ? where.path : formatAddress(where))))
+      net.listen(where, resolve)
+    })
+    this.listening.push(net)
+    return net
   }
 
-  private accept(socket: Socket): void {
-    if (this.connections.size >= CLIENTS_MAX) return void socket.destroy()
-    const connection = new Connection(socket, this.host)
+  get clients(): readonly Peer[] {
+    return [...this.peers.values()]
+  }
+
+  private accept(socket: Socket, isLocal: boolean): void {
+    if (this.peers.size >= CLIENTS_MAX) {
+      this.host.log.warn({ clients: CLIENTS_MAX }, 'too many clients: one was turned away')
+      return void socket.destroy()
+    }
+    const peer = new Peer(++this.lastId, socket, isLocal)
+    this.peers.set(socket, peer)
+    if (!isLocal) socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS)
+    const silent = setTimeout(() => socket.destroy(), FIRST_BYTE_MS)
+    socket.on('error', () => {}) // 'close' follows
+    socket.on('close', () => {
+      clearTimeout(silent)
+      this.peers.delete(socket)
+      this.host.log.debug({ client: peer.id, calls: peer.calls }, 'disconnected')
+    })
+    socket.once('data', (chunk) => {
+      clearTimeout(silent)
+      socket.pause()
+      socket.unshift(chunk)
+      peer.protocol = chunk[0] === OPENING_BRACE ? 'ndjson' : 'http'
+      this.host.log.debug({ client: peer.id, protocol: peer.protocol, from: peer.info().from }, 'connected')
+      if (peer.protocol === 'http') this.http.take(socket)
+      else this.speakLines(peer)
+      process.nextTick(() => socket.resume())
+    })
+  }
+
+  private speakLines(peer: Peer): void {
+    const connection = new Connection(peer, this.host)
     this.connections.add(connection)
-    socket.on('close', () => this.connections.delete(connection))
+    peer.socket.on('close', () => this.connections.delete(connection))
   }
 
   /** Takes nobody and nothing new, and answers what is under way. The socket's name goes with it, while the lock is held. */
   async drain(): Promise<void> {
-    this.net.close()
+    for (const net of this.listening) net.close()
     rmSync(this.path, { force: true })
-    await Promise.all(Array.from(this.connections, (connection) => connection.drain()))
+    await Promise.all([this.http.drain(), ...Array.from(this.connections, (connection) => connection.drain())])
   }
 
   /** Hangs up: whoever is connected knows then that it has ended. */
   async hangUp(): Promise<void> {
     await Promise.all(Array.from(this.connections, (connection) => connection.hangUp()))
+    for (const { socket } of this.clients) socket.destroy()
   }
 }

@@ -1,28 +1,14 @@
 /** A daemon as its users meet it: commands and programs that share it, what it refuses, how it ends. */
 import { once } from 'node:events'
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { connect as dial, type Socket } from 'node:net'
 import { join } from 'node:path'
 import * as kuma from 'kuma'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { verifyStore } from '../../src/store/verify.ts'
-import { ended, launch, ndjson, shell } from '../cli.ts'
+import { ndjson, shell } from '../cli.ts'
+import { startDaemon, started } from '../daemon.ts'
 import { folder } from '../folder.ts'
-
-/** A store with a daemon, started as a person would. */
-async function started() {
-  const made = await shell()
-  const store = join(made.cwd, 'kuma-data')
-  const start = async () => {
-    const daemon = launch(['start'], { cwd: made.cwd })
-    onTestFinished(() => void daemon.kill('SIGKILL'))
-    const output = ended(daemon)
-    const [text] = (await once(daemon.stderr!, 'data')) as [string]
-    expect(text).toMatch(/^listening: /)
-    return { daemon, output }
-  }
-  return { ...made, store, start, ...(await start()) }
-}
 
 /** Someone who speaks to the socket by hand. */
 async function caller(store: string, hello: string | null = '{"kuma":1}') {
@@ -103,12 +89,34 @@ test('--detach returns when it can be spoken to, and tells what went wrong', asy
   const { pid } = JSON.parse((await run(['status', '--json'])).stdout)
   expect(stderr).toContain(`process ${pid}\n`)
   expect(await run(['start', '--detach'])).toMatchObject({
-    code: 3,
+    code: 5,
     stderr: expect.stringContaining(`a daemon runs for ${join(cwd, 'kuma-data')} already`),
   })
   expect((await run(['stop'])).code).toBe(0)
-  expect(readFileSync(join(cwd, 'kuma-data', 'kuma.log'), 'utf8')).toMatch(/^listening: .*\n(?:.*\n)*stopped\n$/)
+  const logged = ndjson(readFileSync(join(cwd, 'kuma-data', 'kuma.log'), 'utf8'))
+  expect(logged.map(({ msg, error }) => msg ?? (error as { code: string }).code)).toEqual([
+    'listening',
+    'KUMA_LOCKED',
+    'stopping: what was accepted is answered first',
+    'stopped',
+  ])
   expect((await run(['start', '--detach', '--dir', 'nowhere'])).code).toBe(3)
+})
+
+test('it says so when its config has changed since', async () => {
+  const { cwd, run } = await started()
+  const append = () => run(['append', 'a', 'Set'])
+  expect((await append()).stderr).toBe('')
+  writeFileSync(join(cwd, 'limits.ts'), 'export const actorsMax: number = 10\n')
+  const config = `import { actorsMax } from './limits.ts'\nexport default { actorsMax }\n`
+  writeFileSync(join(cwd, 'kuma.config.ts'), config)
+  expect(await append()).toMatchObject({ code: 0, stderr: expect.stringContaining('the config has changed') })
+  expect((await run(['status'])).stdout).toContain('the config has changed')
+  await run(['stop'])
+  await startDaemon(cwd)
+  expect((await append()).stderr).toBe('')
+  writeFileSync(join(cwd, 'limits.ts'), 'export const actorsMax: number = 11\n')
+  expect((await append()).stderr).toContain('the config has changed')
 })
 
 describe('run', () => {
@@ -232,6 +240,21 @@ describe('a program that is connected', () => {
     await ctx.close()
   })
 
+  test('a subscription ends with the connection, as it does in process', async () => {
+    const { store } = await started()
+    const ctx = await kuma.connect(store)
+    await ctx.spawn(Account, 'a')
+    const seen: string[] = []
+    const listening = (async () => {
+      for await (const item of ctx.subscribe({ from: 'start' })) {
+        seen.push(item.kind)
+        await ctx.close()
+      }
+    })()
+    await listening
+    expect(seen).toEqual(['event'])
+  })
+
   test('to nothing', async () => {
     const path = join(folder(), 'store')
     await (await kuma.start({ path })).close()
@@ -241,7 +264,7 @@ describe('a program that is connected', () => {
 
 describe('someone who does not keep to the protocol', () => {
   test.each([
-    ['garbage', 'hello\n', 'is not JSON'],
+    ['garbage', '{hello\n', 'is not JSON'],
     ['another version', '{"kuma":99}\n', 'version 1'],
     ['no greeting', '{"id":1,"call":"stats"}\n', 'version 1'],
     ['a list', '{"kuma":1}\n[1]\n', 'is not an object'],

@@ -7,8 +7,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Receipt } from '../../src/api.ts'
 import { Client, engineOf } from '../../src/daemon/client.ts'
-import { runDaemon } from '../../src/daemon/daemon.ts'
-import type { Engine, UncheckedEvent } from '../../src/engine.ts'
+import { type DaemonOptions, runDaemon } from '../../src/daemon/daemon.ts'
+import type { Engine, LiveEngine, UncheckedEvent } from '../../src/engine.ts'
 import { mergePatch } from '../../src/entity/document.ts'
 import { type EngineOptions, openEngine } from '../../src/kuma.ts'
 import { verifyStore } from '../../src/store/verify.ts'
@@ -165,9 +165,16 @@ async function run(
   }
 }
 
+const quiet: DaemonOptions = {
+  version: '0',
+  log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+  typeFor: () => 'document',
+  isConfigStale: () => false,
+}
+
 /** Closing it ends the daemon. */
-async function throughSocket(served: Engine): Promise<Engine> {
-  const daemon = await runDaemon(served, '0')
+async function throughSocket(served: LiveEngine): Promise<Engine> {
+  const daemon = await runDaemon(served, quiet)
   const client = engineOf(await Client.connect(served.path))
   const close = async () => {
     await client.close()

@@ -59,7 +59,7 @@ describe('the file', () => {
     const deep = join(root, 'a/b')
     mkdirSync(deep, { recursive: true })
     writeFileSync(join(root, 'kuma.config.mjs'), `export default { path: 'data', shards: 4 }`)
-    expect(await loadConfig({ cwd: deep })).toEqual({
+    expect(await loadConfig({ cwd: deep })).toMatchObject({
       config: { path: join(root, 'data'), shards: 4 },
       file: join(root, 'kuma.config.mjs'),
     })
@@ -67,7 +67,7 @@ describe('the file', () => {
 
   test('need not be there, unless it is named', async () => {
     const cwd = folder()
-    expect(await loadConfig({ cwd })).toEqual({ config: {}, file: null })
+    expect(await loadConfig({ cwd })).toMatchObject({ config: {}, file: null })
     await expect(loadConfig({ cwd, file: 'nothing.ts' })).rejects.toMatchObject({ code: 'KUMA_INVALID_CONFIG' })
   })
 })

@@ -1,0 +1,295 @@
+/**
+ * HTTP on the daemon's sockets, for curl and whatever else speaks it; the routes stand in routes.ts. Node's server does the
+ * talking and never listens itself: connections are handed to it.
+ *
+ * A web page must not reach the store through its reader's browser: what has an `Origin` is refused, also what has another
+ * `Host` than this machine's names where it listens on this machine only (a name can be made to point anywhere), and a
+ * body must be declared as JSON, which no page can send elsewhere without asking.
+ */
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { parseJson } from '../entity/json.ts'
+import { KumaError, type KumaErrorCode, toWire } from '../errors.ts'
+import type { Host } from './host.ts'
+import type { Peer } from './peer.ts'
+import { LINE_BYTES_MAX } from './protocol.ts'
+import { type Given, JSON_TYPE, type Reply, ROUTES, type Route } from './routes.ts'
+import { wrongToken } from './token.ts'
+
+const KEEP_ALIVE_MS = 60_000
+const HEADERS_MS = 10_000
+const REQUEST_MS = 120_000
+/** How long an answer may wait for a client that does not read. */
+const UNREAD_MS = 60_000
+const NAMES = ['localhost', '127.0.0.1', '[::1]']
+
+/** What an error's code is in HTTP; 500 for all others. */
+const STATUS: Partial<Record<KumaErrorCode, number>> = {
+  KUMA_USAGE: 400,
+  KUMA_INVALID_POINT: 400,
+  KUMA_INVALID_POSITION: 400,
+  KUMA_INVALID_ID: 400,
+  KUMA_INVALID_REQUEST: 400,
+  KUMA_INVALID_DATA: 400,
+  KUMA_INVALID_EVENT: 400,
+  KUMA_INVALID_TIME: 400,
+  KUMA_INVALID_COMMAND: 400,
+  KUMA_PROTOCOL: 400,
+  KUMA_UNAUTHORIZED: 401,
+  KUMA_FORBIDDEN: 403,
+  KUMA_NOT_FOUND: 404,
+  KUMA_ERASED: 410,
+  KUMA_CONFLICT: 409,
+  KUMA_TYPE_MISMATCH: 409,
+  KUMA_REQUEST_KEY_REUSED: 409,
+  KUMA_REJECTED: 422,
+  KUMA_OVERLOADED: 503,
+  KUMA_POISONED: 503,
+  KUMA_CLOSED: 503,
+  KUMA_DISK_FULL: 507,
+}
+
+interface Match {
+  readonly route: Route
+  readonly id: string
+}
+
+export class HttpSide {
+  private readonly server: Server
+  private readonly stop = new AbortController()
+  private underWay = 0
+  private idle: (() => void) | null = null
+
+  /** @param ownName under which it listens on this machine only; null: it can be reached under names that it does not know */
+  constructor(
+    private readonly host: Host,
+    private readonly peerOf: (socket: Socket) => Peer,
+    private readonly ownName: string | null,
+  ) {
+    this.server = createServer(
+      { keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS },
+      (request, response) => void this.answer(request, response),
+    )
+    this.server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.garbage(error, socket as Socket))
+    this.server.emit('listening') // from then on it watches those that say nothing
+  }
+
+  take(socket: Socket): void {
+    this.server.emit('connection', socket)
+  }
+
+  private garbage({ code }: NodeJS.ErrnoException, socket: Socket): void {
+    if (!socket.writable) return
+    this.host.log.warn({ client: this.peerOf(socket)?.id, code }, 'refused')
+    socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+  }
+
+  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const peer = this.peerOf(request.socket)
+    const startedAt = performance.now()
+    let route: Route | null = null
+    this.began(peer)
+    response.once('close', () => {
+      this.ended(peer)
+      const { statusCode: status } = response
+      const ms = Math.round(performance.now() - startedAt)
+      // the route and not the path, in which an id stands
+      this.host.log.debug({ client: peer.id, method: request.method, route: route?.path, status, ms }, 'answered')
+    })
+    try {
+      // not by URL, to which an id like %2E%2E would be a way up
+      const [path = '', search = ''] = (request.url ?? '').split('?', 2)
+      this.admit(request, peer, path)
+      const match = find(request.method!, path)
+      route = match.route
+      const given = await givenOf(request, match, new URLSearchParams(search))
+      const signal = route.type === undefined ? this.stop.signal : this.untilGone(response)
+      const reply = await route.run(this.host, given, { client: peer.id, signal })
+      await send(response, reply, request.method === 'HEAD')
+    } catch (error) {
+      if (!response.destroyed) this.fail(request, response, error)
+    }
+  }
+
+  /** Ends an answer that may be long when nobody is there to read it. */
+  private untilGone(response: ServerResponse): AbortSignal {
+    const gone = new AbortController()
+    response.once('close', () => gone.abort())
+    return AbortSignal.any([gone.signal, this.stop.signal])
+  }
+
+  private began(peer: Peer): void {
+    peer.calls++
+    peer.underWay++
+    this.underWay++
+  }
+
+  private ended(peer: Peer): void {
+    peer.underWay--
+    if (--this.underWay === 0) this.idle?.()
+  }
+
+  /** @throws KUMA_FORBIDDEN, KUMA_UNAUTHORIZED */
+  private admit({ headers }: IncomingMessage, peer: Peer, path: string): void {
+    if (headers.origin !== undefined) throw forbidden('web pages may not speak to a store')
+    if (peer.isLocal) return
+    const name = /^(.*?)(?::\d+)?$/.exec(headers.host ?? '')?.[1]
+    const ownNames = this.ownName === null ? null : [...NAMES, this.ownName, `[${this.ownName}]`]
+    if (ownNames !== null && !ownNames.includes(name!)) throw forbidden('that is no name of this machine')
+    if (ROUTES.some((route) => route.isOpen && route.path === path)) return
+    const token = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
+    if (!this.host.token?.isShownBy(token)) throw wrongToken()
+  }
+
+  private fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+    const wire = toWire(error)
+    const { code, details } = wire
+    const own = error instanceof HttpError ? error : null
+    const status = own?.status ?? STATUS[code] ?? 500
+    if (status === 500 || status === 401 || status === 403)
+      this.host.log.warn({ client: this.peerOf(request.socket)?.id, code, status }, 'refused')
+    if (response.headersSent) return void response.destroy() // so that what was cut short is not taken for the whole
+    if (status === 401) response.setHeader('www-authenticate', 'Bearer')
+    if ('retryAfterMs' in details) response.setHeader('retry-after', Math.ceil(details.retryAfterMs / 1_000))
+    if (own?.more.allow !== undefined) response.setHeader('allow', own.more.allow)
+    const hasBody = 'content-length' in request.headers || 'transfer-encoding' in request.headers
+    if (hasBody && !request.complete) response.setHeader('connection', 'close') // the rest of it is not waited for
+    const body = `${JSON.stringify({ error: wire })}\n`
+    response.writeHead(status, { 'content-type': JSON_TYPE, 'content-length': Buffer.byteLength(body) })
+    response.end(request.method === 'HEAD' ? undefined : body)
+  }
+
+  /** Takes nothing new, and answers what is under way. */
+  async drain(): Promise<void> {
+    this.stop.abort()
+    this.server.close() // ends the watch
+    if (this.underWay > 0) await new Promise<void>((resolve) => (this.idle = resolve))
+  }
+}
+
+/** What is wrong with a request as HTTP. */
+class HttpError extends KumaError<'KUMA_INVALID_REQUEST'> {
+  constructor(
+    readonly status: number,
+    call: string,
+    message: string,
+    readonly more: { readonly hint?: string; readonly allow?: string } = {},
+  ) {
+    super('KUMA_INVALID_REQUEST', message, { call }, more)
+  }
+}
+
+function forbidden(message: string): KumaError<'KUMA_FORBIDDEN'> {
+  return new KumaError('KUMA_FORBIDDEN', message, {})
+}
+
+/** Each route's path as the parts between its slashes. */
+const PATHS = ROUTES.map((route) => ({ route, parts: route.path.split('/') }))
+
+function find(method: string, path: string): Match {
+  const parts = path.split('/')
+  const there = PATHS.filter((one) => fits(one.parts, parts))
+  const found = there.find(({ route }) => route.method === (method === 'HEAD' ? 'GET' : method))
+  if (found !== undefined) return { route: found.route, id: idIn(found.parts, parts) }
+  if (there.length === 0)
+    throw new HttpError(404, method, 'there is no such path', { hint: '/openapi.json lists them' })
+  const allow = there.map(({ route }) => route.method).join(', ')
+  throw new HttpError(405, method, `there is no ${method} of it`, { allow })
+}
+
+function fits(parts: readonly string[], given: readonly string[]): boolean {
+  return (
+    parts.length === given.length && parts.every((part, i) => (part === ':id' ? given[i] !== '' : part === given[i]))
+  )
+}
+
+function idIn(parts: readonly string[], given: readonly string[]): string {
+  const at = parts.indexOf(':id')
+  if (at === -1) return ''
+  try {
+    return decodeURIComponent(given[at]!)
+  } catch {
+    throw new HttpError(400, 'id', 'the id is not percent-encoded UTF-8')
+  }
+}
+
+async function givenOf(request: IncomingMessage, { route, id }: Match, search: URLSearchParams): Promise<Given> {
+  for (const name of search.keys()) {
+    const parameter = route.query?.[name]
+    if (parameter === undefined) throw new HttpError(400, route.path, `it takes no ${JSON.stringify(name)}`)
+    const values = search.getAll(name)
+    if (parameter.kind !== 'texts' && values.length > 1) throw new HttpError(400, route.path, `${name} is given twice`)
+    if (parameter.kind === 'integer' && !/^\d{1,15}$/.test(values[0]!))
+      throw new HttpError(400, route.path, `${name} must be a whole number`)
+    if (parameter.kind === 'boolean' && !['true', 'false', ''].includes(values[0]!))
+      throw new HttpError(400, route.path, `${name} must be true or false`)
+  }
+  const lastEventId = request.headers['last-event-id']
+  return {
+    id,
+    query: Object.fromEntries(search),
+    list: (name) => (search.has(name) ? search.getAll(name) : undefined),
+    body: route.body === undefined ? undefined : await bodyOf(request, route),
+    lastEventId: typeof lastEventId === 'string' ? lastEventId : undefined,
+  }
+}
+
+async function bodyOf(request: IncomingMessage, route: Route): Promise<unknown> {
+  const [type = ''] = (request.headers['content-type'] ?? '').split(';', 1)
+  if (type.trim().toLowerCase() !== JSON_TYPE) {
+    const hint = 'curl --json, or -H "content-type: application/json"'
+    throw new HttpError(415, route.path, `the body must be declared as ${JSON_TYPE}`, { hint })
+  }
+  return parseJson((await read(request, route)).toString('utf8'), 'the body')
+}
+
+/** By events: an iteration would cost as much as the append. */
+function read(request: IncomingMessage, { path }: Route): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes <= LINE_BYTES_MAX) return void chunks.push(chunk)
+      request.pause()
+      reject(new HttpError(413, path, `the body is longer than ${LINE_BYTES_MAX / 1024 / 1024} MiB`))
+    })
+    request.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
+    request.once('close', () => reject(new HttpError(400, path, 'the body was cut short')))
+  })
+}
+
+async function send(response: ServerResponse, { status = 200, type, body }: Reply, isHead: boolean): Promise<void> {
+  const headers = { 'content-type': type, 'cache-control': 'no-store' }
+  if (typeof body === 'string') {
+    response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
+    response.end(isHead ? undefined : body)
+    return
+  }
+  if (isHead) {
+    response.writeHead(status, headers).end()
+    return
+  }
+  // the first piece before the status: what goes wrong until then has a status of its own
+  const pieces = body[Symbol.asyncIterator]()
+  try {
+    let piece = await pieces.next()
+    response.writeHead(status, headers)
+    for (; !piece.done; piece = await pieces.next()) if (!response.write(piece.value)) await drained(response)
+    response.end()
+  } finally {
+    await pieces.return?.()
+  }
+}
+
+/** When the client has read what it was sent; one that does not is cut off. */
+async function drained(response: ServerResponse): Promise<void> {
+  const late = setTimeout(() => response.destroy(), UNREAD_MS)
+  try {
+    await Promise.race([once(response, 'drain'), once(response, 'close')])
+  } finally {
+    clearTimeout(late)
+  }
+  if (response.destroyed) throw new Error('the client has gone')
+}

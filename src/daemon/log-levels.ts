@@ -1,0 +1,3 @@
+/** How much the daemon logs. Apart from the log, which is loaded only where one is written. */
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]

@@ -1,0 +1,90 @@
+/** What the daemon tells Prometheus: its statistics, and what prom-client knows of any process of Node. */
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import type { Distribution, Stats } from '../api.ts'
+import type { Host } from './host.ts'
+import type { Reply } from './routes.ts'
+
+type Numbers = { readonly [name: string]: readonly [help: string, value: (stats: Stats) => number] }
+
+const COUNTERS: Numbers = {
+  kuma_events_total: ['events recorded', ({ events }) => events],
+  kuma_reads_total: ['reads of entities as they are', ({ reads }) => reads],
+  kuma_commits_total: ['commits made', ({ commitMs }) => commitMs.count],
+  kuma_snapshots_total: ['snapshots taken', ({ snapshots }) => snapshots],
+}
+const GAUGES: Numbers = {
+  kuma_uptime_seconds: ['since the engine was started', ({ uptimeMs }) => uptimeMs / 1_000],
+  kuma_actors: ['entities held in memory', ({ actors }) => actors],
+  kuma_actors_loading: ['entities being brought into memory', ({ loading }) => loading],
+  kuma_commands_deciding: ['commands whose decision is awaited', ({ deciding }) => deciding],
+  kuma_calls_waiting: ['calls that wait in mailboxes', ({ waiting }) => waiting],
+  kuma_appends_pending: ['appends that wait for the disk', ({ appendsPending }) => appendsPending],
+  kuma_appends_pending_bytes: ['what they hold in memory', ({ bytesPending }) => bytesPending],
+  kuma_poisoned_shards: ['shards that take no more writes', ({ poisonedShards }) => poisonedShards.length],
+}
+/** By quantile. */
+const SPREADS: {
+  readonly [name: string]: readonly [help: string, spread: (stats: Stats) => Distribution, unit: number]
+} = {
+  kuma_commit_events: ['events in a commit', ({ commitEvents }) => commitEvents, 1],
+  kuma_commit_seconds: ['how long a commit took, fsync included', ({ commitMs }) => commitMs, 1e-3],
+  kuma_event_loop_delay_seconds: [
+    'how late the event loop came to its timers',
+    ({ eventLoopDelayMs }) => eventLoopDelayMs,
+    1e-3,
+  ],
+}
+
+type Refresh = (host: Host, stats: Stats) => void
+
+interface Measured {
+  readonly registry: Registry
+  readonly refresh: readonly Refresh[]
+}
+
+/** Kept from one scrape to the next. */
+const measured = new WeakMap<Host, Measured>()
+
+export async function metricsOf(host: Host): Promise<Reply> {
+  const { registry, refresh } = measured.get(host) ?? measure()
+  measured.set(host, { registry, refresh })
+  const stats = host.engine.stats()
+  for (const each of refresh) each(host, stats)
+  return { type: registry.contentType, body: await registry.metrics() }
+}
+
+function measure(): Measured {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  const walBytes = new Gauge({ name: 'kuma_wal_bytes', help: 'of each shard', labelNames: ['shard'], registers })
+  const clients = new Gauge({ name: 'kuma_clients', help: 'who is connected', registers })
+  const subscribers = new Gauge({ name: 'kuma_subscribers', help: 'who follows the feed', registers })
+  const refresh: Refresh[] = [
+    (host) => clients.set(host.clients().length),
+    (host) => subscribers.set(host.subscribers.size),
+    (_, { walBytesByShard }) => {
+      for (const [shard, bytes] of walBytesByShard.entries()) walBytes.set({ shard }, bytes)
+    },
+  ]
+  for (const [name, [help, value]] of Object.entries(COUNTERS)) {
+    const counter = new Counter({ name, help, registers })
+    refresh.push((_, stats) => {
+      counter.reset()
+      counter.inc(value(stats))
+    })
+  }
+  for (const [name, [help, value]] of Object.entries(GAUGES)) {
+    const gauge = new Gauge({ name, help, registers })
+    refresh.push((_, stats) => gauge.set(value(stats)))
+  }
+  for (const [name, [help, spread, unit]] of Object.entries(SPREADS)) {
+    const gauge = new Gauge({ name, help, labelNames: ['quantile'], registers })
+    refresh.push((_, stats) => {
+      const { p50, p99, max } = spread(stats)
+      for (const [quantile, value] of Object.entries({ 0.5: p50, 0.99: p99, 1: max }))
+        gauge.set({ quantile }, value * unit)
+    })
+  }
+  return { registry, refresh }
+}

@@ -1,0 +1,286 @@
+/**
+ * The daemon over HTTP, route by route: what is asked, what it takes, and how it is answered. The OpenAPI document
+ * (openapi.ts) is made of this table.
+ */
+import type { FeedItem } from '../api.ts'
+import { isPosition } from '../entity/position.ts'
+import { parsePoint, timeOf } from '../entity/time.ts'
+import { KumaError } from '../errors.ts'
+import { exportText } from '../privacy/export.ts'
+import { CALLS, checkParams } from './calls.ts'
+import { type Caller, type Host, subscribed } from './host.ts'
+
+/** How long an event stream may be silent: a comment keeps whatever lies between from closing it. */
+const HEARTBEAT_MS = 15_000
+
+export const JSON_TYPE = 'application/json'
+export const NDJSON_TYPE = 'application/x-ndjson'
+export const SSE_TYPE = 'text/event-stream'
+
+export interface Reply {
+  readonly status?: number
+  readonly type: string
+  readonly body: string | AsyncIterable<string>
+}
+
+/** What came with a request. */
+export interface Given {
+  /** of the path */
+  readonly id: string
+  readonly query: { readonly [name: string]: string | undefined }
+  readonly list: (name: string) => readonly string[] | undefined
+  /** parsed, but not looked at */
+  readonly body: unknown
+  readonly lastEventId: string | undefined
+}
+
+interface Parameter {
+  readonly about: string
+  readonly kind?: 'integer' | 'boolean' | 'texts'
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  /** `:id` stands for an entity's id, percent-encoded */
+  readonly path: string
+  readonly about: string
+  readonly query?: { readonly [name: string]: Parameter }
+  /** name of the schema of the body that it takes */
+  readonly body?: string
+  /** name of the schema of its answer, or of each item of it */
+  readonly answer?: string
+  /** of an answer that may be long, which ends when nobody is there to read it */
+  readonly type?: string
+  /** Anybody may ask, also without the token. */
+  readonly isOpen?: true
+  /** codes of errors that are its own */
+  readonly errors?: readonly number[]
+  run(host: Host, given: Given, caller: Caller): Promise<Reply> | Reply
+}
+
+const AT = { about: 'a point: v3, an ISO 8601 time, epoch milliseconds, `2h ago`, yesterday' }
+const FROM = { about: 'from this point on' }
+const TO = { about: 'up to this point' }
+const LIMIT = { about: 'so many at most', kind: 'integer' } as const
+const TYPE = { about: 'only entities of this type' }
+const EVENTS = { about: 'only events of this type; may be repeated', kind: 'texts' } as const
+
+export const ROUTES: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/v1/entities/:id/events',
+    about: 'Record events, together or not at all. Answered when they are on disk.',
+    body: 'Append',
+    answer: 'Appended',
+    errors: [400, 404, 409, 503],
+    run: async ({ engine, typeFor }, { id, body }) => {
+      const request = asObject(body)
+      const newType = request['newType'] ?? request['type'] ?? typeFor(id)
+      const params = checkParams('append', CALLS['append']!, { ...request, id, newType })
+      return json(await engine.append(params as never))
+    },
+  },
+  {
+    method: 'POST',
+    path: '/v1/entities/:id/commands',
+    about: 'Have the model decide a command, and record the events that come of it.',
+    body: 'Execute',
+    answer: 'Executed',
+    errors: [400, 404, 409, 503],
+    run: async ({ engine }, { id, body }) => {
+      const params = checkParams('execute', CALLS['execute']!, { ...asObject(body), id })
+      return json(await engine.execute(params as never))
+    },
+  },
+  {
+    method: 'GET',
+    path: '/v1/entities',
+    about: 'Entities in the order of their ids, a line of JSON each.',
+    query: { prefix: { about: 'only ids that begin like this' }, type: TYPE, at: AT, limit: LIMIT },
+    answer: 'Summary',
+    type: NDJSON_TYPE,
+    errors: [400],
+    run: ({ engine }, { query: { prefix, type, at, limit } }, { signal }) => {
+      const time = at === undefined ? undefined : timeOf(parsePoint(at), 'a list')
+      return ndjson(engine.entities({ prefix, type, at: time, limit: count(limit), signal } as never))
+    },
+  },
+  {
+    method: 'GET',
+    path: '/v1/entities/:id',
+    about: 'An entity as it is, or as it was.',
+    query: { at: AT },
+    answer: 'Inspected',
+    errors: [400, 404],
+    run: async ({ engine }, { id, query: { at } }) => json(await engine.inspect(id, point(at))),
+  },
+  {
+    method: 'DELETE',
+    path: '/v1/entities/:id',
+    about: 'Erase an entity for good. The receipt tells what was reached.',
+    query: { reason: { about: 'why: it stands in the receipt' }, by: { about: 'who asked' } },
+    answer: 'Receipt',
+    errors: [400, 404],
+    run: async ({ engine }, { id, query: { reason, by } }) => json(await engine.erase([id], { reason, by })),
+  },
+  {
+    method: 'GET',
+    path: '/v1/entities/:id/log',
+    about: 'Its events, a line of JSON each.',
+    query: {
+      from: FROM,
+      to: TO,
+      event: EVENTS,
+      by: { about: 'only events of this author' },
+      limit: LIMIT,
+      reverse: { about: 'the newest first', kind: 'boolean' },
+    },
+    answer: 'Event',
+    type: NDJSON_TYPE,
+    errors: [400, 404],
+    run: ({ engine }, { id, query, list }, { signal }) => {
+      const { from, to, by, limit, reverse } = query
+      const range = { from: point(from), to: point(to), types: list('event') }
+      return ndjson(engine.log({ id, ...range, by, limit: count(limit), reverse: isTrue(reverse), signal }))
+    },
+  },
+  {
+    method: 'GET',
+    path: '/v1/entities/:id/export',
+    about: 'All that is stored of it, as one document for the person it is about.',
+    answer: 'Export',
+    type: JSON_TYPE,
+    errors: [404],
+    run: ({ engine }, { id }, { signal }) => ({ type: JSON_TYPE, body: texts(exportText(engine, id, signal)) }),
+  },
+  {
+    method: 'GET',
+    path: '/v1/feed',
+    about:
+      'What is recorded, as server-sent events: what is there, then what comes. The id of each is the place after it; `Last-Event-ID` goes on from there.',
+    query: {
+      from: { about: 'a place, `start` (where it begins without it), `now`, or a point' },
+      entity: { about: 'only this entity' },
+      type: { about: 'only entities of this type; may be repeated', kind: 'texts' },
+      event: EVENTS,
+    },
+    answer: 'FeedItem',
+    type: SSE_TYPE,
+    errors: [400],
+    run: (host, { query, list, lastEventId }, caller) => {
+      const { entity, from } = query
+      const request = {
+        id: entity,
+        entityTypes: list('type'),
+        types: list('event'),
+        from: lastEventId || placeOf(from),
+        follow: true,
+      }
+      return { type: SSE_TYPE, body: eventStream(subscribed(host, request, caller), caller.signal) }
+    },
+  },
+  {
+    method: 'GET',
+    path: '/healthz',
+    about: 'Does it take writes in all shards? Needs no token.',
+    answer: 'Health',
+    isOpen: true,
+    errors: [503],
+    run: (host) => {
+      const { isHealthy } = host.status()
+      return json({ status: isHealthy ? 'healthy' : 'unhealthy' }, isHealthy ? 200 : 503)
+    },
+  },
+  {
+    method: 'GET',
+    path: '/metrics',
+    about: 'How it does, in the text format of Prometheus.',
+    type: 'text/plain',
+    run: async (host) => {
+      const { metricsOf } = await import('./metrics.ts') // for who scrapes it
+      return metricsOf(host)
+    },
+  },
+  {
+    method: 'GET',
+    path: '/openapi.json',
+    about: 'This document.',
+    run: async ({ greeting }) => {
+      const { openApi } = await import('./openapi.ts')
+      return json(openApi(greeting().version, ROUTES))
+    },
+  },
+]
+
+function json(value: unknown, status = 200): Reply {
+  return { status, type: JSON_TYPE, body: `${JSON.stringify(value)}\n` }
+}
+
+function ndjson(items: AsyncIterable<unknown>): Reply {
+  return { type: NDJSON_TYPE, body: lines(items) }
+}
+
+async function* lines(items: AsyncIterable<unknown>): AsyncGenerator<string> {
+  for await (const item of items) yield `${JSON.stringify(item)}\n`
+}
+
+async function* texts(pieces: AsyncIterable<{ readonly text: string }>): AsyncGenerator<string> {
+  for await (const { text } of pieces) yield `${text}\n`
+}
+
+/** Ends when the feed does, or the daemon. */
+async function* eventStream(
+  pages: AsyncGenerator<{ readonly items: readonly FeedItem[] }>,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  yield ': listening\n\n' // so that the headers leave at once
+  let next = pages.next()
+  try {
+    for (;;) {
+      const page = await orHeartbeat(next)
+      if (page === null) yield ': still here\n\n'
+      else if (page.done) return
+      else {
+        yield page.value.items.map(sse).join('')
+        next = pages.next()
+      }
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error
+  } finally {
+    await pages.return(undefined)
+  }
+}
+
+/** Null if nothing came for so long. */
+function orHeartbeat<T>(next: Promise<T>): Promise<T | null> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => resolve(null), HEARTBEAT_MS)
+    next.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}
+
+function sse(item: FeedItem): string {
+  return `id: ${item.position}\nevent: ${item.kind}\ndata: ${JSON.stringify(item)}\n\n`
+}
+
+function asObject(body: unknown): { readonly [field: string]: unknown } {
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as never
+  throw new KumaError('KUMA_INVALID_DATA', 'the body must be a JSON object', { path: '' })
+}
+
+function point(text: string | undefined) {
+  return text === undefined ? undefined : parsePoint(text)
+}
+
+function placeOf(text: string | undefined) {
+  return text === undefined || text === 'start' || text === 'now' || isPosition(text) ? text : parsePoint(text)
+}
+
+function count(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text)
+}
+
+function isTrue(text: string | undefined): boolean {
+  return text === 'true' || text === ''
+}
