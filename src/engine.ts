@@ -186,8 +186,69 @@ export interface ShardInfo {
   readonly isPoisoned: boolean
 }
 
+export const ACTOR_SORTS = [
+  'id',
+  'type',
+  'shard',
+  'state',
+  'mailbox',
+  'rate',
+  'version',
+  'p50',
+  'p99',
+  'age',
+  'idle',
+] as const
+export type ActorSort = (typeof ACTOR_SORTS)[number]
+
+export interface ActorsQuery {
+  /** Texts from a to z, numbers from the highest. Default: `rate`. */
+  readonly sort?: ActorSort | undefined
+  readonly reverse?: boolean | undefined
+  /** Only those whose id or type contains this. */
+  readonly filter?: string | undefined
+  /** `offset` and `limit` together: at most 1,000. Default: the first 50. */
+  readonly offset?: number | undefined
+  readonly limit?: number | undefined
+}
+
+/** An entity that is held in memory. */
+export interface ActorInfo {
+  readonly id: string
+  /** null before its first event, and while it is loading */
+  readonly type: string | null
+  readonly shard: number
+  /** `draining`: it answers what came before, and then leaves */
+  readonly state: 'idle' | 'busy' | 'loading' | 'draining'
+  /** calls that wait in it, and events of it on their way to the disk */
+  readonly mailbox: number
+  readonly eventsPerSecond: number
+  readonly version: number
+  /** how long its last appends took to be on disk: of 32 at most, while somebody watches; null if there was none */
+  readonly ackMs: { readonly p50: number; readonly p99: number } | null
+  readonly ageSeconds: number
+  readonly idleSeconds: number
+}
+
+export interface ActorsPage {
+  /** in memory */
+  readonly total: number
+  /** that the filter lets through */
+  readonly matching: number
+  readonly actors: readonly ActorInfo[]
+}
+
 /** The engine that writes: it also tells how its parts do, to whom it serves. */
 export interface LiveEngine extends Engine {
+  /** Cheap, and nothing at all while nobody asks. @throws KUMA_USAGE for a page too far down */
+  actors(query?: ActorsQuery): Promise<ActorsPage>
+  /** Drops an actor from memory, once what came to it is answered. False if it is not in memory. */
+  passivate(id: string): Promise<boolean>
+  /**
+   * Keeps the state of an entity as a snapshot. False if there is one already, or JSON cannot give the state back.
+   * @throws KUMA_NOT_FOUND
+   */
+  snapshot(id: string): Promise<boolean>
   shards(): readonly ShardInfo[]
   /** @param told of each shard that takes no more writes, when that happens */
   onPoisoned(told: (shard: number) => void): void

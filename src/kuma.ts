@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { Census } from './actor/census.ts'
 import { Definitions } from './actor/definitions.ts'
 import { Router } from './actor/router.ts'
 import type { BackupOptions, Config, ConnectOptions, EntitiesQuery, Fork, ForkOptions, Kuma, Stats } from './api.ts'
@@ -274,6 +275,7 @@ async function writingEngine(
   const ends = committedEnds(readers, commits)
   const router = new Router(readers, commits, definitions, { actorsMax, actorIdleMs, decideTimeoutMs })
   const statistics = new Statistics(readers, commits, router, definitions, ends)
+  const census = new Census(router)
   const parts = { readers, router, commits }
   let closing: Promise<void> | undefined
   try {
@@ -291,6 +293,9 @@ async function writingEngine(
     erase: (ids, options) => erase(parts, ids, options),
     stats: () => statistics.now(),
     shards: () => statistics.shards(),
+    actors: (query) => census.page(query),
+    passivate: (id) => router.passivate(id),
+    snapshot: (id) => router.snapshot(id),
     onPoisoned: (told) => {
       commits.onPoisoned = told
     },

@@ -29,10 +29,12 @@ import { isKumaError, KumaError } from '../errors.ts'
 import { keyHash, requestDigest, withKey } from '../store/request-key.ts'
 import { recorded, type ShardReader } from '../store/shard-reader.ts'
 import { inSlices } from '../store/slices.ts'
+import { Acks } from './acks.ts'
 import { type Stand, standAt } from './activate.ts'
 import type { Definitions } from './definitions.ts'
 import { draft } from './draft.ts'
 import { type Keyed, RequestKeys } from './request-keys.ts'
+import { stateRow } from './snapshot.ts'
 
 /** What an actor needs around it. */
 export interface Shard {
@@ -49,6 +51,10 @@ export interface Traffic {
   /** calls that wait for an actor to load, or for a decision */
   waiting: number
   deciding: number
+  /** A clock that costs nothing to read: whole seconds, from wherever. */
+  seconds: number
+  /** Somebody wants to know how long appends take. */
+  isWatched: boolean
 }
 
 export interface RevertToRequest extends DecideRequest {
@@ -67,6 +73,14 @@ type Call = () => void
 export class Actor {
   /** Rounds of the search for idle actors since it was last used. */
   idleRounds = 0
+  /** By the clock of `traffic`: when it came, and was last used. */
+  readonly bornAt: number
+  usedAt: number
+  /** Events a second, and the version at which they were counted: the census keeps it here. */
+  rate = 0
+  counted: number
+  /** How long its last appends took: kept while somebody watches. */
+  acks: Acks | null = null
   private next: Stand
   /** It was on disk before this actor was: so may be request keys of it. */
   private readonly existed: boolean
@@ -89,6 +103,9 @@ export class Actor {
     public durable: Stand,
     readonly shard: Shard,
   ) {
+    this.bornAt = shard.traffic.seconds
+    this.usedAt = this.bornAt
+    this.counted = durable.version
     this.next = durable
     this.existed = durable.version > 0
   }
@@ -96,6 +113,34 @@ export class Actor {
   /** Nothing is under way, and what is on disk is enough to bring it back. */
   get canLeave(): boolean {
     return this.next === this.durable && !this.deciding && this.durable.seq <= this.shard.lane.flushed
+  }
+
+  touch(): void {
+    this.idleRounds = 0
+    this.usedAt = this.shard.traffic.seconds
+  }
+
+  /** Calls that wait here, and events on their way to the disk. */
+  get backlog(): number {
+    return (this.mailbox?.length ?? 0) + this.next.version - this.durable.version
+  }
+
+  get isBusy(): boolean {
+    return this.deciding || this.next !== this.durable
+  }
+
+  /** Keeps its durable state. False if that is done already, or JSON cannot give it back. @throws KUMA_NOT_FOUND */
+  async snapshot(): Promise<boolean> {
+    const { reader, definitions, lane } = this.shard
+    const { version } = this.durable
+    if (version === 0) throw notFound(this.id)
+    const definition = definitions.of(this.type!)
+    if (reader.snapshot(this.key, { version }, definition.version)?.version === version) return false
+    const row = stateRow(this.key, this.durable, definition, definitions)
+    if (row === null) return false
+    lane.addSnapshot(row)
+    await lane.sweep()
+    return true
   }
 
   /** So that it can leave later on. */
@@ -296,7 +341,8 @@ export class Actor {
     }
     return new Promise((resolve, reject) => {
       const group = { entity: key, created, version: before.version + 1, prev: before.seq, drafts, key: keyRow }
-      const settlement = new Recording(this, stand, requestKey, events, resolve, reject)
+      const begun = this.shard.traffic.isWatched ? performance.now() : 0
+      const settlement = new Recording(this, stand, requestKey, events, begun, resolve, reject)
       this.last = lane.add(group, settlement)
       for (const row of snapshots) lane.addSnapshot(row)
       this.key = key
@@ -310,6 +356,11 @@ export class Actor {
     this.durable = stand
     if (this.next === stand) this.last = null // it holds the whole batch
     return events === null ? this.receipt(stand) : this.executed(stand, events)
+  }
+
+  acknowledged(ms: number): void {
+    this.acks ??= new Acks()
+    this.acks.add(ms)
   }
 
   /** What was on its way is lost. */
@@ -385,11 +436,14 @@ class Recording implements Settlement {
     private readonly requestKey: string | undefined,
     /** if the caller wants them back */
     private readonly events: readonly RecordedEvent[] | null,
+    /** when, if that is watched; else 0 */
+    private readonly begun: number,
     private readonly resolve: (result: AppendResult) => void,
     private readonly reject: (error: Error) => void,
   ) {}
 
   durable(): void {
+    if (this.begun > 0) this.actor.acknowledged(performance.now() - this.begun)
     this.resolve(this.actor.advance(this.stand, this.events))
   }
 

@@ -50,8 +50,16 @@ interface Visit {
 /** An actor that is not there yet, and who waits for it. */
 type Mailbox = Visit[]
 
+/** What is told of one that is not there. */
+export interface Waited {
+  readonly shard: number
+  readonly waiting: number
+  /** It was here, and is taken out. */
+  readonly isHeld: boolean
+}
+
 export class Router {
-  readonly traffic: Traffic = { reads: 0, waiting: 0, deciding: 0 }
+  readonly traffic: Traffic = { reads: 0, waiting: 0, deciding: 0, seconds: seconds(), isWatched: false }
   /** Actors that are being brought to life. */
   loading = 0
   private readonly actors = new Map<string, Actor | Mailbox>()
@@ -60,6 +68,9 @@ export class Router {
   /** At the last look nobody could leave. */
   private crowded = false
   private readonly idleTimer: NodeJS.Timeout
+  private readonly clock: NodeJS.Timeout
+  /** Those that are taken out. */
+  private readonly held = new Set<Mailbox>()
 
   constructor(
     private readonly readers: Readers,
@@ -67,6 +78,9 @@ export class Router {
     private readonly definitions: Definitions,
     private readonly options: RouterOptions,
   ) {
+    this.clock = setInterval(() => {
+      this.traffic.seconds = seconds()
+    }, 1_000).unref()
     this.idleTimer = setInterval(() => void this.dropIdle(), options.actorIdleMs / IDLE_ROUNDS).unref()
   }
 
@@ -81,7 +95,7 @@ export class Router {
       const kept = copyPlain(request) // it waits for the actor, and the caller goes on
       return this.visit(request.id, (actor) => actor.append(kept))
     }
-    known.idleRounds = 0
+    known.touch()
     return known.append(request) // as `visit` would, without a promise around a promise
   }
 
@@ -128,7 +142,7 @@ export class Router {
       this.assertOpen()
       const known = this.actors.get(id)
       if (known instanceof Actor) {
-        known.idleRounds = 0
+        known.touch()
         resolve(use(known))
         return
       }
@@ -271,10 +285,38 @@ export class Router {
       this.letGo(id, mailbox)
       for (const { reject } of mailbox) reject(erased(id))
     } catch (error) {
-      this.letGo(id, mailbox)
-      if (actor !== null) this.actors.set(id, actor)
-      for (const visit of mailbox) this.readmit(id, visit)
+      this.putBack(id, actor, mailbox)
       throw error
+    }
+  }
+
+  /**
+   * Drops an actor from memory, once what came to it is answered and its head is on disk. What comes meanwhile waits,
+   * and brings it back. False if it is not in memory. @throws what a commit throws; then it stays
+   */
+  async passivate(id: string): Promise<boolean> {
+    if (!(this.actors.get(id) instanceof Actor)) return false
+    const { actor, mailbox } = await this.hold(id)
+    try {
+      while (actor !== null && !actor.canLeave) await actor.shard.lane.sweep()
+      this.putBack(id, null, mailbox)
+      return true
+    } catch (error) {
+      this.putBack(id, actor, mailbox)
+      throw error
+    }
+  }
+
+  /** Keeps an entity's state. False if that is done, or cannot be. @throws KUMA_NOT_FOUND, and what a commit throws */
+  snapshot(id: string): Promise<boolean> {
+    return this.visit(id, (actor) => actor.snapshot())
+  }
+
+  /** All that is in memory: actors, and those that are coming or are held, with how many wait for each. */
+  *all(): Generator<readonly [id: string, actor: Actor | Waited]> {
+    for (const [id, actor] of this.actors) {
+      if (actor instanceof Actor) yield [id, actor]
+      else yield [id, { shard: this.readers.place(id).shard, waiting: actor.length, isHeld: this.held.has(actor) }]
     }
   }
 
@@ -289,13 +331,21 @@ export class Router {
       }
       const mailbox: Mailbox = []
       this.actors.set(id, mailbox)
+      this.held.add(mailbox)
       this.loading++
       await known?.atRest()
       return { actor: known ?? null, mailbox }
     }
   }
 
+  private putBack(id: string, actor: Actor | null, mailbox: Mailbox): void {
+    this.letGo(id, mailbox)
+    if (actor !== null) this.actors.set(id, actor)
+    for (const visit of mailbox) this.readmit(id, visit)
+  }
+
   private letGo(id: string, mailbox: Mailbox): void {
+    this.held.delete(mailbox)
     this.loaded(mailbox)
     this.actors.delete(id)
   }
@@ -320,6 +370,7 @@ export class Router {
   async close(): Promise<void> {
     this.closed = true
     clearInterval(this.idleTimer)
+    clearInterval(this.clock)
     await Promise.all(Array.from(this.actors.values(), settled))
     try {
       await this.commits.close()
@@ -327,6 +378,10 @@ export class Router {
       this.actors.clear()
     }
   }
+}
+
+function seconds(): number {
+  return Math.trunc(performance.now() / 1_000)
 }
 
 /** When an actor has been brought to life, or could not be, and everything before has been decided. */

@@ -124,6 +124,13 @@ export class Lane {
     if (this.waiting.length === 0 && this.underWay.length === 0) this.open(0)
   }
 
+  /** When the next batch is on disk, which begins to write the heads that wait. @throws what a commit throws */
+  sweep(): Promise<void> {
+    this.sweepWanted = true
+    const { settlements } = this.open(0)
+    return new Promise((resolve, reject) => void settlements.push({ durable: resolve, failed: reject }))
+  }
+
   /** The batch that is being filled. */
   private open(bytes: number): Pending {
     let pending = this.waiting.at(-1)

@@ -66,6 +66,15 @@ export const CALLS: { readonly [call: string]: Method<unknown> } = {
     const ends = engine.shards().map(({ lastSeq }) => lastSeq)
     return Array.from(subscribers, (subscriber) => subscriber.info(ends))
   }),
+  shards: method({}, [], true, ({ engine }) => engine.shards()),
+  actors: method(
+    { sort: text, reverse: flag, filter: text, offset: number, limit: number },
+    [],
+    true,
+    ({ engine }, params) => engine.actors(params),
+  ),
+  passivate: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.passivate(id)),
+  snapshot: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.snapshot(id)),
   stop: method({}, [], false, (host) => host.stop()),
 }
 

@@ -46,6 +46,7 @@ test('it holds what a user needs, and nothing else', () => {
     'fixtures/export.schema.json',
     'fixtures/flights.LICENSE',
     'fixtures/flights.ndjson.gz',
+    'fixtures/kuma.service',
     'fixtures/models/airport.ts',
     'fixtures/models/kuma.config.ts',
   ])
