@@ -34,7 +34,9 @@ const { metafile } = await build({
   format: 'esm',
   platform: 'node',
   target: 'node20',
-  external: ['better-sqlite3', 'better-sqlite3-node20', 'jiti'],
+  external: ['better-sqlite3', 'better-sqlite3-node20', 'jiti', 'react-devtools-core'],
+  // React brings two of each otherwise, and takes the slow one
+  define: { 'process.env.NODE_ENV': '"production"', 'process.env.DEV': '"false"' },
   // bundled CommonJS still asks for Node's own modules with `require`
   banner: {
     js: "import{createRequire as __kumaRequire}from'node:module';const require=__kumaRequire(import.meta.url);",

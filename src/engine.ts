@@ -139,6 +139,8 @@ export interface EraseOptions {
 
 export interface Engine {
   readonly path: string
+  /** the store's id */
+  readonly store: string
   /** Resolves when the events are on disk. */
   append(request: AppendRequest): Promise<AppendResult>
   /**
@@ -177,6 +179,8 @@ export interface Engine {
 /** How one shard does. */
 export interface ShardInfo {
   readonly shard: number
+  /** that were made in it, those that are erased too */
+  readonly entities: number
   /** seq of its last event that is on disk */
   readonly lastSeq: number
   /** events on their way to the disk */
@@ -238,10 +242,17 @@ export interface ActorsPage {
   readonly actors: readonly ActorInfo[]
 }
 
-/** The engine that writes: it also tells how its parts do, to whom it serves. */
-export interface LiveEngine extends Engine {
+/** An engine in this process: it can look at the files themselves. */
+export interface OwnEngine extends Engine {
+  shards(): readonly ShardInfo[]
+}
+
+/** The one that writes: it also tells how its parts do, to whom it serves. */
+export interface LiveEngine extends OwnEngine {
   /** Cheap, and nothing at all while nobody asks. @throws KUMA_USAGE for a page too far down */
   actors(query?: ActorsQuery): Promise<ActorsPage>
+  /** Null if it is not in memory. */
+  actor(id: string): ActorInfo | null
   /** Drops an actor from memory, once what came to it is answered. False if it is not in memory. */
   passivate(id: string): Promise<boolean>
   /**
@@ -249,7 +260,6 @@ export interface LiveEngine extends Engine {
    * @throws KUMA_NOT_FOUND
    */
   snapshot(id: string): Promise<boolean>
-  shards(): readonly ShardInfo[]
   /** @param told of each shard that takes no more writes, when that happens */
   onPoisoned(told: (shard: number) => void): void
 }

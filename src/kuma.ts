@@ -16,7 +16,7 @@ import { GroupCommit } from './commit/group-commit.ts'
 import { WorkerCommitter } from './commit/worker-committer.ts'
 import { checkConfig } from './config.ts'
 import { contextOf } from './context.ts'
-import type { Engine, LiveEngine } from './engine.ts'
+import type { Engine, LiveEngine, OwnEngine } from './engine.ts'
 import { isKumaError, KumaError } from './errors.ts'
 import { committedEnds, type Ends, lookedUpEnds } from './feed/ends.ts'
 import { feed } from './feed/feed.ts'
@@ -32,7 +32,7 @@ import { type RebuildOptions, type RebuildReport, rebuildSnapshots } from './his
 import { replay } from './history/replay.ts'
 import { revert } from './history/revert.ts'
 import { erase, resumeErasures } from './privacy/erase.ts'
-import { Statistics } from './statistics.ts'
+import { Statistics, shardsOf } from './statistics.ts'
 import { createStore } from './store/create.ts'
 import { checkDirectory } from './store/directory.ts'
 import { Keys, keyFileFor } from './store/keys.ts'
@@ -108,8 +108,8 @@ function kumaOf(engine: Engine, config: Config): Kuma {
 
 /** The engine in this process. @throws what `start` throws; KUMA_NOT_A_STORE unless `create` */
 export async function openEngine(config: Config, options: EngineOptions & { access: 'write' }): Promise<LiveEngine>
-export async function openEngine(config: Config, options: EngineOptions): Promise<Engine>
-export async function openEngine(config: Config, options: EngineOptions): Promise<Engine> {
+export async function openEngine(config: Config, options: EngineOptions): Promise<OwnEngine>
+export async function openEngine(config: Config, options: EngineOptions): Promise<OwnEngine> {
   const path = resolve(config.path ?? 'kuma-data')
   checkConfig(config, null)
   const definitions = definitionsOf(config)
@@ -200,6 +200,7 @@ async function createUnlessThere(path: string, { shards, encryption, ...source }
 function historyOf(readers: Readers, definitions: Definitions, ends: Ends) {
   return {
     path: readers.path,
+    store: readers.manifest.store,
     replay: (id, range) => replay(readers, definitions, id, range),
     diff: (request) => diff(readers, definitions, request),
     blame: (id, path) => blame(readers, definitions, id, path),
@@ -210,7 +211,7 @@ function historyOf(readers: Readers, definitions: Definitions, ends: Ends) {
   } satisfies Partial<Engine>
 }
 
-function readingEngine(readers: Readers, definitions: Definitions): Engine {
+function readingEngine(readers: Readers, definitions: Definitions): OwnEngine {
   const { path } = readers
   const ends = lookedUpEnds(readers)
   return {
@@ -220,6 +221,7 @@ function readingEngine(readers: Readers, definitions: Definitions): Engine {
     erase: async () => readOnly(path),
     revert: async (request) => (request.dryRun ? revert(readers, definitions, request, null) : readOnly(path)),
     stats: () => readOnly(path),
+    shards: () => shardsOf(readers, ends, null),
     find: async (id) => {
       const found = find(readers, id)
       return found && { id, type: found.entity.type, version: found.head.version, updatedAt: found.head.at }
@@ -294,6 +296,7 @@ async function writingEngine(
     stats: () => statistics.now(),
     shards: () => statistics.shards(),
     actors: (query) => census.page(query),
+    actor: (id) => census.one(id),
     passivate: (id) => router.passivate(id),
     snapshot: (id) => router.snapshot(id),
     onPoisoned: (told) => {

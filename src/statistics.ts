@@ -84,16 +84,7 @@ export class Statistics {
   }
 
   shards(): ShardInfo[] {
-    const { path, manifest } = this.readers
-    const { commits, ends } = this
-    return Array.from({ length: manifest.shards }, (_, shard) => ({
-      shard,
-      lastSeq: ends.of(shard),
-      pending: commits.pending(shard),
-      bytes: bytesOf(shardPath(path, shard)),
-      walBytes: bytesOf(walPath(path, shard)),
-      isPoisoned: commits.poisoned.has(shard),
-    }))
+    return shardsOf(this.readers, this.ends, this.commits)
   }
 
   private walBytes(): number[] {
@@ -109,4 +100,18 @@ function walPath(path: string, shard: number): string {
 /** Asking for a file's size does not open it, which would drop SQLite's locks. */
 function bytesOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0
+}
+
+/** @param commits of the engine that writes; null where the files alone tell */
+export function shardsOf(readers: Readers, ends: Ends, commits: GroupCommit | null): ShardInfo[] {
+  const { path, manifest } = readers
+  return Array.from({ length: manifest.shards }, (_, shard) => ({
+    shard,
+    entities: commits?.lastKey(shard) ?? readers.at(shard).lastKey(),
+    lastSeq: ends.of(shard),
+    pending: commits?.pending(shard) ?? 0,
+    bytes: bytesOf(shardPath(path, shard)),
+    walBytes: bytesOf(walPath(path, shard)),
+    isPoisoned: commits?.poisoned.has(shard) ?? false,
+  }))
 }

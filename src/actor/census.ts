@@ -51,6 +51,11 @@ export class Census {
     return inSlices(this.steps(query, sort, offset, offset + limit))
   }
 
+  one(id: string): ActorInfo | null {
+    const actor = this.router.get(id)
+    return actor && infoOf([id, actor], this.router.traffic.seconds)
+  }
+
   private watch(): void {
     const { traffic } = this.router
     traffic.isWatched = true

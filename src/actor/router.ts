@@ -314,10 +314,17 @@ export class Router {
 
   /** All that is in memory: actors, and those that are coming or are held, with how many wait for each. */
   *all(): Generator<readonly [id: string, actor: Actor | Waited]> {
-    for (const [id, actor] of this.actors) {
-      if (actor instanceof Actor) yield [id, actor]
-      else yield [id, { shard: this.readers.place(id).shard, waiting: actor.length, isHeld: this.held.has(actor) }]
-    }
+    for (const [id, actor] of this.actors) yield [id, this.told(id, actor)]
+  }
+
+  get(id: string): Actor | Waited | null {
+    const actor = this.actors.get(id)
+    return actor === undefined ? null : this.told(id, actor)
+  }
+
+  private told(id: string, actor: Actor | Mailbox): Actor | Waited {
+    if (actor instanceof Actor) return actor
+    return { shard: this.readers.place(id).shard, waiting: actor.length, isHeld: this.held.has(actor) }
   }
 
   /** Takes an actor out, once it is at rest: whoever comes to it from now on waits. */

@@ -1,19 +1,33 @@
-/** A JSON Patch for people: one line for each change, with what was there before. */
+/** A JSON Patch for people: a line for each change, with what was there before. */
 import { Pointer } from 'rfc6902'
 import type { Diff, PatchOperation } from '../api.ts'
 import { asJson, type Json } from '../entity/json.ts'
 import { colors, visible } from './output.ts'
 
-export function changes({ from, patch }: Diff): string[] {
+export interface Change {
+  readonly op: 'add' | 'remove' | 'replace'
+  readonly path: string
+  /** what came or went; `before -> after` */
+  readonly text: string
+}
+
+export function changes(diff: Diff): string[] {
   const color = colors(process.stdout)
+  return changeRows(diff).map(({ op, path, text }) => {
+    if (op === 'remove') return color.red(`- ${path}  ${text}`)
+    return op === 'add' ? color.green(`+ ${path}  ${text}`) : color.yellow(`~ ${path}  ${text}`)
+  })
+}
+
+export function changeRows({ from, patch }: Diff): Change[] {
   const root = { '': asJson(from.state, from.id) }
   return patch.map((operation) => {
     const before = visible(JSON.stringify(applied(root, operation)) ?? '')
     const path = visible(operation.path || '/')
-    if (operation.op === 'remove') return color.red(`- ${path}  ${before}`)
+    const { op } = operation
+    if (op === 'remove') return { op, path, text: before }
     const value = visible(JSON.stringify(operation.value))
-    if (operation.op === 'add') return color.green(`+ ${path}  ${value}`)
-    return color.yellow(`~ ${path}  ${before} -> ${value}`)
+    return { op, path, text: op === 'add' ? value : `${before} -> ${value}` }
   })
 }
 

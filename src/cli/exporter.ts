@@ -5,7 +5,6 @@ import { inOrder, type RecordedEvent } from '../entity/event.ts'
 import { isKumaError } from '../errors.ts'
 import { cloudEventOf } from '../privacy/cloud-event.ts'
 import { type ExportPiece, exportText } from '../privacy/export.ts'
-import { readManifest } from '../store/manifest.ts'
 
 /** A piece of text is at least so long, unless it is an entity's last one. */
 const CHARS = 64 * 1024
@@ -21,8 +20,8 @@ export interface ExportOptions {
 }
 
 /** The store as the source of CloudEvents: a name that no other store has. */
-export function sourceOf({ path }: Engine): string {
-  return `urn:uuid:${readManifest(path).store}`
+export function sourceOf({ store }: Engine): string {
+  return `urn:uuid:${store}`
 }
 
 /** Whole lines, without the end of the last one. */

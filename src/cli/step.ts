@@ -1,17 +1,13 @@
-/**
- * Walks through an entity's history on a terminal, event by event, with arrow keys. The picture is on the alternate
- * screen, so that what was on the terminal before comes back; whatever ends it, the terminal is put right first.
- */
+/** Walks through an entity's history on a terminal, event by event, with arrow keys. */
 import { on } from 'node:events'
 import { emitKeypressEvents, type Key } from 'node:readline'
 import type { Engine } from '../engine.ts'
+import { Screen } from '../tui/screen.ts'
 import { changes } from './changes.ts'
 import { eventLine } from './event-line.ts'
 import { EXIT } from './exit-codes.ts'
 import { colors, prettyJson, visible } from './output.ts'
 
-const ENTER = '\x1b[?1049h\x1b[?25l'
-const LEAVE = '\x1b[?25h\x1b[?1049l'
 const HOME = '\x1b[H\x1b[J'
 const PAGE = 10
 
@@ -25,28 +21,35 @@ export interface Steps {
 
 export async function step(engine: Engine, id: string, { first, last, start }: Steps): Promise<void> {
   const { stdin, stdout } = process
-  const screen = new Screen()
   const redraw = () => stdin.emit('keypress', '', { name: 'redraw' })
   const quit = () => stdin.emit('keypress', '', { name: 'q' })
+  const onSignal = (signal: NodeJS.Signals) => {
+    process.exitCode = signal === 'SIGTERM' ? EXIT.terminated : EXIT.error
+    quit()
+  }
+  const screen = new Screen({ onSignal, onContinue: redraw })
   let version = start
+  emitKeypressEvents(stdin)
+  stdin.resume()
   screen.enter()
   const keys = on(stdin, 'keypress') // keeps those that come while a picture is made
   stdout.on('resize', redraw)
   stdin.on('end', quit)
   try {
-    screen.draw(await pictureOf(engine, id, version, last))
+    draw(await pictureOf(engine, id, version, last))
     for await (const [, key] of keys as AsyncIterable<[string, Key]>) {
       const next = nextVersion(key, version, { first, last })
       if (key.ctrl && key.name === 'c') process.exitCode = EXIT.interrupted
       if (next === null) return
       if (key.ctrl && key.name === 'z') screen.suspend()
       version = Math.max(first, Math.min(last, next))
-      screen.draw(await pictureOf(engine, id, version, last))
+      draw(await pictureOf(engine, id, version, last))
     }
   } finally {
     stdout.off('resize', redraw)
     stdin.off('end', quit)
     screen.leave()
+    stdin.pause()
   }
 }
 
@@ -70,47 +73,12 @@ async function pictureOf(engine: Engine, id: string, version: number, last: numb
   return [...lines, ...changes(diff).map((line) => `  ${line}`), '', ...prettyJson(diff.to.state).split('\n')]
 }
 
-class Screen {
-  private readonly onSignal = (signal: NodeJS.Signals) => {
-    this.leave()
-    process.exitCode = signal === 'SIGTERM' ? EXIT.terminated : EXIT.error
-    process.stdin.emit('keypress', '', { name: 'q' })
-  }
-
-  private readonly onContinue = () => {
-    this.enter()
-    process.stdin.emit('keypress', '', { name: 'redraw' })
-  }
-
-  enter(): void {
-    emitKeypressEvents(process.stdin)
-    process.stdin.setRawMode(true)
-    process.stdin.resume()
-    process.stdout.write(ENTER)
-    process.off('SIGCONT', this.onContinue)
-    for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.off(signal, this.onSignal).on(signal, this.onSignal)
-  }
-
-  leave(): void {
-    process.stdout.write(LEAVE)
-    process.stdin.setRawMode(false)
-    process.stdin.pause()
-    for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.off(signal, this.onSignal)
-  }
-
-  suspend(): void {
-    this.leave()
-    process.on('SIGCONT', this.onContinue)
-    process.kill(process.pid, 'SIGSTOP')
-  }
-
-  /** One line less than there is room for: a full screen would scroll. */
-  draw(lines: readonly string[]): void {
-    const { rows, columns } = process.stdout
-    const room = Math.max(1, (rows || 24) - 1) // a terminal that does not know its size says 0
-    const fitting = lines.length <= room ? lines : [...lines.slice(0, room - 1), more(lines.length - room + 1)]
-    process.stdout.write(HOME + fitting.map((line) => cut(line, columns || 80)).join('\n'))
-  }
+/** One line less than there is room for: a full screen would scroll. */
+function draw(lines: readonly string[]): void {
+  const { rows, columns } = process.stdout
+  const room = Math.max(1, (rows || 24) - 1) // a terminal that does not know its size says 0
+  const fitting = lines.length <= room ? lines : [...lines.slice(0, room - 1), more(lines.length - room + 1)]
+  process.stdout.write(HOME + fitting.map((line) => cut(line, columns || 80)).join('\n'))
 }
 
 function more(count: number): string {

@@ -7,7 +7,6 @@ import { interruptible } from '../cli/interrupted.ts'
 import { flushed, print } from '../cli/output.ts'
 import type { Engine, FeedRequest } from '../engine.ts'
 import { isPosition } from '../entity/position.ts'
-import { readManifest } from '../store/manifest.ts'
 
 /** A cursor is written so often: each time costs an fsync. */
 const CURSOR_MS = 500
@@ -49,8 +48,8 @@ export default class Tail extends BaseCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Tail)
     const { type: entityTypes, event: types, follow } = flags
-    await this.withEngine(flags, { access: 'read' }, async (engine, { path }) => {
-      const cursor = flags.cursor === undefined ? null : new Cursor(flags.cursor, readManifest(path).store)
+    await this.withEngine(flags, { access: 'read' }, async (engine) => {
+      const cursor = flags.cursor === undefined ? null : new Cursor(flags.cursor, engine.store)
       const from = cursor?.read() ?? fromOf(flags.from)
       const request = { id: args.entity, entityTypes, types, from, follow }
       await interruptible((signal) => printFeed(engine, { ...request, signal }, cursor), null)

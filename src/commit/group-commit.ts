@@ -67,6 +67,11 @@ export class GroupCommit {
     return this.opened[shard]?.pending ?? 0
   }
 
+  /** Of the last entity made in a shard; null while it is not open. */
+  lastKey(shard: number): number | null {
+    return this.opened[shard]?.lastDurableKey ?? null
+  }
+
   /**
    * Empties entities of a shard whose erasure is recorded. What is committed meanwhile goes between the slices.
    * @param walWaitMs how long to wait for those who read the WAL

@@ -43,7 +43,7 @@ export class Lane {
   /** The next batch shall begin to write the heads that wait. */
   sweepWanted = false
   private durableSeq: number
-  private durableKey: number
+  lastDurableKey: number
   private lastKey: number
   private readonly waiting: Pending[] = []
   private readonly underWay: Pending[] = []
@@ -55,7 +55,7 @@ export class Lane {
     private readonly ready: (lane: Lane) => void,
   ) {
     this.durableSeq = end.lastSeq
-    this.durableKey = end.lastKey
+    this.lastDurableKey = end.lastKey
     this.lastKey = end.lastKey
     this.flushed = end.flushed
     this.keyCommits = end.keyCommits
@@ -164,14 +164,14 @@ export class Lane {
     this.underWay.shift()
     this.unload(pending)
     this.durableSeq = pending.batch.nextSeq - 1
-    this.durableKey = batch.created.at(-1)?.key ?? this.durableKey
+    this.lastDurableKey = batch.created.at(-1)?.key ?? this.lastDurableKey
     this.flushed = flushed
     for (const settlement of pending.settlements) settlement.durable()
   }
 
   failed(error: KumaError): void {
     const lost = [...this.underWay.splice(0), ...this.waiting.splice(0)]
-    this.lastKey = this.durableKey
+    this.lastKey = this.lastDurableKey
     for (const [i, pending] of lost.entries()) {
       pending.failed = true
       this.unload(pending)

@@ -73,6 +73,7 @@ export const CALLS: { readonly [call: string]: Method<unknown> } = {
     true,
     ({ engine }, params) => engine.actors(params),
   ),
+  actor: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.actor(id)),
   passivate: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.passivate(id)),
   snapshot: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.snapshot(id)),
   stop: method({}, [], false, (host) => host.stop()),

@@ -279,7 +279,7 @@ function indeterminate(requestKey: string | null): KumaError<'KUMA_INDETERMINATE
 
 /** The engine behind a connection. Its `stats` are those that were there when it was last asked. */
 export function engineOf(client: Client, stats: Stats | null = null): Engine {
-  const { path } = client.greeting
+  const { path, store } = client.greeting
   let latest = stats
   const stream = <T>(call: string, request: object = {}) => {
     const { signal, ...params } = request as { readonly signal?: AbortSignal | undefined }
@@ -287,6 +287,7 @@ export function engineOf(client: Client, stats: Stats | null = null): Engine {
   }
   return {
     path,
+    store,
     append: (request) => client.call('append', request, request.requestKey),
     execute: (request) => client.call('execute', request, request.requestKey),
     revert: (request) => client.call('revert', request, request.requestKey),

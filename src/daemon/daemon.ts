@@ -1,7 +1,6 @@
 /** A running daemon: an engine, the sockets on which it is spoken to, and what it says of itself. */
 import type { Stats } from '../api.ts'
 import type { LiveEngine } from '../engine.ts'
-import { readManifest } from '../store/manifest.ts'
 import type { TcpAddress } from './address.ts'
 import type { DaemonStatus, Host } from './host.ts'
 import type { Log } from './log.ts'
@@ -33,8 +32,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
   const { version, log, typeFor, isConfigStale, tcp } = options
   const startedAt = new Date().toISOString()
   const { pid } = process
-  const { path } = engine
-  const { store } = readManifest(path)
+  const { path, store } = engine
   let ending!: () => void
   const asked = new Promise<void>((resolve) => (ending = resolve))
   const subscribers: Host['subscribers'] = new Set()

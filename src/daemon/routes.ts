@@ -95,7 +95,7 @@ export const ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/v1/entities',
-    about: 'Entities in the order of their ids, a line of JSON each.',
+    about: 'Entities, shard by shard, a line of JSON each.',
     query: { prefix: { about: 'only ids that begin like this' }, type: TYPE, at: AT, limit: LIMIT },
     answer: 'Summary',
     type: NDJSON_TYPE,

@@ -20,6 +20,8 @@ const FLOORS = [
   ['engine.ts', 'api.ts'],
   ['entity'],
   ['errors.ts', 'nearest.ts'],
+  // knows nothing of the engine
+  ['tui'],
 ]
 const DRIVER = /^(?:better-sqlite3(?:-node20)?|node:sqlite)(?:\/|$)/
 

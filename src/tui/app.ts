@@ -1,0 +1,67 @@
+/** Draws the cockpit with ink: one Text a line, since what a frame costs is its pieces. */
+import { Box, render, Text, useInput, useStdout } from 'ink'
+import { createElement as h, useEffect, useReducer } from 'react'
+import type { Cockpit, Size } from './cockpit.ts'
+import { Screen } from './screen.ts'
+
+/** A terminal that does not know its size says 0. */
+function sizeOf({ columns, rows }: { columns?: number; rows?: number }): Size {
+  return { columns: columns || 80, rows: rows || 24 }
+}
+
+export function App({ cockpit, suspend }: { readonly cockpit: Cockpit; readonly suspend: () => void }) {
+  const [, redraw] = useReducer((count: number) => count + 1, 0)
+  const { stdout } = useStdout()
+  useInput((input, key) => {
+    if (key.ctrl && input === 'z') suspend()
+    // what is typed fast, or pasted, comes in one piece
+    else if (input.length > 1) for (const char of input) cockpit.press(char, key)
+    else cockpit.press(input, key)
+  })
+  useEffect(() => {
+    cockpit.onChange = redraw
+    stdout.on('resize', redraw)
+    return () => {
+      cockpit.onChange = () => {}
+      stdout.off('resize', redraw)
+    }
+  }, [cockpit, stdout])
+  const lines = cockpit.lines(sizeOf(stdout))
+  return h(
+    Box,
+    { flexDirection: 'column' },
+    // by their places: a line has no identity
+    ...lines.map((line, i) => h(Text, { key: i, wrap: 'truncate' }, line === '' ? ' ' : line)),
+  )
+}
+
+/** Runs until it is quit. @returns the signal that ended it, or null */
+export async function runApp(cockpit: Cockpit, quit: Promise<void>): Promise<NodeJS.Signals | null> {
+  let signaled!: (signal: NodeJS.Signals) => void
+  const ended = Promise.race([quit.then(() => null), new Promise<NodeJS.Signals>((resolve) => (signaled = resolve))])
+  const screen = new Screen({ onSignal: (signal) => signaled(signal), onContinue: () => draw() })
+  const suspend = () => {
+    drawn.unmount()
+    screen.suspend()
+  }
+  let drawn: ReturnType<typeof render>
+  const draw = () => {
+    drawn?.unmount()
+    drawn = render(h(App, { cockpit, suspend }), { exitOnCtrlC: false, patchConsole: false })
+  }
+  // what ink would take off of the old size is not where it was
+  const resized = () => {
+    screen.enter()
+    draw()
+  }
+  screen.enter()
+  draw()
+  process.stdout.on('resize', resized)
+  try {
+    return await ended
+  } finally {
+    process.stdout.off('resize', resized)
+    drawn!.unmount()
+    screen.leave()
+  }
+}
