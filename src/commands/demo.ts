@@ -2,9 +2,13 @@ import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdtempSync, realpathSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import * as Flags from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.ts'
 import { EXIT } from '../cli/exit-codes.ts'
+import { interruptible } from '../cli/interrupted.ts'
+import { driveFlights } from '../cli/live-demo.ts'
 import { print } from '../cli/output.ts'
+import { Client } from '../daemon/client.ts'
 import { KumaError } from '../errors.ts'
 
 const EMAIL = 'ann@example.org'
@@ -46,25 +50,51 @@ const EXITS: { readonly [command: string]: number } = { 'read user_1': EXIT.notF
 
 export default class Demo extends BaseCommand {
   static override summary = 'Show the main job on real flights, command by command, in a temporary folder.'
-  static override description = 'Every command shown is really run. The folder stays, to go on with.'
-  static override examples = ['<%= config.bin %> demo']
+  static override description =
+    'Every command shown is really run. The folder stays, to go on with. With --live a daemon is started instead, and flights are recorded at a steady rate, to watch with `kuma top`.'
+  static override examples = ['<%= config.bin %> demo', '<%= config.bin %> demo --live --rate 2000']
+  static override flags = {
+    live: Flags.boolean({ description: 'record flights through a daemon until Ctrl-C, to watch them with `kuma top`' }),
+    rate: Flags.integer({
+      description: 'with --live: flights a second',
+      default: 200,
+      min: 1,
+      max: 50_000,
+      helpValue: 'N',
+      dependsOn: ['live'],
+    }),
+  }
 
   // it makes a store of its own, and shows each command as it is
   static override baseFlags = {} as never
 
   async run(): Promise<void> {
-    await this.parse(Demo)
+    const { flags } = await this.parse(Demo)
     const folder = makeFolder()
     const fixtures = join(this.config.root, 'fixtures')
     for (const name of ['kuma.config.ts', 'airport.ts'])
       copyFileSync(join(fixtures, 'models', name), join(folder, name))
     copyFileSync(join(fixtures, 'flights.ndjson.gz'), join(folder, 'flights.ndjson.gz'))
+    if (flags.live) return this.live(folder, flags.rate)
     for (const [why, ...words] of STEPS) {
       await print(`\n# ${why}\n$ kuma ${words.map(quoted).join(' ')}`)
       this.runStep(folder, words)
     }
     await grep(folder)
     await print(goOn(folder, this.binary))
+  }
+
+  /** Ends with Ctrl-C, and then the daemon does, or with the daemon. */
+  private async live(folder: string, rate: number): Promise<void> {
+    const store = join(folder, 'kuma-data')
+    this.runStep(folder, ['init', '--dir', store])
+    this.runStep(folder, ['start', '--detach', '--dir', store])
+    await print(watch(store, this.binary, rate))
+    await interruptible((signal) => driveFlights(store, join(folder, 'flights.ndjson.gz'), rate, signal), null)
+    const client = await Client.find(store)
+    if (client === null) return
+    await client.close()
+    this.runStep(folder, ['stop', '--dir', store])
   }
 
   private get binary(): string {
@@ -94,6 +124,16 @@ async function grep(folder: string): Promise<void> {
   const { status, stdout } = spawnSync('grep', ['-r', EMAIL, 'kuma-data'], { cwd: folder, encoding: 'utf8' })
   if (status === null) return
   await print(`\n# And in the files there is nothing left\n$ grep -r ${EMAIL} kuma-data\n${stdout || '(nothing)'}`)
+}
+
+function watch(store: string, binary: string, rate: number): string {
+  return `
+${rate} flights a second are recorded from now on. In another terminal:
+
+  alias kuma='node "${binary}"'
+  kuma top --dir ${store}
+
+Ctrl-C ends it.`
 }
 
 function goOn(folder: string, binary: string): string {

@@ -4,10 +4,15 @@ import { createElement as h, useEffect, useReducer } from 'react'
 import type { Cockpit, Size } from './cockpit.ts'
 import { Screen } from './screen.ts'
 
-/** A terminal that does not know its size says 0. */
 function sizeOf({ columns, rows }: { columns?: number; rows?: number }): Size {
   return { columns: columns || 80, rows: rows || 24 }
 }
+
+/** A terminal that does not know its size says 0, and ink would draw nothing at all. */
+const sized: NodeJS.WriteStream = Object.create(process.stdout, {
+  columns: { get: () => sizeOf(process.stdout).columns },
+  rows: { get: () => sizeOf(process.stdout).rows },
+})
 
 export function App({ cockpit, suspend }: { readonly cockpit: Cockpit; readonly suspend: () => void }) {
   const [, redraw] = useReducer((count: number) => count + 1, 0)
@@ -47,11 +52,11 @@ export async function runApp(cockpit: Cockpit, quit: Promise<void>): Promise<Nod
   let drawn: ReturnType<typeof render>
   const draw = () => {
     drawn?.unmount()
-    drawn = render(h(App, { cockpit, suspend }), { exitOnCtrlC: false, patchConsole: false })
+    drawn = render(h(App, { cockpit, suspend }), { stdout: sized, exitOnCtrlC: false, patchConsole: false })
   }
   // what ink would take off of the old size is not where it was
   const resized = () => {
-    screen.enter()
+    screen.takeOver()
     draw()
   }
   screen.enter()

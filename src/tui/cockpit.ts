@@ -301,11 +301,11 @@ export class Cockpit {
   lines({ columns, rows }: Size): string[] {
     const room = Math.max(1, rows - 1)
     const { color } = this.options
-    if (this.isHelping) return cut([...HELP.map((line) => fitted(line, columns))], room)
+    if (this.isHelping) return HELP.slice(0, room).map((line) => fitted(line, columns))
     const header = headerLines(this.latest, this.rates, { name: this.source.name, columns, rows, color })
     const footer = this.footer(columns)
     const body = room - header.length - 1
-    if (body < 1) return cut([...header, footer], room)
+    if (body < 1) return [...header.slice(0, room - 1), footer]
     const content = this.entity === null ? this.tableLines(columns, body) : this.entity.lines({ columns, rows: body })
     const filled = [...content, ...Array<string>(Math.max(0, body - content.length)).fill('')]
     return [...header, ...filled.slice(0, body), footer]
@@ -385,8 +385,4 @@ function lookOf(row: unknown): 'busy' | 'odd' | 'plain' {
   const { state, isPoisoned, lagEvents } = row as { state?: string; isPoisoned?: boolean; lagEvents?: number | null }
   if (state === 'busy') return 'busy'
   return state === 'draining' || state === 'loading' || isPoisoned || (lagEvents ?? 0) > 0 ? 'odd' : 'plain'
-}
-
-function cut(lines: readonly string[], rows: number): string[] {
-  return lines.slice(0, rows)
 }

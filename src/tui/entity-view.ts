@@ -8,6 +8,8 @@ const EVENTS = 100
 const PAGE = 10
 /** From so many columns on, events stand beside the state. */
 const WIDE = 100
+/** With fewer rows a state is one line. */
+const TALL = 4
 
 export class EntityView {
   private shown: EntityLook | null = null
@@ -124,10 +126,11 @@ export class EntityView {
   lines({ columns, rows }: Size): string[] {
     const { shown, color } = this
     if (shown === null) return [fitted(`${this.id}  ${this.trouble ?? 'loading ...'}`, columns)]
-    const now = this.isFollowed ? `live${actorText(shown.actor)}` : 'now'
-    const when = this.version === null ? now : `v${shown.version} of ${this.last}`
+    const now = this.isFollowed ? 'live' : 'now'
+    const when = this.version === null ? now : `of ${this.last}`
     const marks = this.marks.length === 0 ? '' : `  marked ${this.marks.map((mark) => `v${mark}`).join(' and ')}`
-    const title = `${shown.id}  ${shown.type}  v${shown.version}  ${iso(shown.at)}  ${when}${marks}`
+    const actor = this.version === null ? actorText(shown.actor) : ''
+    const title = `${shown.id}  ${shown.type}  v${shown.version} ${when}${marks}  ${iso(shown.at)}${actor}`
     const trouble = this.trouble === null ? [] : [color.red(fitted(this.trouble, columns))]
     const heads = [color.bold(fitted(title, columns)), ...trouble]
     const room = rows - heads.length
@@ -144,8 +147,9 @@ export class EntityView {
   }
 
   private stateLines(columns: number, rows: number): string[] {
-    const lines = JSON.stringify(this.shown!.state, null, 2).split('\n')
     const room = Math.max(0, rows - 1)
+    const { state } = this.shown!
+    const lines = (room < TALL ? JSON.stringify(state) : JSON.stringify(state, null, 2)).split('\n')
     const shown =
       lines.length <= room ? lines : [...lines.slice(0, room - 1), `... ${lines.length - room + 1} lines more`]
     const all = [this.color.cyan(fitted('STATE', columns)), ...shown.map((line) => fitted(line, columns))]
@@ -178,7 +182,8 @@ function actorText(actor: ActorRow | null): string {
 }
 
 function eventText({ version, at, type, data, by }: EventRow): string {
-  return `v${version}  ${iso(at)}  ${type} ${JSON.stringify(data)}${by === null ? '' : `  by ${by}`}`
+  const time = iso(at).slice(0, 19).replace('T', ' ')
+  return `v${version}  ${time}  ${type}${by === null ? '' : ` by ${by}`}  ${JSON.stringify(data)}`
 }
 
 function iso(at: number): string {

@@ -14,48 +14,52 @@ export interface ScreenEvents {
 }
 
 export class Screen {
-  private isEntered = false
-  private isSuspended = false
+  private isTaken = false
 
   constructor(private readonly events: ScreenEvents) {}
 
   private readonly onSignal = (signal: NodeJS.Signals) => {
-    this.leave()
+    this.putRight()
     this.events.onSignal(signal)
   }
 
   /** Also when it was somebody else's doing: kill -STOP, and then fg. */
   private readonly onContinue = () => {
-    this.isSuspended = false
     process.stdin.setRawMode(false) // the shell has changed it, and Node does not know
-    this.enter()
+    this.takeOver()
     this.events.onContinue()
   }
 
-  private readonly onExit = () => this.leave()
+  private readonly onExit = () => this.putRight()
 
   enter(): void {
-    process.stdin.setRawMode(true)
-    process.stdout.write(ENTER)
-    if (this.isEntered) return
-    this.isEntered = true
     for (const signal of ENDING) process.on(signal, this.onSignal)
     process.on('SIGCONT', this.onContinue).on('exit', this.onExit)
+    this.takeOver()
   }
 
   leave(): void {
-    if (!this.isEntered) return
-    this.isEntered = false
+    this.putRight()
     for (const signal of ENDING) process.off(signal, this.onSignal)
-    process.off('exit', this.onExit)
-    if (!this.isSuspended) process.off('SIGCONT', this.onContinue)
-    process.stdout.write(LEAVE)
-    process.stdin.setRawMode(false)
+    process.off('SIGCONT', this.onContinue).off('exit', this.onExit)
   }
 
   suspend(): void {
-    this.isSuspended = true
-    this.leave()
+    this.putRight()
     process.kill(process.pid, 'SIGSTOP')
+  }
+
+  /** Empty, and from its beginning. */
+  takeOver(): void {
+    this.isTaken = true
+    process.stdin.setRawMode(true)
+    process.stdout.write(ENTER)
+  }
+
+  private putRight(): void {
+    if (!this.isTaken) return
+    this.isTaken = false
+    process.stdout.write(LEAVE)
+    process.stdin.setRawMode(false)
   }
 }
