@@ -59,9 +59,10 @@ function svg({ buffer, cols, rows }) {
     runs(buffer.active.getLine(row), cols).map((run) => piece(run, row)),
   )
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
+<title>kuma top</title>
 <style>text { font: ${FONT_SIZE}px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace; white-space: pre }</style>
 <rect width="${width}" height="${height}" rx="8" fill="${BACKGROUND}"/>
-${pieces.flat().join('\n')}
+${pieces.flat().filter(Boolean).join('\n')}
 </svg>
 `
 }

@@ -21,6 +21,8 @@ import { reportError } from './report-error.ts'
 import { storePath } from './store-path.ts'
 
 const GLOBAL = 'GLOBAL'
+/** They say which store is meant. */
+const NAMING = ['--dir', '--url', '--config']
 
 export interface GlobalFlags {
   readonly dir?: string | undefined
@@ -72,7 +74,16 @@ export function writeMeta(
   return { ...named, ...more }
 }
 
+/** An engine that several commands use, one after the other. */
+export interface Session {
+  readonly engine: Engine
+  readonly located: Located
+}
+
 export abstract class BaseCommand extends Command {
+  /** Of `kuma shell`: used by every command that does not name another store. */
+  static session: Session | null = null
+
   static override baseFlags = {
     dir: Flags.string({
       description: 'the store (default: KUMA_DIR, the config, ./kuma-data or one above)',
@@ -161,16 +172,26 @@ export abstract class BaseCommand extends Command {
     options: EngineOptions,
     use: (engine: Engine, located: Located) => Promise<T>,
   ): Promise<T> {
-    const located = await this.locateHere(flags)
-    const isElsewhere = this.urlOf(flags) !== undefined
-    const engine = isElsewhere
-      ? await daemonAt(await this.target(flags))
-      : ((await daemonOf(located.path)) ?? (await openEngine(located.config, options)))
+    const { session } = BaseCommand
+    if (session !== null && !NAMING.some((flag) => hasFlag(this.argv, flag)))
+      return use(session.engine, session.located)
+    const { engine, located } = await this.open(flags, options)
     try {
-      return await use(engine, isElsewhere ? { ...located, path: engine.path } : located)
+      return await use(engine, located)
     } finally {
       await engine.close()
     }
+  }
+
+  /** To be closed by who asks for it. */
+  protected async open(flags: GlobalFlags, options: EngineOptions): Promise<Session> {
+    const located = await this.locateHere(flags)
+    if (this.urlOf(flags) === undefined) {
+      const engine = (await daemonOf(located.path)) ?? (await openEngine(located.config, options))
+      return { engine, located }
+    }
+    const engine = await daemonAt(await this.target(flags))
+    return { engine, located: { ...located, path: engine.path } }
   }
 
   /** Never rethrows: oclif would print the error in its own way and call process.exit, which cuts pipes short. */

@@ -14,19 +14,30 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 export async function main(given: readonly string[]): Promise<void> {
   watchOutput()
-  let argv = arrange(given)
   try {
-    const config = await Config.load({ root, enablePerf: false, userPlugins: false, devPlugins: false })
-    argv = arrange(given, (id) => config.findCommand(id) !== undefined)
+    await runWords(given, await Config.load({ root, enablePerf: false, userPlugins: false, devPlugins: false }))
+  } catch (error) {
+    fail(error, given)
+  }
+}
+
+/** Runs what somebody has typed after `kuma`. Whatever becomes of it, `process.exitCode` tells. */
+export async function runWords(given: readonly string[], config: Config): Promise<void> {
+  try {
+    const argv = arrange(given, (id) => config.findCommand(id) !== undefined)
     const [id, ...rest] = argv
     if (id === undefined || id.startsWith('-') || hasFlag(rest, '--help')) await run(argv, config)
     else if (config.findCommand(id) === undefined) throw unknownCommand(id, config)
     else if (isMistyped(id, rest[0], config)) throw unknownCommand(`${id} ${rest[0]}`, config)
     else await config.runCommand(id, rest) // oclif's own way would take a word too many for a part of the name
   } catch (error) {
-    process.exitCode = exitCodeOf(error)
-    reportError(error, hasFlag(argv, '--json'))
+    fail(error, given)
   }
+}
+
+function fail(error: unknown, words: readonly string[]): void {
+  process.exitCode = exitCodeOf(error)
+  reportError(error, hasFlag(words, '--json'))
 }
 
 /**

@@ -42,18 +42,21 @@ export default class Delete extends BaseCommand {
       return note('nothing was erased')
     }
     const ids = going.map(({ entity }) => entity)
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.once(signal, () => {
-        note('interrupted: an erasure that has begun goes on when the store is opened to write next')
-        process.kill(process.pid, signal) // nobody listens any more: it ends
-      })
+    const onSignal = (signal: NodeJS.Signals) => {
+      note('interrupted: an erasure that has begun goes on when the store is opened to write next')
+      process.kill(process.pid, signal) // nobody listens any more: it ends
     }
-    await this.withEngine(flags, { access: 'write', committer: 'inline' }, async (engine) => {
-      const receipt = await engine.erase(ids, { reason: flags.reason, by: flags.as })
-      if (receipt.notReached.length > 0) process.exitCode = EXIT.error
-      if (flags.json || !isTerminal()) await print(JSON.stringify(receipt, null, 2))
-      else await tellReceipt(engine.path, receipt)
-    })
+    process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+    try {
+      await this.withEngine(flags, { access: 'write', committer: 'inline' }, async (engine) => {
+        const receipt = await engine.erase(ids, { reason: flags.reason, by: flags.as })
+        if (receipt.notReached.length > 0) process.exitCode = EXIT.error
+        if (flags.json || !isTerminal()) await print(JSON.stringify(receipt, null, 2))
+        else await tellReceipt(engine.path, receipt)
+      })
+    } finally {
+      process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+    }
   }
 
   private async confirmed(going: readonly { readonly entity: string; readonly events: number }[]): Promise<boolean> {

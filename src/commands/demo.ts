@@ -11,6 +11,8 @@ import { print } from '../cli/output.ts'
 import { Client } from '../daemon/client.ts'
 import { KumaError } from '../errors.ts'
 
+/** Flights a second. */
+const RATE = 200
 const EMAIL = 'ann@example.org'
 
 const FORK = ['fork', 'february', '--at', '2001-02-01'] as const
@@ -56,8 +58,7 @@ export default class Demo extends BaseCommand {
   static override flags = {
     live: Flags.boolean({ description: 'record flights through a daemon until Ctrl-C, to watch them with `kuma top`' }),
     rate: Flags.integer({
-      description: 'with --live: flights a second',
-      default: 200,
+      description: `with --live: flights a second (default: ${RATE})`,
       min: 1,
       max: 50_000,
       helpValue: 'N',
@@ -75,7 +76,7 @@ export default class Demo extends BaseCommand {
     for (const name of ['kuma.config.ts', 'airport.ts'])
       copyFileSync(join(fixtures, 'models', name), join(folder, name))
     copyFileSync(join(fixtures, 'flights.ndjson.gz'), join(folder, 'flights.ndjson.gz'))
-    if (flags.live) return this.live(folder, flags.rate)
+    if (flags.live) return this.live(folder, flags.rate ?? RATE)
     for (const [why, ...words] of STEPS) {
       await print(`\n# ${why}\n$ kuma ${words.map(quoted).join(' ')}`)
       this.runStep(folder, words)
