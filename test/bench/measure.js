@@ -3,7 +3,8 @@
  *
  * A scenario has a `name`, a `unit`, the calls it keeps `inFlight`, its `sync` mode, a `goal` (`['>=', 1_000]`), what it
  * is held `against` (rows by their name, each with the goal of the ratio), where it stands in the `chart`, an optional
- * `prepare` and a `run`, which gives one figure. One with `figures` gives several, by their names, each a row.
+ * `prepare` and a `run`, which gives one figure. One with `figures` gives several, by their names, each a row. One that
+ * `isLong` runs only if it is asked for.
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,7 +18,9 @@ const HOLDS = {
 
 /** Those whose name, or the name of one of their rows, has the text in it, and those that they are held against. */
 export function choose(scenarios, text = '') {
-  const wanted = scenarios.filter((scenario) => rowsOf(scenario).some(({ name }) => name.includes(text)))
+  const isWanted = ({ isLong, ...scenario }) =>
+    (text !== '' || !isLong) && rowsOf(scenario).some(({ name }) => name.includes(text))
+  const wanted = scenarios.filter(isWanted)
   const bases = new Set(wanted.flatMap(rowsOf).flatMap(({ against = [] }) => against.map(({ name }) => name)))
   return scenarios.filter(
     (scenario) => wanted.includes(scenario) || rowsOf(scenario).some(({ name }) => bases.has(name)),

@@ -1,6 +1,7 @@
 /** All that is measured, in the order in which it runs. Peers stand beside the baselines. */
 import { activation } from './activation.js'
 import { appends, raw } from './appends.js'
+import { daemon } from './daemon.js'
 import { growth } from './growth.js'
 import { history } from './history.js'
 import { latency } from './latency.js'
@@ -18,5 +19,6 @@ export const scenariosWith = (peers) => [
   ...memory,
   ...history,
   ...privacy,
+  ...daemon,
   ...shell,
 ]
