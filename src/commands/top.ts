@@ -75,7 +75,10 @@ async function picture(source: TopSource, flags: TopFlags): Promise<void> {
   // ink looks for both when it is loaded: it draws nothing in CI, and colours although NO_COLOR forbids it
   delete process.env['CI']
   if (process.env['NO_COLOR']) process.env['FORCE_COLOR'] = '0'
-  const [{ Cockpit }, { runApp }] = await Promise.all([import('../tui/cockpit.ts'), import('../tui/app.ts')])
+  const [{ Cockpit }, { runCockpit }] = await Promise.all([
+    import('../tui/cockpit.ts'),
+    import('../tui/run-cockpit.ts'),
+  ])
   let onQuit!: () => void
   const quit = new Promise<void>((resolve) => (onQuit = resolve))
   const color = colors(process.stdout)
@@ -83,7 +86,7 @@ async function picture(source: TopSource, flags: TopFlags): Promise<void> {
   const cockpit = new Cockpit(source, { intervalMs, isReadOnly: flags['read-only'], color, sort, onQuit })
   await cockpit.start()
   try {
-    const signal = await runApp(cockpit, quit)
+    const signal = await runCockpit(cockpit, quit)
     if (signal !== null) process.exitCode = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated
   } finally {
     cockpit.stop()

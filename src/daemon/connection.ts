@@ -179,7 +179,7 @@ export class Connection {
   }
 
   private write(line: string): void {
-    if (this.out.push(line) === 1) setImmediate(() => this.flush())
+    if (this.out.push(line) === 1) queueMicrotask(() => this.flush())
   }
 
   private flush(): void {

@@ -16,6 +16,8 @@ import { Peer } from './peer.ts'
 import { socketPath } from './protocol.ts'
 
 const CLIENTS_MAX = 10_000
+/** Those that may wait to be accepted: many programs start at once. */
+const BACKLOG = 4_096
 const OPENING_BRACE = 0x7b
 /** How long someone may be connected and say nothing at first. */
 const FIRST_BYTE_MS = 5_000
@@ -60,7 +62,7 @@ export class Server {
     const net = createServer((socket) => this.accept(socket, isLocal))
     await new Promise<void>((resolve, reject) => {
       net.once('error', (error) => reject(ioError(error, 'path' in where ? where.path : formatAddress(where))))
-      net.listen(where, resolve)
+      net.listen({ ...where, backlog: BACKLOG }, resolve)
     })
     this.listening.push(net)
     return net

@@ -1,12 +1,8 @@
 /** Draws the cockpit with ink: one Text a line, since what a frame costs is its pieces. */
 import { Box, render, Text, useInput, useStdout } from 'ink'
 import { createElement as h, useEffect, useReducer } from 'react'
-import type { Cockpit, Size } from './cockpit.ts'
-import { Screen } from './screen.ts'
-
-function sizeOf({ columns, rows }: { columns?: number; rows?: number }): Size {
-  return { columns: columns || 80, rows: rows || 24 }
-}
+import type { Cockpit } from './cockpit.ts'
+import { sizeOf } from './screen.ts'
 
 /** A terminal that does not know its size says 0, and ink would draw nothing at all. */
 const sized: NodeJS.WriteStream = Object.create(process.stdout, {
@@ -40,33 +36,6 @@ export function App({ cockpit, suspend }: { readonly cockpit: Cockpit; readonly 
   )
 }
 
-/** Runs until it is quit. @returns the signal that ended it, or null */
-export async function runApp(cockpit: Cockpit, quit: Promise<void>): Promise<NodeJS.Signals | null> {
-  let signaled!: (signal: NodeJS.Signals) => void
-  const ended = Promise.race([quit.then(() => null), new Promise<NodeJS.Signals>((resolve) => (signaled = resolve))])
-  const screen = new Screen({ onSignal: (signal) => signaled(signal), onContinue: () => draw() })
-  const suspend = () => {
-    drawn.unmount()
-    screen.suspend()
-  }
-  let drawn: ReturnType<typeof render>
-  const draw = () => {
-    drawn?.unmount()
-    drawn = render(h(App, { cockpit, suspend }), { stdout: sized, exitOnCtrlC: false, patchConsole: false })
-  }
-  // what ink would take off of the old size is not where it was
-  const resized = () => {
-    screen.takeOver()
-    draw()
-  }
-  screen.enter()
-  draw()
-  process.stdout.on('resize', resized)
-  try {
-    return await ended
-  } finally {
-    process.stdout.off('resize', resized)
-    drawn!.unmount()
-    screen.leave()
-  }
+export function draw(cockpit: Cockpit, suspend: () => void): { unmount(): void } {
+  return render(h(App, { cockpit, suspend }), { stdout: sized, exitOnCtrlC: false, patchConsole: false })
 }

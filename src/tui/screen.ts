@@ -63,3 +63,8 @@ export class Screen {
     process.stdin.setRawMode(false)
   }
 }
+
+/** A terminal that does not know its size says 0. */
+export function sizeOf({ columns, rows }: { columns?: number; rows?: number }): { columns: number; rows: number } {
+  return { columns: columns || 80, rows: rows || 24 }
+}
