@@ -6,8 +6,10 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
-import type { EntitiesQuery, Stats } from '../api.ts'
-import type { Engine, FeedPage, FeedRequest } from '../engine.ts'
+import type { EntitiesQuery, Inspected, Stats } from '../api.ts'
+import type { Engine, ExecuteResult, FeedPage, FeedRequest, RecordedStep } from '../engine.ts'
+import { deepFreeze } from '../entity/fold.ts'
+import { cleanJson } from '../entity/json.ts'
 import { fromWire, isKumaError, KumaError } from '../errors.ts'
 import { formatAddress, type TcpAddress } from './address.ts'
 import { CALLS } from './calls.ts'
@@ -107,6 +109,7 @@ export class Client {
 
   call<T>(call: string, params: unknown = {}, requestKey?: string): Promise<T> {
     return new Promise<T>((resolve, reject) => {
+      if (this.isClosed) throw closed(this.name)
       const id = ++this.lastId
       const line = JSON.stringify({ id, call, params })
       const isSafe = requestKey !== undefined || (CALLS[call]?.isSafe ?? false)
@@ -118,6 +121,7 @@ export class Client {
   /** @param signal ends it, with its reason */
   async *stream<T>(call: string, params: object, signal?: AbortSignal): AsyncGenerator<T> {
     signal?.throwIfAborted()
+    if (this.isClosed) throw closed(this.name)
     const id = ++this.lastId
     const incoming: Incoming = { pages: [], end: null, wake: () => {} }
     this.streams.set(id, incoming)
@@ -277,7 +281,10 @@ function indeterminate(requestKey: string | null): KumaError<'KUMA_INDETERMINATE
   return new KumaError('KUMA_INDETERMINATE', message, { requestKey }, { hint })
 }
 
-/** The engine behind a connection. Its `stats` are those that were there when it was last asked. */
+/**
+ * The engine behind a connection. Its `stats` are those that were there when it was last asked. What JSON would lose on the
+ * way is refused here, as it is in process; states are handed out frozen, as there.
+ */
 export function engineOf(client: Client, stats: Stats | null = null): Engine {
   const { path, store } = client.greeting
   let latest = stats
@@ -288,18 +295,24 @@ export function engineOf(client: Client, stats: Stats | null = null): Engine {
   return {
     path,
     store,
-    append: (request) => client.call('append', request, request.requestKey),
-    execute: (request) => client.call('execute', request, request.requestKey),
+    append: async (request) => {
+      for (const { type, data, meta } of request.events) checkPlain(type, data, meta)
+      return client.call('append', request, request.requestKey)
+    },
+    execute: async (request) => {
+      checkPlain(request.command.type, request.command.data, request.meta)
+      return frozen(await client.call<ExecuteResult>('execute', request, request.requestKey))
+    },
     revert: (request) => client.call('revert', request, request.requestKey),
     erase: (ids, options) => client.call('erase', { ids, ...options }),
     find: (id) => client.call('find', { id }),
-    inspect: (id, point) => client.call('inspect', { id, point }),
+    inspect: async (id, point) => frozen(await client.call<Inspected>('inspect', { id, point })),
     diff: (request) => client.call('diff', request),
     blame: (id, path) => client.call('blame', { id, path }),
-    replay: (id, range) => stream('replay', { id, ...range }),
+    replay: (id, range) => each(stream<RecordedStep>('replay', { id, ...range }), frozen),
     log: (query) => stream('log', query),
     entities: (query) => stream('entities', listed(query)),
-    inspectAll: (query) => stream('inspectAll', listed(query)),
+    inspectAll: (query) => each(stream<Inspected>('inspectAll', listed(query)), frozen),
     feed: (request) => feedOf(client, request),
     stats: () => {
       client.call<Stats>('stats').then(
@@ -314,6 +327,21 @@ export function engineOf(client: Client, stats: Stats | null = null): Engine {
     },
     close: () => client.close(),
   }
+}
+
+/** @throws KUMA_INVALID_DATA */
+function checkPlain(type: string, data: unknown, meta: unknown): void {
+  if (data !== undefined) cleanJson(data, `data of ${type}`)
+  if (meta !== undefined) cleanJson(meta, 'meta')
+}
+
+function frozen<T extends { readonly state: unknown }>(result: T): T {
+  deepFreeze(result.state)
+  return result
+}
+
+async function* each<T>(items: AsyncIterable<T>, change: (item: T) => T): AsyncGenerator<T> {
+  for await (const item of items) yield change(item)
 }
 
 /** A definition is known by its type over there, a time by its milliseconds. */

@@ -7,7 +7,6 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Receipt } from '../../src/api.ts'
 import { Client, engineOf } from '../../src/daemon/client.ts'
-import { type DaemonOptions, runDaemon } from '../../src/daemon/daemon.ts'
 import type { Engine, LiveEngine, UncheckedEvent } from '../../src/engine.ts'
 import { mergePatch } from '../../src/entity/document.ts'
 import { type EngineOptions, openEngine } from '../../src/kuma.ts'
@@ -15,6 +14,7 @@ import { verifyStore } from '../../src/store/verify.ts'
 import { makeFolder } from '../folder.ts'
 import { MASTER_KEY } from '../master-key.ts'
 import { accountOf } from '../models.ts'
+import { served } from '../served.ts'
 
 const runs = Number(process.env['KUMA_RUNS'] ?? 1_000)
 const seed = process.env['KUMA_SEED'] === undefined ? {} : { seed: Number(process.env['KUMA_SEED']) }
@@ -165,24 +165,9 @@ async function run(
   }
 }
 
-const quiet: DaemonOptions = {
-  version: '0',
-  log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
-  typeFor: () => 'document',
-  isConfigStale: () => false,
-}
-
 /** Closing it ends the daemon. */
-async function throughSocket(served: LiveEngine): Promise<Engine> {
-  const daemon = await runDaemon(served, quiet)
-  const client = engineOf(await Client.connect(served.path))
-  const close = async () => {
-    await client.close()
-    daemon.stop()
-    await daemon.stopped
-  }
-  return { ...client, close }
-}
+const throughSocket = (engine: LiveEngine): Promise<Engine> =>
+  served(engine, async (path) => engineOf(await Client.connect(path)))
 
 async function check(
   engine: Engine,
