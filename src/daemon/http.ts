@@ -19,6 +19,8 @@ import { wrongToken } from './token.ts'
 
 const KEEP_ALIVE_MS = 60_000
 const HEADERS_MS = 10_000
+/** How often it is looked who takes too long. */
+const WATCH_MS = 5_000
 const REQUEST_MS = 120_000
 /** How long an answer may wait for a client that does not read. */
 const UNREAD_MS = 60_000
@@ -68,7 +70,12 @@ export class HttpSide {
     private readonly ownName: string | null,
   ) {
     this.server = createServer(
-      { keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS },
+      {
+        keepAliveTimeout: KEEP_ALIVE_MS,
+        headersTimeout: HEADERS_MS,
+        requestTimeout: REQUEST_MS,
+        connectionsCheckingInterval: WATCH_MS,
+      },
       (request, response) => void this.answer(request, response),
     )
     this.server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.garbage(error, socket as Socket))
@@ -100,6 +107,8 @@ export class HttpSide {
     try {
       // not by URL, to which an id like %2E%2E would be a way up
       const [path = '', search = ''] = (request.url ?? '').split('?', 2)
+      if (this.stop.signal.aborted)
+        throw new KumaError('KUMA_CLOSED', 'the daemon is ending', { path: this.host.engine.path })
       this.admit(request, peer, path)
       const match = find(request.method!, path)
       route = match.route
