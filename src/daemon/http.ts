@@ -89,7 +89,8 @@ export class HttpSide {
   private garbage({ code }: NodeJS.ErrnoException, socket: Socket): void {
     if (!socket.writable) return
     this.host.log.warn({ client: this.peerOf(socket)?.id, code }, 'refused')
-    socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+    const status = code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request'
+    socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
   }
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
