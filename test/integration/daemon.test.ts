@@ -361,18 +361,25 @@ describe('someone who does not keep to the protocol', () => {
     ]
     const fields = ['id', 'events', 'type', 'command', 'ids', 'to', 'from', 'point', 'path', 'limit', 'meta']
     const field = () => `"${pick(fields)}":${pick(values)}`
-    const message = () =>
+    let id = 0
+    /** A call that makes no sense, and that the connection outlives. */
+    const wrong = () => `{"id":${++id},"call":"${pick(calls)}","params":{${field()},${field()},${field()}}}`
+    /** Mostly one after which it is ended. */
+    const rough = () =>
       pick([
+        wrong,
         () => `{"id":${pick(values)},"call":"${pick(calls)}"}`,
-        () =>
-          `{"id":${Math.floor(random() * 1e6)},"call":"${pick(calls)}","params":{${field()},${field()},${field()}}}`,
         () => `{"id":1,"${pick(['more', 'cancel', 'call'])}":${pick(values)}}`,
         () => Array.from({ length: 20 }, () => String.fromCharCode(1 + random() * 255)).join(''),
       ])()
     const rounds = Math.ceil(MESSAGES / 100)
     for (let round = 0; round < rounds; round++) {
-      const { socket, say } = await caller(store, '{"kuma":1}')
-      say(...Array.from({ length: 100 }, message))
+      const { socket, say, lines } = await caller(store, '{"kuma":1}')
+      if (round % 4 === 0) say(...Array.from({ length: 100 }, rough))
+      else {
+        say(...Array.from({ length: 100 }, wrong))
+        await lines(101) // each is answered, after the greeting
+      }
       socket.end()
       socket.resume()
       await closed(socket)
