@@ -148,7 +148,7 @@ export abstract class BaseCommand extends Command {
   }
 
   /** Of a daemon elsewhere. A --dir that was typed comes before a KUMA_URL. @throws KUMA_USAGE */
-  private urlOf({ url }: GlobalFlags): string | undefined {
+  protected urlOf({ url }: GlobalFlags): string | undefined {
     const [typedDir, typedUrl] = [hasFlag(this.argv, '--dir'), hasFlag(this.argv, '--url')]
     if (typedDir && typedUrl) throw usage('give --dir or --url, not both')
     return typedDir ? undefined : url

@@ -120,7 +120,7 @@ async function storedLook(files: OwnEngine, { sort, reverse, filter, offset, lim
     if (!id.includes(filter) && !type.includes(filter)) continue
     const idleSeconds = (Date.now() - updatedAt) / 1_000
     const stored = { state: 'stored', mailbox: 0, eventsPerSecond: 0, ackMs: null, ageSeconds: 0 } as const
-    all.push({ id, type, shard: 0, version, idleSeconds, ...stored })
+    all.push({ id, type, shard: null, version, idleSeconds, ...stored })
     if (all.length === STORED_MAX) break
   }
   const key = ({ id, type, version, idleSeconds }: ActorRow) =>

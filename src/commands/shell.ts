@@ -29,7 +29,12 @@ export default class Shell extends BaseCommand {
     const { flags } = await this.parse(Shell)
     const session = await this.open(flags, { access: 'write' })
     BaseCommand.session = session
-    process.env['KUMA_DIR'] = session.located.path
+    // for what works on files, and must not take others
+    const url = this.urlOf(flags)
+    if (url === undefined) delete process.env['KUMA_URL']
+    else process.env['KUMA_URL'] = url
+    if (url === undefined) process.env['KUMA_DIR'] = session.located.path
+    if (flags['token-file'] !== undefined) process.env['KUMA_TOKEN_FILE'] = flags['token-file']
     if (flags.as !== undefined) process.env['KUMA_AS'] = flags.as
     try {
       if (process.stdin.isTTY && isTerminal()) await this.talk(session.engine)

@@ -32,7 +32,8 @@ export interface Status {
 export interface ActorRow {
   readonly id: string
   readonly type: string | null
-  readonly shard: number
+  /** null where the files did not tell */
+  readonly shard: number | null
   /** `stored`: it was found in the files, with no daemon */
   readonly state: 'idle' | 'busy' | 'loading' | 'draining' | 'stored'
   readonly mailbox: number

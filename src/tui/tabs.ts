@@ -6,7 +6,7 @@ import { bytes, ms, rate, span, whole } from './text.ts'
 const ACTORS: readonly (Column<ActorRow> & { readonly sort: Sort })[] = [
   { sort: 'id', head: 'id', width: 12, rank: 1, text: ({ id }) => id },
   { sort: 'type', head: 'type', width: 12, rank: 6, text: ({ type }) => type ?? '' },
-  { sort: 'shard', head: 'shard', width: 6, rank: 9, align: 'right', text: ({ shard }) => String(shard) },
+  { sort: 'shard', head: 'shard', width: 6, rank: 9, align: 'right', text: ({ shard }) => String(shard ?? '') },
   { sort: 'state', head: 'state', width: 8, rank: 2, text: ({ state }) => state },
   { sort: 'mailbox', head: 'mailbox', width: 8, rank: 5, align: 'right', text: ({ mailbox }) => whole(mailbox) },
   { sort: 'rate', head: 'ev/s', width: 7, rank: 3, align: 'right', text: (row) => rate(row.eventsPerSecond) },

@@ -365,6 +365,10 @@ describe('over TCP', () => {
       code: 2,
       stderr: expect.stringContaining('verify works on the files'),
     })
+    const input = 'append b Set n=2\nread b\nverify\n'
+    const typed = await run(['shell', '--url', url, '--token-file', file], { cwd: elsewhere, input })
+    expect(typed).toMatchObject({ code: 2, stdout: expect.stringContaining('{"n":"2"}') })
+    expect(typed.stderr).toContain('verify works on the files')
     expect((await shell('stop')).code).toBe(0)
     expect((await output).code).toBe(0)
   })
