@@ -17,7 +17,7 @@ export interface TopOptions {
 }
 
 export class TopSource implements Source {
-  private client: Client | null = null
+  private client: Promise<Client> | null = null
   private files: OwnEngine | null = null
 
   constructor(private readonly options: TopOptions) {}
@@ -81,7 +81,8 @@ export class TopSource implements Source {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.client?.close(), this.files?.close()])
+    const client = await this.client?.catch(() => null)
+    await Promise.all([client?.close(), this.files?.close()])
   }
 
   private withEngine<T>(use: (engine: Engine) => Promise<T>): Promise<T> {
@@ -90,14 +91,22 @@ export class TopSource implements Source {
 
   /** By one connection, which is made anew when it has ended. */
   private async ask<T>(use: (client: Client) => Promise<T>): Promise<T> {
-    if (this.client === null) {
-      const client = await Client.connect(this.options.target, { reconnect: false })
-      this.client = client
-      void client.ended.then(() => {
-        if (this.client === client) this.client = null
-      })
+    this.client ??= this.connect()
+    return use(await this.client)
+  }
+
+  private async connect(): Promise<Client> {
+    const forget = () => {
+      this.client = null
     }
-    return use(this.client)
+    try {
+      const client = await Client.connect(this.options.target, { reconnect: false })
+      void client.ended.then(forget)
+      return client
+    } catch (error) {
+      forget()
+      throw error
+    }
   }
 }
 

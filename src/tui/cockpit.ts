@@ -15,6 +15,8 @@ import { fitted } from './text.ts'
 const DEPTH_MAX = 1_000
 const HISTORY = 120
 const MESSAGE_MS = 5_000
+/** One that is stopped, or on a disk that hangs. */
+const LATE_MS = 3_000
 
 export interface Size {
   readonly columns: number
@@ -116,6 +118,10 @@ export class Cockpit {
     this.isLooking = true
     const { tab, sort, reverse, filter, offset, pageSize } = this
     const limit = Math.min(pageSize, DEPTH_MAX - offset)
+    const late = setTimeout(() => {
+      this.trouble = 'the daemon does not answer'
+      this.onChange()
+    }, LATE_MS)
     try {
       const look = await this.source.look({ tab, sort, reverse, filter, offset, limit })
       if (look === null) this.trouble = `no daemon runs for ${this.source.name}`
@@ -123,6 +129,7 @@ export class Cockpit {
     } catch (error) {
       this.trouble = (error as Error).message
     }
+    clearTimeout(late)
     this.isLooking = false
     if (this.isOver) return
     if (this.again) {
@@ -362,7 +369,7 @@ export class Cockpit {
     if (this.message !== null && this.message.until > Date.now())
       return color.yellow(fitted(this.message.text, columns))
     if (this.trouble !== null && this.latest !== null)
-      return color.red(fitted(`${this.trouble}: waiting for it to come back`, columns))
+      return color.red(fitted(`${this.trouble}: waiting for it`, columns))
     const paused = this.isPaused ? 'PAUSED  ' : ''
     const keys = this.entity === null ? KEYS[this.tab === 'actors' ? 'actors' : 'others'] : KEYS.entity
     return color.dim(fitted(`${paused}${keys}`, columns))

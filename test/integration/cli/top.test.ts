@@ -103,12 +103,16 @@ describe.skipIf(!hasTerminal)('on a terminal', () => {
   })
 
   test('a daemon that goes away and comes back; one that was never there', async () => {
-    const { cwd, run, output, start } = await filled()
+    const { cwd, run, daemon, output, start } = await filled()
     const terminal = onPty(cwd, ['top', '--interval', '100ms'])
     await terminal.sees('user_1')
+    daemon.kill('SIGSTOP')
+    await terminal.sees('the daemon does not answer')
+    daemon.kill('SIGCONT')
+    await terminal.sees((text) => !text.includes('does not answer'))
     await run(['stop'])
     await output
-    await terminal.sees('waiting for it to come back')
+    await terminal.sees(': waiting for it')
     await start()
     await terminal.sees(/0 live, 40 passive/)
     await run(['read', 'user_3'])

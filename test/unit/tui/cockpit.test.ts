@@ -362,7 +362,7 @@ test('without a daemon it offers the files; one that goes away is waited for', a
   source.look0 = LOOK
   await shows('user_0000')
   source.look0 = null
-  await shows('waiting for it to come back')
+  await shows(': waiting for it')
   type('f')
   await shows('20,006 entities')
   type('p')
