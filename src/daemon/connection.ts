@@ -19,6 +19,8 @@ const STREAMS_MAX = 1_000
 const UNREAD_MAX = 4 * 1024 * 1024
 const UNREAD_MS = 60_000
 const HANG_UP_MS = 2_000
+/** Of its first line: nobody holds memory here who has not shown a token. */
+const GREETING_BYTES_MAX = 4_096
 /** For its first line; and for the next one, while nothing is under way. */
 const GREETING_MS = 5_000
 const IDLE_MS = 3_600_000
@@ -59,6 +61,7 @@ export class Connection {
     if (this.ended) return
     try {
       for (const message of this.reader.push(chunk)) this.take(message)
+      if (!this.greeted && this.reader.unfinished > GREETING_BYTES_MAX) throw malformed('is no greeting')
     } catch (error) {
       this.refuse(error)
     }

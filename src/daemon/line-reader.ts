@@ -10,6 +10,11 @@ export class LineReader {
   /** @param bytesMax of a line */
   constructor(private readonly bytesMax: number) {}
 
+  /** Bytes of a line that is not whole yet. */
+  get unfinished(): number {
+    return this.bytes
+  }
+
   /** @throws KUMA_PROTOCOL if a line is too long or not JSON */
   push(chunk: Buffer): unknown[] {
     const messages: unknown[] = []

@@ -270,6 +270,7 @@ describe('someone who does not keep to the protocol', () => {
     ['garbage', '{hello\n', 'is not JSON'],
     ['another version', '{"kuma":99}\n', 'version 1'],
     ['no greeting', '{"id":1,"call":"stats"}\n', 'version 1'],
+    ['a greeting without an end', `{"kuma":1,"token":"${'x'.repeat(5_000)}`, 'is no greeting'],
     ['a list', '{"kuma":1}\n[1]\n', 'is not an object'],
     ['no id', '{"kuma":1}\n{"call":"stats"}\n', 'has no id'],
     ['neither', '{"kuma":1}\n{"id":1}\n', 'neither a call nor about one'],
@@ -278,7 +279,7 @@ describe('someone who does not keep to the protocol', () => {
     const { store, run } = await started()
     const { socket, lines, say } = await caller(store, null)
     socket.write(bytes)
-    const last = (await lines(bytes.startsWith('{"kuma":1}') ? 2 : 1)).at(-1)!
+    const last = (await lines(bytes.startsWith('{"kuma":1}\n') ? 2 : 1)).at(-1)!
     expect(last).toMatchObject({ error: { code: 'KUMA_PROTOCOL', message: expect.stringContaining(text) } })
     await closed(socket)
     say({ id: 1, call: 'stats' })
