@@ -5,12 +5,11 @@ import { Command } from '@oclif/core/command'
 import * as Flags from '@oclif/core/flags'
 import type { Config } from '../api.ts'
 import { loadConfig, typeForId } from '../config.ts'
-import type { Target } from '../daemon/client.ts'
+import type { Client, Target } from '../daemon/client.ts'
 import type { Engine } from '../engine.ts'
 import { DOCUMENT } from '../entity/document.ts'
 import type { Meta } from '../entity/event.ts'
 import { parsePoint, type ResolvedPoint, timeOf } from '../entity/time.ts'
-import { isKumaError } from '../errors.ts'
 import { type EngineOptions, openEngine } from '../kuma.ts'
 import { SOCKET } from '../store/manifest.ts'
 import { parseDuration } from './duration.ts'
@@ -206,19 +205,21 @@ export abstract class BaseCommand extends Command {
 /** Null if there is none. Its socket may have been left behind by one that was killed. */
 async function daemonOf(path: string): Promise<Engine | null> {
   if (!existsSync(join(path, SOCKET))) return null
-  return daemonAt(path).catch((error) => {
-    if (isKumaError(error, 'KUMA_NOT_RUNNING')) return null
-    throw error
-  })
+  const { Client, engineOf } = await import('../daemon/client.ts')
+  const client = await Client.find(path)
+  return client && engineOf(warned(client))
 }
 
 /** @throws KUMA_NOT_RUNNING, KUMA_PROTOCOL, KUMA_UNAUTHORIZED */
 async function daemonAt(target: Target): Promise<Engine> {
   const { Client, engineOf } = await import('../daemon/client.ts')
-  const client = await Client.connect(target)
+  return engineOf(warned(await Client.connect(target)))
+}
+
+function warned(client: Client): Client {
   if (client.greeting.isConfigStale)
     note('the config has changed since the daemon was started, which goes by the old one: `kuma stop`, `kuma start`')
-  return engineOf(client)
+  return client
 }
 
 /** Not in words after `--`, which belong to someone else. */

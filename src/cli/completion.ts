@@ -1,11 +1,14 @@
 /** What may come next on a command line: names of commands, flags and their values, and ids of entities. */
 import type { Config } from '@oclif/core/config'
 import { split } from 'shlex'
+import type { Engine } from '../engine.ts'
 
+/** Ids that are offered, and how long they are looked for: nobody waits longer for a key. */
+const IDS_MAX = 50
+const LOOK_MS = 500
 /** Arguments that are ids. */
 const IDS = ['entity', 'entities', 'other', 'prefix']
 export const SHELLS = ['bash', 'zsh', 'fish'] as const
-export type Shell = (typeof SHELLS)[number]
 
 export interface Completion {
   /** the word that is being typed */
@@ -16,12 +19,12 @@ export interface Completion {
 
 /**
  * @param line up to the cursor, from the word after `kuma` on
- * @param idsLike finds ids that begin like this, in the store that `words` name
+ * @param findIds finds ids that begin like this, in the store that `words` name
  */
 export async function complete(
   line: string,
   config: Config,
-  idsLike: (prefix: string, words: readonly string[]) => Promise<readonly string[]>,
+  findIds: (prefix: string, words: readonly string[]) => Promise<readonly string[]>,
 ): Promise<Completion> {
   const words = wordsOf(line)
   const word = words.pop() ?? ''
@@ -42,13 +45,23 @@ export async function complete(
   if (arg?.options !== undefined) return found(arg.options)
   if (arg === undefined || !IDS.includes(arg.name) || (place >= args.length && !('multiple' in arg && arg.multiple)))
     return found(next)
-  return { word, candidates: [...found(next).candidates, ...(await idsLike(word, words))] }
+  return { word, candidates: [...found(next).candidates, ...(await findIds(word, words))] }
 
   function isValue(before: string | undefined): boolean {
     return config.commands.some(({ flags }) =>
       Object.values(flags).some(({ name, type }) => type === 'option' && before === `--${name}`),
     )
   }
+}
+
+/** Those found in time; none if the store cannot be read: a line can be completed without them. */
+export async function idsLike(engine: Engine, prefix: string): Promise<string[]> {
+  const found: string[] = []
+  try {
+    const signal = AbortSignal.timeout(LOOK_MS)
+    for await (const { id } of engine.entities({ prefix, limit: IDS_MAX, signal })) found.push(id)
+  } catch {}
+  return found
 }
 
 /** As a shell would see them; the last one may be empty, or have a quote that is still open. */

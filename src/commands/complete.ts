@@ -1,11 +1,8 @@
 import * as Args from '@oclif/core/args'
 import { BaseCommand, type GlobalFlags } from '../cli/base-command.ts'
-import { complete } from '../cli/completion.ts'
+import { complete, idsLike } from '../cli/completion.ts'
 import { print } from '../cli/output.ts'
 
-/** Ids that are offered, and how long they are looked for: nobody waits longer for a key. */
-const IDS_MAX = 50
-const LOOK_MS = 500
 const NAMING = ['dir', 'url', 'config', 'token-file'] as const
 
 export default class Complete extends BaseCommand {
@@ -20,21 +17,14 @@ export default class Complete extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Complete)
-    const ids = (prefix: string, words: readonly string[]) => this.idsLike(prefix, named(words, flags))
+    const ids = (prefix: string, words: readonly string[]) => this.idsIn(named(words, flags), prefix)
     const { word, candidates } = await complete(args.line, this.config, ids)
     await print([`=${word}`, ...candidates].join('\n'))
   }
 
-  /** None if there is no store, or it cannot be read: a line can be completed without them. */
-  private async idsLike(prefix: string, flags: GlobalFlags): Promise<string[]> {
-    const found: string[] = []
-    try {
-      await this.withEngine(flags, { access: 'read' }, async (engine) => {
-        const signal = AbortSignal.timeout(LOOK_MS)
-        for await (const { id } of engine.entities({ prefix, limit: IDS_MAX, signal })) found.push(id)
-      })
-    } catch {}
-    return found.filter((id) => !id.includes('\n'))
+  /** None if there is no store. */
+  private async idsIn(flags: GlobalFlags, prefix: string): Promise<string[]> {
+    return this.withEngine(flags, { access: 'read' }, (engine) => idsLike(engine, prefix)).catch(() => [])
   }
 }
 

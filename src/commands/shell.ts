@@ -2,13 +2,12 @@ import { basename } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { split } from 'shlex'
 import { BaseCommand, writeFlags } from '../cli/base-command.ts'
-import { complete } from '../cli/completion.ts'
+import { complete, idsLike } from '../cli/completion.ts'
 import { EXIT } from '../cli/exit-codes.ts'
 import { runWords } from '../cli/main.ts'
 import { isTerminal, note } from '../cli/output.ts'
 import type { Engine } from '../engine.ts'
 
-const IDS_MAX = 50
 const HISTORY = 1_000
 const INTRO = 'commands without `kuma`; tab completes; `as NAME` says who you are; `help`, `exit`'
 
@@ -31,9 +30,10 @@ export default class Shell extends BaseCommand {
     BaseCommand.session = session
     // for what works on files, and must not take others
     const url = this.urlOf(flags)
-    if (url === undefined) delete process.env['KUMA_URL']
-    else process.env['KUMA_URL'] = url
-    if (url === undefined) process.env['KUMA_DIR'] = session.located.path
+    if (url === undefined) {
+      delete process.env['KUMA_URL']
+      process.env['KUMA_DIR'] = session.located.path
+    } else process.env['KUMA_URL'] = url
     if (flags['token-file'] !== undefined) process.env['KUMA_TOKEN_FILE'] = flags['token-file']
     if (flags.as !== undefined) process.env['KUMA_AS'] = flags.as
     try {
@@ -122,10 +122,4 @@ async function runAlone(run: () => Promise<void>): Promise<void> {
 function promptOf({ path }: Engine): string {
   const as = process.env['KUMA_AS']
   return `${as === undefined ? '' : `${as}@`}${basename(path)}> `
-}
-
-async function idsLike(engine: Engine, prefix: string): Promise<string[]> {
-  const found: string[] = []
-  for await (const { id } of engine.entities({ prefix, limit: IDS_MAX })) found.push(id)
-  return found
 }

@@ -9,7 +9,16 @@ import { CALLS, checkParams, STREAMS, unknownCall } from './calls.ts'
 import type { Host } from './host.ts'
 import { LineReader } from './line-reader.ts'
 import type { Peer } from './peer.ts'
-import { type Answer, type Call, LINE_BYTES_MAX, malformed, otherProtocol, PAGES_AHEAD, PROTOCOL } from './protocol.ts'
+import {
+  type Answer,
+  type Call,
+  LINE_BYTES_MAX,
+  malformed,
+  otherProtocol,
+  PAGES_AHEAD,
+  PROTOCOL,
+  UNREAD_MS,
+} from './protocol.ts'
 import { wrongToken } from './token.ts'
 
 /** Calls of one client that are under way. */
@@ -17,7 +26,6 @@ const CALLS_MAX = 20_000
 const STREAMS_MAX = 1_000
 /** Bytes that a client has not read yet. */
 const UNREAD_MAX = 4 * 1024 * 1024
-const UNREAD_MS = 60_000
 const HANG_UP_MS = 2_000
 /** Of its first line: nobody holds memory here who has not shown a token. */
 const GREETING_BYTES_MAX = 4_096

@@ -13,7 +13,7 @@ import { parseJson } from '../entity/json.ts'
 import { KumaError, type KumaErrorCode, toWire } from '../errors.ts'
 import type { Host } from './host.ts'
 import type { Peer } from './peer.ts'
-import { LINE_BYTES_MAX } from './protocol.ts'
+import { LINE_BYTES_MAX, UNREAD_MS } from './protocol.ts'
 import { type Given, JSON_TYPE, type Reply, ROUTES, type Route } from './routes.ts'
 import { wrongToken } from './token.ts'
 
@@ -22,8 +22,6 @@ const HEADERS_MS = 10_000
 /** How often it is looked who takes too long. */
 const WATCH_MS = 5_000
 const REQUEST_MS = 120_000
-/** How long an answer may wait for a client that does not read. */
-const UNREAD_MS = 60_000
 const NAMES = ['localhost', '127.0.0.1', '[::1]']
 
 /** What an error's code is in HTTP; 500 for all others. */

@@ -24,6 +24,8 @@ export const PROTOCOL = 1
 /** An atomic group is of 4 MiB, and may take twice as much as JSON within JSON. */
 export const LINE_BYTES_MAX = 16 * 1024 * 1024
 export const PAGES_AHEAD = 2
+/** How long what was sent may wait for a client that does not read. */
+export const UNREAD_MS = 60_000
 /** The kernel cuts longer names short, silently. */
 const SOCKET_BYTES_MAX = 107
 

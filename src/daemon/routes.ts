@@ -102,7 +102,7 @@ export const ROUTES: readonly Route[] = [
     errors: [400],
     run: ({ engine }, { query: { prefix, type, at, limit } }, { signal }) => {
       const time = at === undefined ? undefined : timeOf(parsePoint(at), 'a list')
-      return ndjson(engine.entities({ prefix, type, at: time, limit: count(limit), signal } as never))
+      return ndjson(engine.entities({ prefix, type, at: time, limit: count(limit), signal }))
     },
   },
   {

@@ -13,8 +13,8 @@ const SPARK = 20
 
 export function headerLines(look: Look | null, rates: Rates, { name, columns, rows, color }: HeaderOptions): string[] {
   const title = (right: string) => {
-    const room = Math.max(0, columns - right.length - 1)
-    return `${color.bold(fitted(`kuma top  ${name}`, room))} ${right}`.slice(0, columns + 20)
+    const room = columns - right.length - 1
+    return room < 0 ? fitted(right, columns) : `${color.bold(fitted(`kuma top  ${name}`, room))} ${right}`
   }
   if (look === null) return [title('')]
   const entities = look.shards.reduce((sum, shard) => sum + shard.entities, 0)
