@@ -24,6 +24,8 @@ const { metafile } = await build({
     worker: 'src/commit/worker.ts',
     copy: 'src/backup/copy-process.ts',
     remnants: 'src/store/remnants-process.ts',
+    sink: 'src/projection/sink-worker.ts',
+    query: 'src/projection/query-process.ts',
     main: 'src/cli/main.ts',
     ...Object.fromEntries(commands.map((name) => [`commands/${name}`, `src/commands/${name}.ts`])),
   },

@@ -306,6 +306,25 @@ export interface SubscribeOptions<D extends readonly AnyEntityDefinition[] = rea
   readonly signal?: AbortSignal | undefined
 }
 
+/** A read model's definition: a table, by name, and what its rows are made of. */
+// biome-ignore lint/suspicious/noExplicitAny: of any columns
+export interface Projection<N extends string = string, C = any> {
+  readonly name: N
+  readonly columns: C
+}
+export type AnyProjection = Projection
+
+export interface WaitOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface QueryOptions {
+  /** Wait first until what was recorded up to there, the position of an append, is in the tables that are asked. */
+  readonly after?: Position | undefined
+  readonly timeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
 export interface Context {
   /** The entity with that id; if there is none, records `Created` first, on disk before this resolves. */
   spawn<F extends Facts, C>(
@@ -329,6 +348,17 @@ export interface Context {
   subscribe<const D extends readonly AnyEntityDefinition[] = readonly AnyEntityDefinition[]>(
     options?: SubscribeOptions<D>,
   ): AsyncIterable<FeedItem<FactsFrom<D[number]>>>
+  /** Resolves when a projection has come to a position: what was recorded up to there is in its table. */
+  waitFor(projection: AnyProjection | string, position: Position, options?: WaitOptions): Promise<void>
+  /**
+   * Asks the read models in SQL, read only. There are `entities(id, type, version, created_at, updated_at, state)`, on
+   * request `events`, and a table for each projection. They follow the log at a small distance.
+   */
+  query<Row = JsonObject>(
+    sql: string,
+    params?: readonly (string | number | boolean | null)[],
+    options?: QueryOptions,
+  ): Items<Row>
   /** The same store in someone's name: fills `meta` of everything appended through it. Cannot close the store. */
   as(meta: Meta): Context
 }
@@ -455,12 +485,25 @@ export interface Kuma extends Context, AsyncDisposable {
   close(): Promise<void>
 }
 
+export interface ReadModelsConfig {
+  /** Also keep every event as a row, in the table `events`. Default: false. */
+  readonly events?: boolean | undefined
+  /**
+   * Where the rows go instead of `projections.db` in the store: `http://USER:PASSWORD@HOST:4001,HOST2:4001`. The
+   * environment's KUMA_RQLITE_URL comes first.
+   */
+  readonly rqliteUrl?: string | undefined
+}
+
 export interface Config {
   /** The store's directory. Created by `start` if it does not exist. */
   readonly path?: string | undefined
   /** How many shards a new store gets, for ever: 1 to 999, 16 by default. */
   readonly shards?: number | undefined
   readonly entities?: readonly AnyEntityDefinition[] | undefined
+  /** Read models: `start` and `kuma start` keep their tables up to date. */
+  readonly projections?: readonly AnyProjection[] | undefined
+  readonly readModels?: ReadModelsConfig | undefined
   /** Which entity type a new id gets in the shell: `{ 'acc_*': Account }`. The first match wins. */
   readonly ids?: { readonly [glob: string]: AnyEntityDefinition } | undefined
   /** How long to wait for another process to let go of the store. Default: 5,000. */

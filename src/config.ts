@@ -10,6 +10,8 @@ import type { Config } from './api.ts'
 import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.ts'
 import { KumaError } from './errors.ts'
 import { nearest } from './nearest.ts'
+import { projectionOf } from './projection/define-projection.ts'
+import { parseRqliteUrl } from './projection/rqlite-url.ts'
 
 const NAMES = ['kuma.config.ts', 'kuma.config.mts', 'kuma.config.js', 'kuma.config.mjs']
 /** Settings that are numbers: their least and greatest values. */
@@ -24,6 +26,8 @@ const NUMBERS = {
 const KEYS = [
   'path',
   'entities',
+  'projections',
+  'readModels',
   'ids',
   'encryption',
   'masterKey',
@@ -155,6 +159,21 @@ export function checkConfig(config: Config, file: string | null): void {
   if (!Array.isArray(entities)) throw bad('entities must be an array of definitions')
   if (typeof ids !== 'object' || ids === null) throw bad('ids must be an object from patterns to definitions')
   checkDefinitions(entities, Object.values(ids), bad)
+  checkReadModels(config, bad)
+}
+
+function checkReadModels({ projections = [], readModels = {} }: Config, bad: (problem: string) => KumaError): void {
+  if (!Array.isArray(projections)) throw bad('projections must be an array of projections')
+  const names = projections.map((projection) => projectionOf(projection).name.toLowerCase())
+  const twice = names.find((name, i) => names.indexOf(name) < i)
+  if (twice !== undefined) throw bad(`two projections have the name ${JSON.stringify(twice)}`)
+  if (typeof readModels !== 'object' || readModels === null) throw bad('readModels must be an object')
+  const { events, rqliteUrl, ...rest } = readModels
+  const [other] = Object.keys(rest)
+  if (other !== undefined)
+    throw bad(`readModels has no setting ${JSON.stringify(other)}: it knows events and rqliteUrl`)
+  if (events !== undefined && typeof events !== 'boolean') throw bad('readModels.events must be true or false')
+  if (rqliteUrl !== undefined) parseRqliteUrl(rqliteUrl)
 }
 
 /** That a key is one is found out where it is used: here a message could not keep it to itself. */

@@ -34,6 +34,7 @@ import { copyPlain } from './entity/json.ts'
 import { type Point, resolvePoint } from './entity/time.ts'
 import { isKumaError, KumaError } from './errors.ts'
 import { exportEntity } from './privacy/export.ts'
+import { rowsOf } from './projection/query-rows.ts'
 
 export function contextOf(engine: Engine, as?: Meta): Context {
   return {
@@ -60,6 +61,12 @@ export function contextOf(engine: Engine, as?: Meta): Context {
     entities: (query?: EntitiesQuery) => items(() => engine.entities(query)),
     inspectAll: (query?: EntitiesQuery) => items(() => engine.inspectAll(query)),
     subscribe: (options) => subscription(engine, options) as AsyncIterable<never>,
+    waitFor: async (projection, position, { signal } = {}) => {
+      const name = typeof projection === 'string' ? projection : projection.name
+      await engine.readModels.waitFor(name, position, signal)
+    },
+    query: (sql, params, options) =>
+      items(() => rowsOf(engine.readModels.query({ ...options, sql, params })) as AsyncIterable<never>),
     as: (meta) => contextOf(engine, { ...as, ...meta }),
   }
 }

@@ -16,7 +16,7 @@ import type {
 } from './api.ts'
 import type { UncheckedCommand } from './entity/decide.ts'
 import type { Meta, MetaFilter, Position, RecordedEvent } from './entity/event.ts'
-import type { JsonObject } from './entity/json.ts'
+import type { Json, JsonObject } from './entity/json.ts'
 import type { ResolvedPoint } from './entity/time.ts'
 
 export interface AppendRequest {
@@ -132,6 +132,95 @@ export interface RevertRequest extends DecideRequest {
   readonly dryRun?: boolean | undefined
 }
 
+/** A question in SQL to the read models. */
+export interface ReadModelQuery {
+  readonly sql: string
+  /** for its question marks */
+  readonly params?: readonly (string | number | boolean | null)[] | undefined
+  /** Wait until what was recorded up to there is in the tables that it names. */
+  readonly after?: Position | undefined
+  /** Where no projector follows the log: do not catch up first. */
+  readonly stale?: boolean | undefined
+  readonly timeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A part of an answer; the first one comes also if there are no rows. */
+export interface QueryPage {
+  readonly columns: readonly string[]
+  /** Booleans and JSON as such where a column was declared so, bytes in base64, integers beyond 2^53 as text. */
+  readonly rows: readonly (readonly Json[])[]
+}
+
+/** How a projection does. */
+export interface ProjectionInfo {
+  readonly name: string
+  /** where its rows are */
+  readonly sink: string
+  /**
+   * `following` the log; `waiting` for its sink to answer; `failed` at an event; `paused`; `idle`, if nothing follows the
+   * log at present; `orphaned`, if no projection of that name was given to the engine
+   */
+  readonly state: 'following' | 'waiting' | 'failed' | 'paused' | 'idle' | 'orphaned'
+  /** the one that is asked; null while there is none */
+  readonly generation: number | null
+  /** of the definition that made it */
+  readonly version: number
+  readonly lagEvents: number
+  /** how long ago the oldest of them was recorded */
+  readonly lagSeconds: number
+  readonly eventsPerSecond: number
+  readonly error: { readonly code: string; readonly message: string; readonly position: Position | null } | null
+  /** The generation that is made beside it: to take its place, or, as a trial, only to be compared with it. */
+  readonly building: { readonly generation: number; readonly isTrial: boolean; readonly lagEvents: number } | null
+  readonly skipped: readonly { readonly position: Position; readonly reason: string; readonly at: number }[]
+}
+
+/** What a rebuild changed, or, as a trial, would change. */
+export interface Rebuilt {
+  readonly projection: string
+  readonly generation: number
+  readonly isTrial: boolean
+  /** Null if nothing served before. */
+  readonly difference: {
+    readonly rowsBefore: number
+    readonly rowsAfter: number
+    /** how many rows only the one has, and some of them */
+    readonly onlyBefore: number
+    readonly onlyAfter: number
+    readonly samplesBefore: readonly JsonObject[]
+    readonly samplesAfter: readonly JsonObject[]
+  } | null
+}
+
+/** The read models of a store. */
+export interface ReadModels {
+  /** @throws KUMA_INVALID_QUERY, KUMA_TIMEOUT, KUMA_SINK_UNAVAILABLE, KUMA_PROJECTION_FAILED, KUMA_INVALID_POSITION */
+  query(query: ReadModelQuery): AsyncIterable<QueryPage>
+  /**
+   * Resolves when a projection, or every one, has come to a place.
+   * @throws KUMA_PROJECTION_FAILED, KUMA_UNKNOWN_PROJECTION, KUMA_INVALID_POSITION, and the signal's reason
+   */
+  waitFor(projection: string | null, position: Position, signal?: AbortSignal): Promise<void>
+  /** Brings every projection to where the log ends now. @param told of how many events are left */
+  catchUp(told?: (leftEvents: number) => void, signal?: AbortSignal): Promise<void>
+  list(): Promise<readonly ProjectionInfo[]>
+  /** Fills a new generation, which then takes the place of the one that serves; `dryRun`: compares, and drops it. */
+  rebuild(
+    name: string,
+    options?: { readonly dryRun?: boolean | undefined; readonly signal?: AbortSignal | undefined },
+  ): Promise<Rebuilt>
+  pause(name: string): Promise<void>
+  /** Also of one that failed: it tries again. */
+  resume(name: string): Promise<void>
+  /** Takes away one that no definition is given for any more. */
+  drop(name: string): Promise<void>
+  /** Goes on without an event that cannot be projected. */
+  skip(name: string, position: Position, reason: string): Promise<void>
+  /** What the tables hold about an entity, by table. */
+  rowsOf(id: string): Promise<{ readonly [table: string]: readonly JsonObject[] }>
+}
+
 export interface EraseOptions {
   readonly reason?: string | undefined
   readonly by?: string | undefined
@@ -172,6 +261,7 @@ export interface Engine {
    * @throws KUMA_NOT_FOUND, KUMA_USAGE if the reason contains an id, and what a commit throws
    */
   erase(ids: readonly string[], options?: EraseOptions): Promise<Receipt>
+  readonly readModels: ReadModels
   stats(): Stats
   close(): Promise<void>
 }
@@ -249,6 +339,8 @@ export interface OwnEngine extends Engine {
 
 /** The one that writes: it also tells how its parts do, to whom it serves. */
 export interface LiveEngine extends OwnEngine {
+  /** How they do, as far as that is known without asking the sink; none before read models are used. */
+  projections(): readonly ProjectionInfo[]
   /** Cheap, and nothing at all while nobody asks. @throws KUMA_USAGE for a page too far down */
   actors(query?: ActorsQuery): Promise<ActorsPage>
   /** Null if it is not in memory. */
@@ -262,4 +354,6 @@ export interface LiveEngine extends OwnEngine {
   snapshot(id: string): Promise<boolean>
   /** @param told of each shard that takes no more writes, when that happens */
   onPoisoned(told: (shard: number) => void): void
+  /** @param told of each projection that stops, when that happens */
+  onProjectionFailed(told: (name: string, failure: NonNullable<ProjectionInfo['error']>) => void): void
 }

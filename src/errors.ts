@@ -31,7 +31,7 @@ export interface KumaErrorDetails {
     readonly command: string
     readonly issues: readonly { readonly message: string; readonly path?: readonly unknown[] | undefined }[]
   }
-  /** The `decide` of the command did not answer in time. Nothing was recorded. */
+  /** The `decide` of the command did not answer in time, and nothing was recorded; or a `query` took too long. */
   KUMA_TIMEOUT: { readonly command: string; readonly timeoutMs: number }
   /** A value that the log cannot hold as JSON. */
   KUMA_INVALID_DATA: { readonly path: string }
@@ -84,6 +84,19 @@ export interface KumaErrorDetails {
   /** A file or directory could not be opened, read or written. */
   KUMA_IO: { readonly path: string }
   KUMA_INVALID_CONFIG: { readonly path: string | null }
+  /** SQL that no query can be: it is wrong, or it would write. */
+  KUMA_INVALID_QUERY: Record<never, never>
+  /** The database that holds read models does not answer, or not as it should. What is recorded waits in the log. */
+  KUMA_SINK_UNAVAILABLE: { readonly sink: string }
+  /** It holds the read models of another store. */
+  KUMA_WRONG_SINK: { readonly sink: string }
+  /** A statement of a batch was refused, and the whole batch with it. `index` is its place in the batch. */
+  KUMA_STATEMENT_FAILED: { readonly index: number }
+  /** A projection stopped, at an event if its position is given. */
+  KUMA_PROJECTION_FAILED: { readonly projection: string; readonly position: string | null }
+  /** A projection is not as it was when its table was built, and its version does not say so. */
+  KUMA_PROJECTION_CHANGED: { readonly projection: string }
+  KUMA_UNKNOWN_PROJECTION: { readonly projection: string }
   /** Arguments that do not fit together. */
   KUMA_USAGE: Record<never, never>
   /** The SQLite driver for this version of Node is not installed. */

@@ -2,6 +2,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The public API. */
 export type {
+  AnyProjection,
   Appended,
   AppendOptions,
   Backup,
@@ -31,6 +32,9 @@ export type {
   Kuma,
   LogQuery,
   PatchOperation,
+  Projection,
+  QueryOptions,
+  ReadModelsConfig,
   Receipt,
   ReplayRange,
   Reverted,
@@ -40,6 +44,7 @@ export type {
   Stats,
   Step,
   SubscribeOptions,
+  WaitOptions,
 } from './api.ts'
 export { defineConfig } from './config.ts'
 export type { Command, DecideHandlers, Deciding, Decision } from './entity/decide.ts'
@@ -65,3 +70,12 @@ export type { Point } from './entity/time.ts'
 export type { StoredEvent, Upcasted } from './entity/upcast.ts'
 export { isKumaError, KumaError, type KumaErrorCode, type KumaErrorDetails, type KumaErrorOf } from './errors.ts'
 export { connect, start } from './kuma.ts'
+export type { Column, Columns, ColumnType, Row } from './projection/columns.ts'
+export {
+  defineProjection,
+  type Projected,
+  type ProjectionShape,
+  type RowOf,
+  type Table,
+  type TableStatement as Statement,
+} from './projection/define-projection.ts'

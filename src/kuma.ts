@@ -31,7 +31,10 @@ import { log } from './history/log.ts'
 import { type RebuildOptions, type RebuildReport, rebuildSnapshots } from './history/rebuild-snapshots.ts'
 import { replay } from './history/replay.ts'
 import { revert } from './history/revert.ts'
-import { erase, resumeErasures } from './privacy/erase.ts'
+import { type EraseParts, erase, resumeErasures } from './privacy/erase.ts'
+import { openReadModels } from './projection/open-read-models.ts'
+import type { ProjectorOptions } from './projection/projector.ts'
+import { Source } from './projection/source.ts'
 import { Statistics, shardsOf } from './statistics.ts'
 import { createStore } from './store/create.ts'
 import { checkDirectory } from './store/directory.ts'
@@ -48,6 +51,8 @@ const COMMITTERS_MAX = 4
 const ACTORS_MAX = 100_000
 const ACTOR_IDLE_MS = 300_000
 const DECIDE_TIMEOUT_MS = 30_000
+/** When more appends than that wait for the disk, read models wait for their turn. */
+const BUSY_APPENDS = 64
 
 export interface EngineOptions {
   /** `read` takes no lock, writes nothing, and works beside a writer. */
@@ -56,6 +61,8 @@ export interface EngineOptions {
   readonly committer?: 'worker' | 'inline' | undefined
   /** Make the store if there is none. */
   readonly create?: boolean | undefined
+  /** Keep the read models up to date from the beginning, and not from their first use on. */
+  readonly projects?: boolean | undefined
   /** Of an encrypted store: where the keys of its entities are. Default: in it; of a backup, in its store. */
   readonly keyFile?: string | undefined
 }
@@ -66,7 +73,8 @@ export interface EngineOptions {
  * of an encrypted store KUMA_MASTER_KEY, KUMA_NO_KEYS
  */
 export async function start(config: Config = {}): Promise<Kuma> {
-  return kumaOf(await openEngine(config, { access: 'write', create: true }), config)
+  const projects = config.projections !== undefined
+  return kumaOf(await openEngine(config, { access: 'write', create: true, projects }), config)
 }
 
 /**
@@ -119,7 +127,7 @@ export async function openEngine(config: Config, options: EngineOptions): Promis
   const masterKey = masterKeyOf(path, manifest, config)
   const readers = openReaders(path, manifest, masterKey, options.keyFile)
   return options.access === 'read'
-    ? readingEngine(readers, definitions)
+    ? readingEngine(readers, definitions, config, options)
     : writingEngine(readers, definitions, { manifest, masterKey }, config, options)
 }
 
@@ -177,6 +185,12 @@ function definitionsOf({ entities = [], ids = {} }: Config): Definitions {
   return new Definitions([...entities, ...Object.values(ids)])
 }
 
+/** A key and its shard. Null if there is no such entity. */
+function placeOf(readers: Readers, id: string) {
+  const found = find(readers, id)
+  return found && { shard: found.reader.shard, entity: found.entity.key }
+}
+
 async function createUnlessThere(path: string, { shards, encryption, ...source }: Config): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
@@ -211,9 +225,21 @@ function historyOf(readers: Readers, definitions: Definitions, ends: Ends) {
   } satisfies Partial<Engine>
 }
 
-function readingEngine(readers: Readers, definitions: Definitions): OwnEngine {
+function readingEngine(
+  readers: Readers,
+  definitions: Definitions,
+  config: Config,
+  { projects = false }: EngineOptions,
+): OwnEngine {
   const { path } = readers
   const ends = lookedUpEnds(readers)
+  const readModels = openReadModels(readers, new Source(readers, definitions, ends), config, {
+    follows: projects,
+    placeOf: (id) => placeOf(readers, id),
+    isBusy: () => false,
+    onFailed: () => {},
+    onReached: () => {},
+  })
   return {
     ...historyOf(readers, definitions, ends),
     append: async () => readOnly(path),
@@ -227,8 +253,10 @@ function readingEngine(readers: Readers, definitions: Definitions): OwnEngine {
       return found && { id, type: found.entity.type, version: found.head.version, updatedAt: found.head.at }
     },
     inspect: (id, point) => inspectAt(readers, definitions, id, point),
+    readModels,
     close: async () => {
       ends.close()
+      await readModels.close()
       readers.close()
     },
   }
@@ -260,7 +288,7 @@ async function writingEngine(
   definitions: Definitions,
   opened: Opened,
   config: Config,
-  { committer }: EngineOptions,
+  { committer, projects }: EngineOptions,
 ): Promise<LiveEngine> {
   const { lockTimeoutMs, signal, committers } = config
   const { actorsMax = ACTORS_MAX, actorIdleMs = ACTOR_IDLE_MS, decideTimeoutMs = DECIDE_TIMEOUT_MS } = config
@@ -278,10 +306,25 @@ async function writingEngine(
   const router = new Router(readers, commits, definitions, { actorsMax, actorIdleMs, decideTimeoutMs })
   const statistics = new Statistics(readers, commits, router, definitions, ends)
   const census = new Census(router)
-  const parts = { readers, router, commits }
+  const readModels = openReadModels(readers, new Source(readers, definitions, ends), config, {
+    follows: committer !== 'inline',
+    placeOf: (id) => placeOf(readers, id),
+    isBusy: () => commits.load.appends > BUSY_APPENDS,
+    onFailed: (name, failure) => onProjectionFailed(name, failure),
+    onReached: () => void resumeErasures(parts),
+  })
+  const parts: EraseParts = {
+    readers,
+    router,
+    commits,
+    eraseRows: (entities) => readModels.erase(entities),
+    underWay: new Set(),
+  }
+  let onProjectionFailed: ProjectorOptions['onFailed'] = warnOfProjection
   let closing: Promise<void> | undefined
   try {
     await resumeErasures(parts)
+    if (projects) await readModels.follow()
   } catch (error) {
     await closeAll()
     throw error
@@ -295,6 +338,7 @@ async function writingEngine(
     erase: (ids, options) => erase(parts, ids, options),
     stats: () => statistics.now(),
     shards: () => statistics.shards(),
+    projections: () => readModels.now(),
     actors: (query) => census.page(query),
     actor: (id) => census.one(id),
     passivate: (id) => router.passivate(id),
@@ -302,6 +346,10 @@ async function writingEngine(
     onPoisoned: (told) => {
       commits.onPoisoned = told
     },
+    onProjectionFailed: (told) => {
+      onProjectionFailed = told
+    },
+    readModels,
     find: (id) => router.find(id),
     inspect: (id, point) => (point === undefined ? router.inspect(id) : inspectAt(readers, definitions, id, point)),
     close: () => (closing ??= closeAll()),
@@ -314,8 +362,13 @@ async function writingEngine(
       await router.close()
     } finally {
       ends.close()
+      await readModels.close()
       readers.close()
       lock.release()
     }
   }
+}
+
+function warnOfProjection(name: string, { message }: { readonly message: string }): void {
+  process.emitWarning(`the projection ${name} stopped: ${message}`, 'KumaWarning')
 }

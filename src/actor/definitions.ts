@@ -25,6 +25,10 @@ export class Definitions {
     }
   }
 
+  get all(): readonly Definition[] {
+    return [...this.byType.values()]
+  }
+
   /** Types that events are stored under, and that some definition turns into another event. */
   get upcasts(): readonly string[] {
     return [...this.byType.values()].flatMap(({ upcasts }) => upcasts)

@@ -7,6 +7,7 @@ import type { LogLevel } from '../daemon/log-levels.ts'
 import { readToken } from '../daemon/token.ts'
 import { KumaError } from '../errors.ts'
 import { openEngine } from '../kuma.ts'
+import { hasReadModels } from '../projection/open-read-models.ts'
 import type { Located } from './base-command.ts'
 import { usage } from './event-data.ts'
 import { wantsColor } from './output.ts'
@@ -36,7 +37,7 @@ export async function serve(
     throw new KumaError('KUMA_LOCKED', `a daemon runs for ${path} already: process ${pid}`, { path, pid }, { hint })
   }
   const log = await openLog(logLevel, wantsColor(process.stderr))
-  const engine = await openEngine(config, { access: 'write' })
+  const engine = await openEngine(config, { access: 'write', projects: hasReadModels(path, config) })
   return runDaemon(engine, { version, log, typeFor, isConfigStale: isStale, tcp }).catch(async (error) => {
     await engine.close()
     throw error

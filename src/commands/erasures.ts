@@ -8,7 +8,10 @@ const COLUMNS: readonly Column<ListedErasure>[] = [
   { head: 'position', text: ({ position }) => position },
   { head: 'events', text: ({ events }) => events.toLocaleString('en'), align: 'right' },
   { head: 'by', text: ({ by }) => by ?? '' },
-  { head: 'receipt', text: ({ receipt }) => receipt ?? '(not finished)' },
+  {
+    head: 'receipt',
+    text: ({ receipt, isFinished }) => (isFinished ? receipt! : `${receipt ?? ''} (not finished)`.trim()),
+  },
   { head: 'reason', text: ({ reason }) => reason ?? '' },
 ]
 

@@ -8,7 +8,7 @@ import type { DaemonStatus } from '../daemon/host.ts'
 export default class Status extends BaseCommand {
   static override summary = "Tell how the store's daemon does."
   static override description =
-    'Exit code 0 if it is healthy, 1 if a shard takes no more writes, 3 if no daemon runs. With --json all of its statistics.'
+    'Exit code 0 if it is healthy, 1 if a shard takes no more writes or a projection has failed, 3 if no daemon runs. With --json all of its statistics.'
   static override examples = ['<%= config.bin %> status', '<%= config.bin %> status --json']
 
   async run(): Promise<void> {
@@ -22,16 +22,25 @@ export default class Status extends BaseCommand {
 }
 
 function lines(status: DaemonStatus): string[] {
-  const { isHealthy, isConfigStale, pid, startedAt, address, clients, subscribers, memoryBytes, stats } = status
+  const { isConfigStale, projections, pid, startedAt, address, clients, subscribers, memoryBytes, stats } = status
   const { actors, events, eventsPerSecond, readsPerSecond, commitMs, walBytes, poisonedShards } = stats
+  const failed = projections.filter(({ state }) => state === 'failed').map(({ name }) => name)
+  const troubles = [
+    ...(poisonedShards.length === 0
+      ? []
+      : [`shards ${poisonedShards.join(', ')} take no more writes; stop it, look at the disk, start it`]),
+    ...(failed.length === 0 ? [] : [`projections ${failed.join(', ')} have stopped: see \`kuma projections\``]),
+  ]
   return [
-    isHealthy
-      ? 'healthy'
-      : `unhealthy: shards ${poisonedShards.join(', ')} take no more writes; stop it, look at the disk, start it`,
+    troubles.length === 0 ? 'healthy' : `unhealthy: ${troubles.join('; ')}`,
     ...(isConfigStale ? ['the config has changed since it was started: stop and start it to use the new one'] : []),
     `process ${pid}, since ${startedAt}${address === null ? '' : `, listening on ${address}`}`,
     `clients ${clients}, subscribers ${subscribers}, memory ${megabytes(memoryBytes)}`,
     `live actors ${actors}, appends ${events} (${Math.round(eventsPerSecond)} a second), reads ${Math.round(readsPerSecond)} a second`,
+    ...projections.map(
+      ({ name, state, lagEvents, lagSeconds }) =>
+        `projection ${name} ${state}, ${lagEvents} events behind${lagEvents === 0 ? '' : ` (${lagSeconds.toFixed(1)} s)`}`,
+    ),
     `commits p50 ${commitMs.p50} ms, p99 ${commitMs.p99} ms; WAL ${megabytes(walBytes)}`,
   ]
 }

@@ -2,6 +2,7 @@
  * What may be asked of a daemon, by name: the methods of an engine, and what the daemon tells of itself. Parameters come
  * from anybody who may open the socket, so their shape is looked at here; whether they make sense the engine says.
  */
+import type { ReadModelQuery } from '../engine.ts'
 import { META_FIELDS } from '../entity/event.ts'
 import { KumaError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
@@ -76,6 +77,26 @@ export const CALLS: { readonly [call: string]: Method<unknown> } = {
   actor: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.actor(id)),
   passivate: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.passivate(id)),
   snapshot: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.snapshot(id)),
+  waitFor: method(
+    { projection: (value) => value === null || text(value), position: text },
+    ['projection', 'position'],
+    true,
+    ({ engine }, { projection, position }, { signal }) => engine.readModels.waitFor(projection, position, signal),
+  ),
+  projections: method({}, [], true, ({ engine }) => engine.readModels.list()),
+  rebuildProjection: method({ name: text, dryRun: flag }, ['name'], false, ({ engine }, { name, dryRun }, { signal }) =>
+    engine.readModels.rebuild(name, { dryRun, signal }),
+  ),
+  pauseProjection: method({ name: text }, ['name'], true, ({ engine }, { name }) => engine.readModels.pause(name)),
+  resumeProjection: method({ name: text }, ['name'], true, ({ engine }, { name }) => engine.readModels.resume(name)),
+  dropProjection: method({ name: text }, ['name'], false, ({ engine }, { name }) => engine.readModels.drop(name)),
+  skipEvent: method(
+    { name: text, position: text, reason: text },
+    ['name', 'position', 'reason'],
+    true,
+    ({ engine }, { name, position, reason }) => engine.readModels.skip(name, position, reason),
+  ),
+  rowsOf: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.readModels.rowsOf(id)),
   stop: method({}, [], false, (host) => host.stop()),
 }
 
@@ -99,6 +120,12 @@ export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> 
   ),
   entities: method(LISTED, [], true, ({ engine }, params, { signal }) => engine.entities({ ...params, signal })),
   inspectAll: method(LISTED, [], true, ({ engine }, params, { signal }) => engine.inspectAll({ ...params, signal })),
+  query: method(
+    { sql: text, params: (value) => Array.isArray(value), after: text, timeoutMs: number },
+    ['sql'],
+    true,
+    ({ engine }, params, { signal }) => engine.readModels.query({ ...(params as ReadModelQuery), signal }),
+  ),
   feed: method(
     { id: text, entityTypes: texts, types: texts, from: (value) => text(value) || point(value), follow: flag },
     [],

@@ -7,7 +7,17 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import type { EntitiesQuery, Inspected, Stats } from '../api.ts'
-import type { Engine, ExecuteResult, FeedPage, FeedRequest, RecordedStep } from '../engine.ts'
+import type {
+  Engine,
+  ExecuteResult,
+  FeedPage,
+  FeedRequest,
+  QueryPage,
+  ReadModels,
+  RecordedStep,
+  ShardInfo,
+} from '../engine.ts'
+import { formatPosition } from '../entity/event.ts'
 import { deepFreeze } from '../entity/fold.ts'
 import { cleanJson } from '../entity/json.ts'
 import { fromWire, isKumaError, KumaError } from '../errors.ts'
@@ -314,6 +324,7 @@ export function engineOf(client: Client, stats: Stats | null = null): Engine {
     entities: (query) => stream('entities', listed(query)),
     inspectAll: (query) => each(stream<Inspected>('inspectAll', listed(query)), frozen),
     feed: (request) => feedOf(client, request),
+    readModels: readModelsOf(client, stream),
     stats: () => {
       client.call<Stats>('stats').then(
         (now) => {
@@ -327,6 +338,39 @@ export function engineOf(client: Client, stats: Stats | null = null): Engine {
     },
     close: () => client.close(),
   }
+}
+
+type Stream = <T>(call: string, request?: object) => AsyncIterable<T>
+
+function readModelsOf(client: Client, stream: Stream): ReadModels {
+  return {
+    query: ({ stale, ...query }) => stream<QueryPage>('query', query),
+    waitFor: (projection, position, signal) => abortable(client.call('waitFor', { projection, position }), signal),
+    catchUp: async (_told, signal) => {
+      const shards = await client.call<ShardInfo[]>('shards')
+      const ends = shards.flatMap(({ shard, lastSeq }) => (lastSeq === 0 ? [] : [formatPosition(shard, lastSeq)]))
+      const position = ends.join(',')
+      if (position !== '') await abortable(client.call('waitFor', { projection: null, position }), signal)
+    },
+    list: () => client.call('projections'),
+    rebuild: (name, { dryRun, signal } = {}) => abortable(client.call('rebuildProjection', { name, dryRun }), signal),
+    pause: (name) => client.call('pauseProjection', { name }),
+    resume: (name) => client.call('resumeProjection', { name }),
+    drop: (name) => client.call('dropProjection', { name }),
+    skip: (name, position, reason) => client.call('skipEvent', { name, position, reason }),
+    rowsOf: (id) => client.call('rowsOf', { id }),
+  }
+}
+
+/** The answer, unless the signal comes first: then nobody waits for it any more. */
+function abortable<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return answer
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
 }
 
 /** @throws KUMA_INVALID_DATA */

@@ -46,6 +46,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
     greeting: () => ({ kuma: PROTOCOL, version, store, path, pid, isConfigStale: isConfigStale() }),
     status: (): DaemonStatus => {
       const stats = engine.stats()
+      const projections = engine.projections()
       return {
         pid,
         version,
@@ -57,7 +58,8 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
         subscribers: subscribers.size,
         memoryBytes: process.memoryUsage.rss(),
         isConfigStale: isConfigStale(),
-        isHealthy: stats.poisonedShards.length === 0,
+        isHealthy: stats.poisonedShards.length === 0 && projections.every(({ state }) => state !== 'failed'),
+        projections,
         stats,
       }
     },
@@ -69,6 +71,9 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
   const server = await Server.listen(path, host, tcp?.address ?? null)
   const { address } = server
   engine.onPoisoned((shard) => log.error({ shard }, 'the disk failed: this shard takes no more writes'))
+  engine.onProjectionFailed((projection, { code, position }) =>
+    log.error({ projection, code, position }, 'a projection stopped: `kuma projections` tells why'),
+  )
   log.info({ path, store, version, address }, 'listening')
   const end = async () => {
     await asked

@@ -1,6 +1,6 @@
 /** What the daemon's connections work on: the engine, and the daemon itself, which tells who is connected and who listens. */
 import type { Stats } from '../api.ts'
-import type { FeedPage, FeedRequest, LiveEngine } from '../engine.ts'
+import type { FeedPage, FeedRequest, LiveEngine, ProjectionInfo } from '../engine.ts'
 import type { Position } from '../entity/event.ts'
 import { parsePosition } from '../entity/position.ts'
 import type { Log } from './log.ts'
@@ -22,8 +22,9 @@ export interface DaemonStatus {
   readonly memoryBytes: number
   /** The config, or something that it imports, is not what it was when the daemon was started. */
   readonly isConfigStale: boolean
-  /** No shard is poisoned. */
+  /** No shard is poisoned, and no projection has failed. */
   readonly isHealthy: boolean
+  readonly projections: readonly ProjectionInfo[]
   readonly stats: Stats
 }
 

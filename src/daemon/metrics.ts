@@ -1,6 +1,7 @@
 /** What the daemon tells Prometheus: its statistics, and what prom-client knows of any process of Node. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { Distribution, Stats } from '../api.ts'
+import type { ProjectionInfo } from '../engine.ts'
 import type { Host } from './host.ts'
 import type { Reply } from './routes.ts'
 
@@ -60,7 +61,17 @@ function measure(): Measured {
   const walBytes = new Gauge({ name: 'kuma_wal_bytes', help: 'of each shard', labelNames: ['shard'], registers })
   const clients = new Gauge({ name: 'kuma_clients', help: 'who is connected', registers })
   const subscribers = new Gauge({ name: 'kuma_subscribers', help: 'who follows the feed', registers })
+  const projected = (name: string, help: string, value: (info: ProjectionInfo) => number): Refresh => {
+    const gauge = new Gauge({ name, help, labelNames: ['projection'], registers })
+    return ({ engine }) => {
+      gauge.reset()
+      for (const info of engine.projections()) gauge.set({ projection: info.name }, value(info))
+    }
+  }
   const refresh: Refresh[] = [
+    projected('kuma_projection_lag_events', 'events that are not in its table yet', ({ lagEvents }) => lagEvents),
+    projected('kuma_projection_lag_seconds', 'since the oldest of them', ({ lagSeconds }) => lagSeconds),
+    projected('kuma_projection_failed', '1 if it has stopped', ({ state }) => (state === 'failed' ? 1 : 0)),
     (host) => clients.set(host.clients().length),
     (host) => subscribers.set(host.subscribers.size),
     (_, { walBytesByShard }) => {

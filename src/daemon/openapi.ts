@@ -93,6 +93,7 @@ const SCHEMAS: { readonly [name: string]: Schema } = {
     },
     ['keysDestroyed'],
   ),
+  Row: { type: 'object', description: 'by the names of its columns' },
   Health: object({ status: { enum: ['healthy', 'unhealthy'] } }),
   Error: object({ error: object({ code: text, message: text, hint: nullable('string'), details: anything }) }),
 }

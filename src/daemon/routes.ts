@@ -7,11 +7,13 @@ import { isPosition } from '../entity/position.ts'
 import { parsePoint, timeOf } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
 import { exportText } from '../privacy/export.ts'
+import { parseParam, rowsOf } from '../projection/query-rows.ts'
 import { CALLS, checkParams } from './calls.ts'
 import { type Caller, type Host, subscribed } from './host.ts'
 
 /** How long an event stream may be silent: a comment keeps whatever lies between from closing it. */
 const HEARTBEAT_MS = 15_000
+const QUERY_MS = 30_000
 
 export const JSON_TYPE = 'application/json'
 export const NDJSON_TYPE = 'application/x-ndjson'
@@ -181,13 +183,33 @@ export const ROUTES: readonly Route[] = [
   },
   {
     method: 'GET',
+    path: '/v1/query',
+    about: 'Ask the read models in SQL, read only: a line of JSON for each row.',
+    query: {
+      sql: { about: 'one select' },
+      param: { about: 'what goes into its question marks, in order; `:=` before it makes it JSON', kind: 'texts' },
+      after: { about: 'wait until what was recorded up to this position is in the tables' },
+      timeout_ms: { about: 'how long it may take; default 30000', kind: 'integer' },
+    },
+    answer: 'Row',
+    type: NDJSON_TYPE,
+    errors: [400, 503],
+    run: ({ engine }, { query: { sql, after, timeout_ms }, list }, { signal }) => {
+      if (sql === undefined) throw new KumaError('KUMA_INVALID_QUERY', 'there is no ?sql=', {})
+      const params = (list('param') ?? []).map(parseParam)
+      const timeoutMs = count(timeout_ms) ?? QUERY_MS
+      return ndjson(rowsOf(engine.readModels.query({ sql, params, after, timeoutMs, signal })))
+    },
+  },
+  {
+    method: 'GET',
     path: '/healthz',
     about: 'Does it take writes in all shards? Needs no token.',
     answer: 'Health',
     isOpen: true,
     errors: [503],
-    run: (host) => {
-      const { isHealthy } = host.status()
+    run: ({ engine }) => {
+      const isHealthy = engine.stats().poisonedShards.length === 0
       return json({ status: isHealthy ? 'healthy' : 'unhealthy' }, isHealthy ? 200 : 503)
     },
   },

@@ -4,6 +4,7 @@
  *     job        what is asked for, on disk, by keys and not by ids
  *     record     one commit for each shard: from here on nobody can read them (store/erasure.ts)
  *     scrub      their rows are emptied, indexes built anew, and the WAL emptied (store/scrub.ts)
+ *     rows       read models lose what they have of them, in every generation
  *     backups    those within reach are rewritten without them
  *     proof      the shards' files are looked through, byte by byte (store/remnants.ts)
  *     receipt    what was done; then the job goes
@@ -19,7 +20,7 @@ import { forksWith } from '../backup/forks.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
 import type { EraseOptions } from '../engine.ts'
 import { formatPosition } from '../entity/event.ts'
-import { KumaError } from '../errors.ts'
+import { isKumaError, KumaError } from '../errors.ts'
 import { type Erasure, HIDDEN } from '../store/erasure.ts'
 import { erasuresOf } from '../store/erasures.ts'
 import { corrupt } from '../store/manifest.ts'
@@ -32,6 +33,10 @@ export interface EraseParts {
   readonly readers: Readers
   readonly router: Router
   readonly commits: GroupCommit
+  /** Takes their rows out of read models. */
+  readonly eraseRows: (entities: readonly Erasure[]) => Promise<Pick<Receipt, 'reached' | 'notReached'>>
+  /** receipts of the jobs that are being worked on */
+  readonly underWay: Set<string>
 }
 
 /** How many erasures are on their way to the disk at once. */
@@ -64,7 +69,8 @@ export async function erase(
 export async function resumeErasures(parts: EraseParts): Promise<void> {
   for (const path of jobsOf(parts.readers.path)) {
     try {
-      await run(parts, readJob(path), 0)
+      const job = readJob(path)
+      if (!parts.underWay.has(job.receipt)) await run(parts, job, 0)
     } catch (error) {
       process.emitWarning(`the erasure ${path} could not be finished: ${(error as Error).message}`, 'KumaWarning')
     }
@@ -72,6 +78,15 @@ export async function resumeErasures(parts: EraseParts): Promise<void> {
 }
 
 async function run(parts: EraseParts, job: Job, walWaitMs: number): Promise<Receipt> {
+  parts.underWay.add(job.receipt)
+  try {
+    return await runSteps(parts, job, walWaitMs)
+  } finally {
+    parts.underWay.delete(job.receipt)
+  }
+}
+
+async function runSteps(parts: EraseParts, job: Job, walWaitMs: number): Promise<Receipt> {
   const { path } = parts.readers
   const erasures = await record(parts, job)
   const shards = [...new Set(erasures.map(({ shard }) => shard))]
@@ -80,8 +95,9 @@ async function run(parts: EraseParts, job: Job, walWaitMs: number): Promise<Rece
     const keys = erasures.filter((erasure) => erasure.shard === shard).map(({ entity }) => entity)
     if ((await parts.commits.scrub(shard, keys, walWaitMs)) === 'wal') notReached.push(wal(parts, shard))
   }
+  const rows = await eraseRows(parts, erasures)
   const backups = await eraseInBackups(path, erasures)
-  notReached.push(...backups.notReached, ...(job.forks ?? []).map(fork))
+  notReached.push(...rows.notReached, ...backups.notReached, ...(job.forks ?? []).map(fork))
   const files = await findRemnantsIn(shards.map((shard) => parts.readers.at(shard).path))
   for (const { file, dirty } of files) if (dirty.length > 0) notReached.push(remnants(path, file))
   const receipt = sealed({
@@ -101,13 +117,25 @@ async function run(parts: EraseParts, job: Job, walWaitMs: number): Promise<Rece
       keysDestroyed: erasures.length - keysLeft(parts.readers, erasures).length,
     }),
     files: files.map(({ file, pages, dirty }) => ({ file: relative(path, file), pages, dirty })),
-    reached: backups.reached,
+    reached: [...rows.reached, ...backups.reached],
     notReached,
   })
   writeReceipt(path, receipt)
-  // what waits for others to let go is tried again by whoever opens the store next
-  if (!notReached.some(({ what }) => what.endsWith('-wal') || what === BUSY)) removeJob(path, job.receipt)
+  // what waits for others is tried again by whoever opens the store next, and when a sink answers again
+  if (!rows.isOpen && !notReached.some(({ what }) => what.endsWith('-wal') || what === BUSY))
+    removeJob(path, job.receipt)
   return receipt
+}
+
+/** A sink that does not answer leaves the job open. */
+async function eraseRows({ eraseRows }: EraseParts, erasures: readonly Erasure[]) {
+  try {
+    return { ...(await eraseRows(erasures)), isOpen: false }
+  } catch (error) {
+    if (isKumaError(error, 'KUMA_CLOSED')) throw error
+    const remedy = `it is done as soon as they can be written to: ${(error as Error).message}`
+    return { reached: [], notReached: [{ what: 'read models', remedy }], isOpen: true }
+  }
 }
 
 /** Records what is not recorded yet. @returns the records of all of them */

@@ -5,7 +5,7 @@
  *     "format": "kuma-export/1",
  *     "id": .., "type": .., "version": N, "createdAt": ms, "updatedAt": ms,
  *     "state": {..},        after event N
- *     "readModels": {},     rows by table; here read models join
+ *     "readModels": {..},   rows by table
  *     "events": [           1 to N, one a line: `grep` works on it
  *     {..}
  *     ],
@@ -85,7 +85,7 @@ async function begin(engine: Engine, id: string, signal?: AbortSignal) {
     createdAt: first.at,
     updatedAt: current.at,
     state: asJson(current.state, id),
-    readModels: {},
+    readModels: await engine.readModels.rowsOf(id),
   }
   return { head, events: allOf(engine, first, current, signal) }
 }

@@ -316,6 +316,22 @@ export class ShardReader {
     return (this.run(() => this.queries.lastBefore.get(at)) as number | undefined) ?? 0
   }
 
+  /** When an event was recorded; null if it is not there yet. Commits are numbered without gaps, so it is halved for. */
+  recordedAt(seq: number): number | null {
+    let [low, high] = [1, this.lastCommit()?.id ?? 0]
+    let at: number | null = null
+    while (low <= high) {
+      const middle = (low + high) >> 1
+      const commit = this.run(() => this.queries.commit.get(middle)) as { lastSeq: number; at: number }
+      if (commit.lastSeq < seq) low = middle + 1
+      else {
+        at = commit.at
+        high = middle - 1
+      }
+    }
+    return at
+  }
+
   /** A page of the events that happened up to a moment, in order of seq: seq, entity, version and at of each. */
   placesUntil(at: number, after: number, limit: number): [number, number, number, number][] {
     return this.run(() => this.queries.placesUntil.all(after, at, limit)) as [number, number, number, number][]

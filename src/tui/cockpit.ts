@@ -391,5 +391,7 @@ const WITHOUT_DAEMON = [
 function lookOf(row: unknown): 'busy' | 'odd' | 'plain' {
   const { state, isPoisoned, lagEvents } = row as { state?: string; isPoisoned?: boolean; lagEvents?: number | null }
   if (state === 'busy') return 'busy'
-  return state === 'draining' || state === 'loading' || isPoisoned || (lagEvents ?? 0) > 0 ? 'odd' : 'plain'
+  return state === 'draining' || state === 'loading' || state === 'failed' || isPoisoned || (lagEvents ?? 0) > 0
+    ? 'odd'
+    : 'plain'
 }

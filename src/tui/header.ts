@@ -24,7 +24,7 @@ export function headerLines(look: Look | null, rates: Rates, { name, columns, ro
     return [title('no daemon'), fitted(stored, columns)]
   }
   const { stats, isHealthy, isConfigStale, pid, address, clients, subscribers, memoryBytes } = look.status
-  const state = isHealthy ? color.green('healthy') : color.red(`shards poisoned: ${stats.poisonedShards.join(' ')}`)
+  const state = isHealthy ? color.green('healthy') : color.red(trouble(look.status))
   const first = `${state}  up ${span(stats.uptimeMs / 1_000)}  pid ${pid}${address === null ? '' : `  ${address}`}`
   const spark = rates.appends.length === 0 || columns < 60 ? 0 : columns >= 100 ? SPARK : SPARK / 2
   const traffic = [
@@ -49,6 +49,12 @@ export function headerLines(look: Look | null, rates: Rates, { name, columns, ro
       : [plain(actors), plain(disk), plain(process)]),
   ]
   return [title(new Date(look.at).toISOString().slice(11, 19)), ...(small ? lines.slice(0, 2) : lines), ...stale]
+}
+
+function trouble({ stats, projections }: NonNullable<Look['status']>): string {
+  if (stats.poisonedShards.length > 0) return `shards poisoned: ${stats.poisonedShards.join(' ')}`
+  const failed = projections.filter(({ state }) => state === 'failed').map(({ name }) => name)
+  return `projections failed: ${failed.join(' ')}`
 }
 
 /** A line that begins with a coloured word. */

@@ -2,7 +2,7 @@
 export const HELP = [
   'kuma top: the live actors of a store',
   '',
-  'tab, 1-4         actors, shards, clients, subscribers',
+  'tab, 1-5         actors, shards, clients, subscribers, projections',
   'up down, j k     select;  page up, page down, home, end',
   'enter            open the actor: its state, and its events as they come',
   '/                only ids and types that contain what you type;  esc: all of them again',

@@ -13,6 +13,7 @@ export interface Status {
   readonly memoryBytes: number
   readonly isConfigStale: boolean
   readonly isHealthy: boolean
+  readonly projections: readonly ProjectionRow[]
   readonly stats: {
     readonly uptimeMs: number
     readonly actors: number
@@ -75,6 +76,17 @@ export interface SubscriberRow {
   readonly lagEvents: number | null
 }
 
+export interface ProjectionRow {
+  readonly name: string
+  readonly state: string
+  readonly generation: number | null
+  readonly lagEvents: number
+  readonly lagSeconds: number
+  readonly eventsPerSecond: number
+  readonly error: { readonly message: string; readonly position: string | null } | null
+  readonly building: { readonly isTrial: boolean; readonly lagEvents: number } | null
+}
+
 /** The store at one moment. */
 export interface Look {
   /** milliseconds since 1970 */
@@ -104,7 +116,7 @@ export const SORTS = [
 ] as const
 export type Sort = (typeof SORTS)[number]
 
-export const TABS = ['actors', 'shards', 'clients', 'subscribers'] as const
+export const TABS = ['actors', 'shards', 'clients', 'subscribers', 'projections'] as const
 export type Tab = (typeof TABS)[number]
 
 export interface Wanted {

@@ -1,5 +1,5 @@
-/** The four tables of the cockpit. */
-import type { ActorRow, ClientRow, Look, ShardRow, Sort, SubscriberRow, Tab } from './look.ts'
+/** The tables of the cockpit. */
+import type { ActorRow, ClientRow, Look, ProjectionRow, ShardRow, Sort, SubscriberRow, Tab } from './look.ts'
 import type { Column } from './table.ts'
 import { bytes, ms, rate, span, whole } from './text.ts'
 
@@ -52,6 +52,23 @@ const SUBSCRIBERS: readonly Column<SubscriberRow>[] = [
   { head: 'since', width: 9, rank: 5, align: 'right', text: ({ since }) => since.slice(11, 19) },
 ]
 
+const PROJECTIONS: readonly Column<ProjectionRow>[] = [
+  { head: 'projection', width: 16, rank: 1, text: ({ name }) => name },
+  { head: 'state', width: 10, rank: 2, text: ({ state, building }) => (building === null ? state : 'building') },
+  {
+    head: 'behind',
+    width: 11,
+    rank: 3,
+    align: 'right',
+    text: (row) => whole(row.building?.lagEvents ?? row.lagEvents),
+  },
+  { head: 'for', width: 7, rank: 5, align: 'right', text: (row) => (row.lagSeconds === 0 ? '' : span(row.lagSeconds)) },
+  { head: 'ev/s', width: 8, rank: 6, align: 'right', text: (row) => rate(row.eventsPerSecond) },
+  { head: 'gen', width: 5, rank: 7, align: 'right', text: ({ generation }) => String(generation ?? '') },
+  { head: 'stopped at', width: 12, rank: 4, text: ({ error }) => error?.position ?? '' },
+  { head: 'because', width: 30, rank: 8, text: ({ error }) => error?.message ?? '' },
+]
+
 function wantedBy({ entity, entityTypes, events }: SubscriberRow): string {
   const parts = [entity ?? '', entityTypes.join(', '), events.join(', ')].filter((part) => part !== '')
   return parts.length === 0 ? 'everything' : parts.join('  ')
@@ -73,6 +90,8 @@ export function tableOf(tab: Tab, look: Look): Table {
       return { columns: CLIENTS, rows: look.clients }
     case 'subscribers':
       return { columns: SUBSCRIBERS, rows: look.subscribers }
+    case 'projections':
+      return { columns: PROJECTIONS, rows: look.status?.projections ?? [] }
   }
 }
 

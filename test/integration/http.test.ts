@@ -307,6 +307,8 @@ describe('the OpenAPI document', () => {
     expect(await check('get', '/v1/entities/{id}/log')).toBe(200)
     expect(await check('get', '/v1/entities/{id}/log', { query: '?from=x' })).toBe(400)
     expect(await check('get', '/v1/entities/{id}/export')).toBe(200)
+    expect(await check('get', '/v1/query', { query: '?sql=select%20*%20from%20entities' })).toBe(200)
+    expect(await check('get', '/v1/query', { query: '?sql=drop%20table%20entities' })).toBe(400)
     expect(await check('delete', '/v1/entities/{id}')).toBe(200)
     expect(await check('get', '/healthz')).toBe(200)
     expect(await check('get', '/metrics')).toBe(200)

@@ -13,7 +13,7 @@ const FLOORS = [
   ['daemon'],
   ['privacy'],
   ['backup'],
-  ['history'],
+  ['history', 'projection'],
   ['actor', 'feed'],
   ['commit'],
   ['store'],

@@ -33,6 +33,28 @@ const LOOK: Look = {
     memoryBytes: 123_456_789,
     isConfigStale: false,
     isHealthy: true,
+    projections: [
+      {
+        name: 'entities',
+        state: 'following',
+        generation: 2,
+        lagEvents: 0,
+        lagSeconds: 0,
+        eventsPerSecond: 12_345,
+        error: null,
+        building: { isTrial: false, lagEvents: 5_000 },
+      },
+      {
+        name: 'accounts',
+        state: 'failed',
+        generation: 1,
+        lagEvents: 1_234_567,
+        lagSeconds: 93,
+        eventsPerSecond: 0,
+        error: { message: 'balance must be a whole number', position: '003:1284' },
+        building: null,
+      },
+    ],
     stats: {
       uptimeMs: 93_784_000,
       actors: 120,
@@ -217,6 +239,7 @@ describe.each([
   test('shards', () => frameOf('shards', [['2', {}]]))
   test('clients', () => frameOf('clients', [['3', {}]]))
   test('subscribers', () => frameOf('subscribers', [['4', {}]]))
+  test('projections', () => frameOf('projections', [['5', {}]]))
   test('an actor', () => frameOf('entity', [['', { return: true }]]))
   test('help', () => frameOf('help', [['?', {}]]))
 })

@@ -1,0 +1,374 @@
+/**
+ * What a sink knows of its projections, in tables of the engine's own:
+ *
+ *     kuma_sink(store, format)              whose it is
+ *     kuma_projection(name, serving, newest, is_paused)
+ *     kuma_generation(projection, generation, version, shape, entities, state, error)
+ *     kuma_checkpoint(projection, generation, shard, position, fence)
+ *     kuma_skip(projection, shard, seq, reason, at)
+ *
+ * **Exactly once.** A checkpoint moves in the transaction that writes the rows it stands for, and the first statement of
+ * that transaction is a guard: it asks for the checkpoint to be where the batch begins, and fails if it is elsewhere or
+ * not there at all, which takes the whole batch back. So a batch that is sent twice, or by two projectors, counts once.
+ *
+ * **The fence** is a number that a guard asks for as well. An erasure deletes rows and raises the fence of its shard in
+ * one transaction: a batch that was read before it, and may bring the rows back, fails from then on, whoever sends it.
+ */
+
+import type { Rebuilt } from '../engine.ts'
+import type { Position } from '../entity/event.ts'
+import { isKumaError, KumaError } from '../errors.ts'
+import { quoted } from './columns.ts'
+import type { ProjectionDefinition } from './define-projection.ts'
+import { clear, dropTable, dropView, GenerationTable, tableName, viewOf } from './generation-table.ts'
+import type { Sink, SinkRow, Statement } from './sink.ts'
+
+const FORMAT = 1
+
+type Difference = NonNullable<Rebuilt['difference']>
+
+const SCHEMA = [
+  'CREATE TABLE IF NOT EXISTS kuma_sink (store TEXT NOT NULL PRIMARY KEY, format INTEGER NOT NULL)',
+  'CREATE TABLE IF NOT EXISTS kuma_projection (name TEXT NOT NULL PRIMARY KEY, serving INTEGER, newest INTEGER NOT NULL, is_paused INTEGER NOT NULL)',
+  'CREATE TABLE IF NOT EXISTS kuma_generation (projection TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, shape TEXT NOT NULL, entities TEXT NOT NULL, state TEXT NOT NULL, error TEXT, PRIMARY KEY (projection, generation))',
+  'CREATE TABLE IF NOT EXISTS kuma_checkpoint (projection TEXT NOT NULL, generation INTEGER NOT NULL, shard INTEGER NOT NULL, position INTEGER NOT NULL, fence INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY (projection, generation, shard)) WITHOUT ROWID',
+  'CREATE TABLE IF NOT EXISTS kuma_skip (projection TEXT NOT NULL, shard INTEGER NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (projection, shard, seq)) WITHOUT ROWID',
+]
+
+/** `serving` is asked; `building` takes its place when it has caught up; `trial` is only compared with it. */
+export type GenerationState = 'serving' | 'building' | 'trial'
+
+/** Why a generation does not go on. */
+export interface Failure {
+  readonly code: string
+  readonly message: string
+  /** of the event at which it stopped */
+  readonly position: Position | null
+}
+
+export interface Generation {
+  readonly projection: string
+  readonly generation: number
+  /** of the definition that fills it */
+  readonly version: number
+  readonly shape: string
+  /** versions of the entity definitions, by type */
+  readonly entities: { readonly [type: string]: number }
+  readonly state: GenerationState
+  /** why it stopped */
+  readonly error: Failure | null
+  /** By shard. A shard that is missing here was taken away by someone. */
+  readonly checkpoints: ReadonlyMap<number, Checkpoint>
+}
+
+export interface Checkpoint {
+  readonly position: number
+  readonly fence: number
+  /** milliseconds since 1970 */
+  readonly updatedAt: number
+}
+
+export interface Skip {
+  readonly shard: number
+  readonly seq: number
+  readonly reason: string
+  readonly at: number
+}
+
+/** A projection as the sink knows it. */
+export interface Catalogued {
+  readonly name: string
+  readonly isPaused: boolean
+  readonly serving: Generation | null
+  /** The one that is being built beside it. */
+  readonly next: Generation | null
+  readonly skips: readonly Skip[]
+}
+
+/** A checkpoint's step from one place to another, as a part of a batch. */
+export interface Step {
+  readonly projection: string
+  readonly generation: number
+  readonly shard: number
+  readonly from: number
+  readonly to: number
+  readonly fence: number
+}
+
+const STANDS =
+  'FROM kuma_checkpoint WHERE projection = ? AND generation = ? AND shard = ? AND position = ? AND fence = ?'
+
+/** Fails unless the checkpoint stands where the step begins: then there is nothing to take `position` from. */
+export function guard({ projection, generation, shard, from, to, fence }: Step, now: number): Statement {
+  const sql = `INSERT INTO kuma_checkpoint (projection, generation, shard, fence, updated_at, position) VALUES (?, ?, ?, ?, ?, (SELECT ? ${STANDS})) ON CONFLICT DO UPDATE SET position = excluded.position, updated_at = excluded.updated_at`
+  return [sql, projection, generation, shard, fence, now, to, projection, generation, shard, from, fence]
+}
+
+/** Is this how a guard fails? */
+export function isGuardFailure(error: unknown): boolean {
+  return isKumaError(error, 'KUMA_STATEMENT_FAILED') && error.message.includes('kuma_checkpoint.position')
+}
+
+/** What tells two tables apart: a change of it without a higher version is refused. */
+export function shapeOf({ columns, key, indexes, rows, of }: ProjectionDefinition): string {
+  const named = columns.map(({ name, type, isNullable }) => `${name} ${type}${isNullable ? ' null' : ''}`)
+  const types = of?.map(({ type }) => type).sort() ?? null
+  return JSON.stringify({ columns: named, key, indexes, from: rows === null ? 'events' : 'state', of: types })
+}
+
+export class Catalog {
+  constructor(
+    readonly sink: Sink,
+    private readonly store: string,
+    private readonly shards: number,
+  ) {}
+
+  /** Makes the sink this store's, if it is nobody's. @throws KUMA_WRONG_SINK, KUMA_NEWER_FORMAT and what sinks throw */
+  async claim(): Promise<void> {
+    const found = await this.owner()
+    if (found === null) {
+      const mine: Statement = [
+        'INSERT INTO kuma_sink (store, format) SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM kuma_sink)',
+        this.store,
+        FORMAT,
+      ]
+      await this.sink.write([...SCHEMA.map((sql): Statement => [sql]), mine])
+    }
+    const owner = found ?? (await this.owner())
+    const { name } = this.sink
+    if (owner?.['store'] !== this.store) {
+      const hint = 'each store needs a database of its own: name another one, or empty this one'
+      throw new KumaError('KUMA_WRONG_SINK', `${name} holds the read models of another store`, { sink: name }, { hint })
+    }
+    const format = Number(owner['format'])
+    if (format > FORMAT)
+      throw new KumaError('KUMA_NEWER_FORMAT', `${name} was written by a newer version of Kuma`, { path: name, format })
+  }
+
+  /** Null if the sink is nobody's yet. */
+  private async owner(): Promise<SinkRow | null> {
+    const [table] = await this.sink.read(
+      "SELECT 1 AS found FROM sqlite_schema WHERE type = 'table' AND name = 'kuma_sink'",
+    )
+    if (table === undefined) return null
+    const [row] = await this.sink.read('SELECT store, format FROM kuma_sink')
+    return row ?? null
+  }
+
+  async load(): Promise<Map<string, Catalogued>> {
+    const { sink } = this
+    const projections = await sink.read('SELECT name, serving, is_paused FROM kuma_projection ORDER BY name')
+    const generations = await sink.read('SELECT * FROM kuma_generation ORDER BY generation')
+    const checkpoints = await sink.read(
+      'SELECT projection, generation, shard, position, fence, updated_at FROM kuma_checkpoint',
+    )
+    const skips = await sink.read('SELECT projection, shard, seq, reason, at FROM kuma_skip ORDER BY shard, seq')
+    const all = generations.map((row) => generationOf(row, checkpoints))
+    return new Map(
+      projections.map((row) => {
+        const name = String(row['name'])
+        const own = all.filter(({ projection }) => projection === name)
+        return [
+          name,
+          {
+            name,
+            isPaused: row['is_paused'] === 1,
+            serving: own.find(({ generation }) => generation === row['serving']) ?? null,
+            next: own.findLast(({ generation }) => generation !== row['serving']) ?? null,
+            skips: skips.filter(({ projection }) => projection === name).map(skipOf),
+          },
+        ]
+      }),
+    )
+  }
+
+  /** A new generation, at the beginning of every shard; others than the one that serves go. @returns its number */
+  async begin(
+    definition: ProjectionDefinition,
+    entities: Generation['entities'],
+    state: GenerationState,
+  ): Promise<number> {
+    const { name } = definition
+    const [known] = await this.sink.read('SELECT newest, serving FROM kuma_projection WHERE name = ?', name)
+    const newest = Number(known?.['newest'] ?? 0)
+    const generation = newest + 1
+    const table = new GenerationTable(definition, generation)
+    const leftovers = await this.generationsOf(name)
+    const statements: Statement[] = [
+      // who else begins one at this moment has the same number: one of both fails
+      [
+        'INSERT INTO kuma_generation (projection, generation, version, shape, entities, state) VALUES (?, ?, ?, ?, ?, ?)',
+        name,
+        generation,
+        definition.version,
+        shapeOf(definition),
+        JSON.stringify(entities),
+        state,
+      ],
+      [
+        `INSERT INTO kuma_projection (name, serving, newest, is_paused) VALUES (?, NULL, ?, 0) ON CONFLICT DO UPDATE SET newest = excluded.newest`,
+        name,
+        generation,
+      ],
+      ...leftovers.filter((old) => old !== known?.['serving']).flatMap((old) => this.drop(name, old)),
+      ...table.create(),
+      [
+        'WITH RECURSIVE shards(shard) AS (SELECT 0 UNION ALL SELECT shard + 1 FROM shards WHERE shard + 1 < ?) INSERT INTO kuma_checkpoint (projection, generation, shard, position, fence, updated_at) SELECT ?, ?, shard, 0, 0, 0 FROM shards',
+        this.shards,
+        name,
+        generation,
+      ],
+      ...(state === 'serving' ? this.serve(name, generation) : []),
+    ]
+    await this.sink.write(statements)
+    return generation
+  }
+
+  private async generationsOf(name: string): Promise<number[]> {
+    const rows = await this.sink.read('SELECT generation FROM kuma_generation WHERE projection = ?', name)
+    return rows.map((row) => Number(row['generation']))
+  }
+
+  private serve(name: string, generation: number): Statement[] {
+    return [
+      ['UPDATE kuma_projection SET serving = ? WHERE name = ?', generation, name],
+      ["UPDATE kuma_generation SET state = 'serving' WHERE projection = ? AND generation = ?", name, generation],
+      ...viewOf(name, generation),
+    ]
+  }
+
+  private drop(name: string, generation: number): Statement[] {
+    return [
+      dropTable(name, generation),
+      ['DELETE FROM kuma_generation WHERE projection = ? AND generation = ?', name, generation],
+      ['DELETE FROM kuma_checkpoint WHERE projection = ? AND generation = ?', name, generation],
+    ]
+  }
+
+  /** From one generation to the next, in one transaction: whoever asks sees the one or the other. */
+  async switch(name: string, from: number | null, to: number): Promise<void> {
+    await this.sink.write([...this.serve(name, to), ...(from === null ? [] : this.drop(name, from))])
+  }
+
+  /** Takes a projection away, with all of its tables. */
+  async forget(name: string): Promise<void> {
+    const generations = await this.generationsOf(name)
+    await this.sink.write([
+      dropView(name),
+      ...generations.flatMap((generation) => this.drop(name, generation)),
+      ['DELETE FROM kuma_skip WHERE projection = ?', name],
+      ['DELETE FROM kuma_projection WHERE name = ?', name],
+    ])
+  }
+
+  async dropGeneration(name: string, generation: number): Promise<void> {
+    await this.sink.write(this.drop(name, generation))
+  }
+
+  async setPaused(name: string, isPaused: boolean): Promise<void> {
+    const sql = 'UPDATE kuma_projection SET is_paused = ? WHERE name = ?'
+    await this.sink.write([[sql, isPaused ? 1 : 0, name], this.stop(name)])
+  }
+
+  /** Whoever fills it has to look here again. */
+  private stop(name: string): Statement {
+    return ['UPDATE kuma_checkpoint SET fence = fence + 1 WHERE projection = ?', name]
+  }
+
+  async setFailure(name: string, generation: number, failure: Failure): Promise<void> {
+    const sql = 'UPDATE kuma_generation SET error = ? WHERE projection = ? AND generation = ?'
+    await this.sink.write([[sql, JSON.stringify(failure), name, generation]])
+  }
+
+  /** It is tried again. */
+  async forgive(name: string): Promise<void> {
+    await this.sink.write([['UPDATE kuma_generation SET error = NULL WHERE projection = ?', name]])
+  }
+
+  /** Versions of entity types that a generation meets for the first time. */
+  async setEntities(name: string, generation: number, entities: Generation['entities']): Promise<void> {
+    const sql = 'UPDATE kuma_generation SET entities = ? WHERE projection = ? AND generation = ?'
+    await this.sink.write([[sql, JSON.stringify(entities), name, generation]])
+  }
+
+  async skip(name: string, { shard, seq, reason, at }: Skip): Promise<void> {
+    const sql = 'INSERT OR REPLACE INTO kuma_skip (projection, shard, seq, reason, at) VALUES (?, ?, ?, ?, ?)'
+    await this.sink.write([[sql, name, shard, seq, reason, at]])
+  }
+
+  /**
+   * Deletes the rows of entities in every generation of every projection, and raises the fences of their shards. Messages
+   * of failures may speak of them, and go too.
+   * @param entities by shard, as `_entity` names them
+   */
+  async erase(entities: ReadonlyMap<number, readonly string[]>): Promise<void> {
+    const generations = await this.sink.read('SELECT projection, generation FROM kuma_generation')
+    const tables = await this.sink.read("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    const known = new Set(tables.map((row) => row['name']))
+    const statements: Statement[] = [...entities.keys()].map((shard) => [
+      'UPDATE kuma_checkpoint SET fence = fence + 1 WHERE shard = ?',
+      shard,
+    ])
+    const said = 'it failed; what it said may have been personal, and was erased'
+    statements.push([
+      "UPDATE kuma_generation SET error = json_set(error, '$.message', ?) WHERE error IS NOT NULL",
+      said,
+    ])
+    for (const row of generations) {
+      const [projection, generation] = [String(row['projection']), Number(row['generation'])]
+      if (!known.has(tableName(projection, generation))) continue
+      for (const entity of [...entities.values()].flat()) statements.push(clear(projection, generation, entity))
+    }
+    await this.sink.write(statements)
+  }
+
+  /** What stands about an entity in the tables that serve. @returns their names, with SQL that gives the rows */
+  async tables(): Promise<{ readonly name: string; readonly generation: number }[]> {
+    const rows = await this.sink.read(
+      'SELECT name, serving FROM kuma_projection WHERE serving IS NOT NULL ORDER BY name',
+    )
+    return rows.map((row) => ({ name: String(row['name']), generation: Number(row['serving']) }))
+  }
+
+  /** How many rows two generations have, and how many only the one of them. */
+  async compare(
+    name: string,
+    serving: number,
+    next: number,
+  ): Promise<Pick<Difference, 'rowsBefore' | 'rowsAfter' | 'onlyBefore' | 'onlyAfter'>> {
+    const [a, b] = [quoted(tableName(name, serving)), quoted(tableName(name, next))]
+    const counts = {
+      rowsBefore: `SELECT 1 FROM ${a}`,
+      rowsAfter: `SELECT 1 FROM ${b}`,
+      onlyBefore: `SELECT * FROM ${a} EXCEPT SELECT * FROM ${b}`,
+      onlyAfter: `SELECT * FROM ${b} EXCEPT SELECT * FROM ${a}`,
+    }
+    const columns = Object.entries(counts).map(([as, sql]) => `(SELECT count(*) FROM (${sql})) AS ${as}`)
+    const [row] = await this.sink.read(`SELECT ${columns.join(', ')}`)
+    return row as never
+  }
+}
+
+function generationOf(row: SinkRow, checkpoints: readonly SinkRow[]): Generation {
+  const [projection, generation] = [String(row['projection']), Number(row['generation'])]
+  const own = checkpoints.filter((one) => one['projection'] === projection && one['generation'] === generation)
+  return {
+    projection,
+    generation,
+    version: Number(row['version']),
+    shape: String(row['shape']),
+    entities: JSON.parse(String(row['entities'])) as Generation['entities'],
+    state: row['state'] as GenerationState,
+    error: row['error'] === null ? null : (JSON.parse(String(row['error'])) as Failure),
+    checkpoints: new Map(
+      own.map((one) => [
+        Number(one['shard']),
+        { position: Number(one['position']), fence: Number(one['fence']), updatedAt: Number(one['updated_at']) },
+      ]),
+    ),
+  }
+}
+
+function skipOf(row: SinkRow): Skip {
+  return { shard: Number(row['shard']), seq: Number(row['seq']), reason: String(row['reason']), at: Number(row['at']) }
+}

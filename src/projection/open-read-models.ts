@@ -1,0 +1,73 @@
+/** Which sink a store's read models are in, by its config and the environment, and which projections fill it. */
+import { existsSync } from 'node:fs'
+import type { Config } from '../api.ts'
+import { KumaError } from '../errors.ts'
+import type { Readers } from '../store/readers.ts'
+import { ENTITIES, EVENTS } from './built-in.ts'
+import { type ProjectionDefinition, projectionOf } from './define-projection.ts'
+import { type ReadModelsOptions, StoreReadModels } from './read-models.ts'
+import { RqliteSink } from './rqlite-sink.ts'
+import { parseRqliteUrl } from './rqlite-url.ts'
+import type { Sink } from './sink.ts'
+import type { Source } from './source.ts'
+import { projectionsPath } from './sqlite-file.ts'
+import { sqliteSink } from './sqlite-sink.ts'
+
+const RQLITE_URL = 'KUMA_RQLITE_URL'
+
+export interface OpenReadModels extends Omit<ReadModelsOptions, 'isInUse'> {
+  readonly placeOf: (id: string) => { readonly shard: number; readonly entity: number } | null
+}
+
+/** Opens nothing yet. @throws KUMA_INVALID_CONFIG */
+export function openReadModels(
+  readers: Readers,
+  source: Source,
+  config: Config,
+  options: OpenReadModels,
+): StoreReadModels {
+  const { path } = readers
+  const url = rqliteUrlOf(config)
+  const sink: Sink =
+    url === undefined
+      ? sqliteSink(projectionsPath(path), options.follows ? 'worker' : 'inline')
+      : new RqliteSink(parseRqliteUrl(url))
+  const isInUse = () => url !== undefined || existsSync(projectionsPath(path))
+  const { placeOf, ...rest } = options
+  return new StoreReadModels(guarded(sink, readers, config), source, definitionsOf(config), placeOf, {
+    ...rest,
+    isInUse,
+  })
+}
+
+/** Does the config say anything of read models, or is there one already? */
+export function hasReadModels(path: string, config: Config): boolean {
+  return isConfigured(config) || existsSync(projectionsPath(path))
+}
+
+function isConfigured(config: Config): boolean {
+  return config.projections !== undefined || config.readModels !== undefined || rqliteUrlOf(config) !== undefined
+}
+
+function rqliteUrlOf({ readModels }: Config): string | undefined {
+  return process.env[RQLITE_URL] || readModels?.rqliteUrl
+}
+
+function definitionsOf({ projections = [], readModels }: Config): ProjectionDefinition[] {
+  return [ENTITIES, ...(readModels?.events ? [EVENTS] : []), ...projections.map(projectionOf)]
+}
+
+/** What is encrypted in the store would stand in the tables as it is: only if that is asked for. */
+function guarded(sink: Sink, { manifest, path }: Readers, config: Config): Sink {
+  if (manifest.encryption === undefined || isConfigured(config)) return sink
+  sink.open = async () => {
+    const hint = 'if they may, say so in kuma.config.ts: readModels: {}'
+    throw new KumaError(
+      'KUMA_USAGE',
+      `${path} is encrypted, and read models would hold its contents as they are`,
+      {},
+      { hint },
+    )
+  }
+  return sink
+}

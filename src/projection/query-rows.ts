@@ -1,0 +1,24 @@
+/** What is asked and answered by people: parameters as texts, rows as objects. */
+import type { QueryPage } from '../engine.ts'
+import type { JsonObject } from '../entity/json.ts'
+import { invalidQuery } from './sink.ts'
+
+/** Rows by the names of their columns; of two with the same name, the last one. */
+export async function* rowsOf(pages: AsyncIterable<QueryPage>): AsyncGenerator<JsonObject> {
+  for await (const { columns, rows } of pages)
+    for (const row of rows) yield Object.fromEntries(columns.map((column, i) => [column, row[i]]))
+}
+
+/** `text`, or `:=json` for a number, true, false or null. @throws KUMA_INVALID_QUERY */
+export function parseParam(text: string): string | number | boolean | null {
+  if (!text.startsWith(':=')) return text
+  let value: unknown
+  try {
+    value = JSON.parse(text.slice(2))
+  } catch {
+    throw invalidQuery(`${JSON.stringify(text)} is no JSON after :=`)
+  }
+  if (typeof value === 'object' && value !== null)
+    throw invalidQuery('a parameter is a text, a number, true, false or null')
+  return value as string | number | boolean | null
+}

@@ -1,0 +1,77 @@
+/**
+ * A sink is where the rows of read models go: a database that runs SQLite's SQL. It runs statements, all or none, and
+ * answers questions; what they mean it does not know.
+ */
+import type { QueryPage } from '../engine.ts'
+import type { Json } from '../entity/json.ts'
+import { KumaError } from '../errors.ts'
+import type { Param } from './columns.ts'
+
+export type Statement = readonly [sql: string, ...params: Param[]]
+
+/** A row by its columns, as SQLite gives it. */
+export type SinkRow = { readonly [column: string]: string | number | null }
+
+export interface Query {
+  readonly sql: string
+  readonly params?: readonly Param[] | undefined
+  readonly timeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What an erasure reached in it, and what not. */
+export interface Scrubbed {
+  readonly reached: readonly string[]
+  readonly notReached: readonly { readonly what: string; readonly remedy: string }[]
+}
+
+export interface Sink {
+  /** in messages: without what is secret */
+  readonly name: string
+  /** Makes it ready. @throws KUMA_SINK_UNAVAILABLE, KUMA_IO */
+  open(): Promise<void>
+  /**
+   * In one transaction. After anything but KUMA_STATEMENT_FAILED nobody knows whether it was done.
+   * @throws KUMA_STATEMENT_FAILED, KUMA_SINK_UNAVAILABLE, KUMA_DISK_FULL, KUMA_LOCKED, KUMA_IO, KUMA_CORRUPT
+   */
+  write(statements: readonly Statement[]): Promise<void>
+  /** What stands there, after every write that was done. @throws as `write` */
+  read(sql: string, ...params: Param[]): Promise<SinkRow[]>
+  /** Someone's own question, which can write nothing. @throws KUMA_INVALID_QUERY, KUMA_TIMEOUT, and as `write` */
+  query(query: Query): AsyncIterable<QueryPage>
+  /** Takes the bytes of deleted rows out of its files. */
+  scrub(): Promise<Scrubbed>
+  close(): Promise<void>
+}
+
+/** @param index of the statement, from 0 on */
+export function statementFailed(index: number, message: string): KumaError<'KUMA_STATEMENT_FAILED'> {
+  return new KumaError('KUMA_STATEMENT_FAILED', message, { index })
+}
+
+export function invalidQuery(message: string, hint?: string): KumaError<'KUMA_INVALID_QUERY'> {
+  return new KumaError('KUMA_INVALID_QUERY', message, {}, { hint })
+}
+
+export function queryTimeout(timeoutMs: number): KumaError<'KUMA_TIMEOUT'> {
+  const message = `the query took longer than ${timeoutMs} ms`
+  const hint = 'ask for less, declare an index for it, or allow more with --timeout'
+  return new KumaError('KUMA_TIMEOUT', message, { command: 'query', timeoutMs }, { hint })
+}
+
+/**
+ * A value as a query gives it.
+ * @param declared type of its column, '' where it is no column of a table
+ */
+export function shownValue(value: unknown, declared: string): Json {
+  if (value === null || value === undefined) return null
+  if (typeof value === 'bigint') {
+    const number = Number(value)
+    if (!Number.isSafeInteger(number)) return String(value)
+    return declared === 'BOOLEAN' ? number !== 0 : number
+  }
+  if (ArrayBuffer.isView(value)) return Buffer.from(value as Uint8Array).toString('base64')
+  if (declared === 'BOOLEAN' && typeof value === 'number') return value !== 0
+  if (declared === 'JSON TEXT' && typeof value === 'string') return JSON.parse(value) as Json
+  return value as Json
+}

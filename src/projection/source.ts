@@ -1,0 +1,104 @@
+/**
+ * What a projector reads: the events of a shard in their order, page by page, and where an entity is met in the middle of
+ * its history, the state it had before.
+ */
+import { type Located, standAt } from '../actor/activate.ts'
+import type { Definitions } from '../actor/definitions.ts'
+import type { RecordedEvent } from '../entity/event.ts'
+import { initialState } from '../entity/fold.ts'
+import { isKumaError } from '../errors.ts'
+import type { Ends } from '../feed/ends.ts'
+import { Pages } from '../store/chain.ts'
+import { ENGINE, recordOf } from '../store/erasure.ts'
+import type { Readers } from '../store/readers.ts'
+import { recorded } from '../store/shard-reader.ts'
+import { inSlices } from '../store/slices.ts'
+
+export type SourceItem =
+  | { readonly seq: number; readonly key: number; readonly bytes: number; readonly event: RecordedEvent }
+  /** the entity of this key was erased */
+  | { readonly seq: number; readonly key: number; readonly event: null }
+
+export interface SourcePage {
+  readonly items: readonly SourceItem[]
+  /** seq up to which it reaches */
+  readonly to: number
+}
+
+export class Source {
+  private readonly pages: Pages[] = []
+
+  constructor(
+    private readonly readers: Readers,
+    readonly definitions: Definitions,
+    readonly ends: Ends,
+  ) {}
+
+  get shards(): number {
+    return this.readers.manifest.shards
+  }
+
+  get store(): string {
+    return this.readers.manifest.store
+  }
+
+  /** What comes after a place, up to another. Null if that is nothing. @throws KUMA_CORRUPT, KUMA_CLOSED */
+  page(shard: number, after: number, end: number): SourcePage | null {
+    if (after >= end) return null
+    const pages = this.pages[shard] ?? new Pages()
+    this.pages[shard] = pages
+    const found = this.readers.at(shard).feed(after, end, pages.size, null)
+    const items: SourceItem[] = []
+    for (const { row, name } of found) {
+      const { seq } = row
+      if (row.entity === ENGINE) items.push({ seq, key: recordOf(row).entity, event: null })
+      else if (name !== null) {
+        const event = this.definitions.today(recorded(row, name, shard))
+        items.push({ seq, key: row.entity, bytes: row.data.length, event })
+      }
+    }
+    const to = found.length < pages.size ? end : found.at(-1)!.row.seq
+    pages.saw(found.map(({ row }) => row))
+    return { items, to }
+  }
+
+  /**
+   * An entity at a version, and when its first event happened; null if it is erased.
+   * @throws KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED, KUMA_CORRUPT
+   */
+  async before(
+    shard: number,
+    key: number,
+    event: RecordedEvent,
+  ): Promise<{ state: unknown; createdAt: number } | null> {
+    const definition = this.definitions.of(event.entityType)
+    const version = event.version - 1
+    if (version === 0) return { state: initialState(definition, event.entity), createdAt: event.at }
+    const reader = this.readers.at(shard)
+    const [row, head] = [reader.entity(key), reader.head(key)]
+    if (row === null || head === null) return null
+    const entity: Located['entity'] = { key, id: event.entity, type: event.entityType, createdAt: row.createdAt }
+    try {
+      const stand = await inSlices(standAt({ reader, entity, head }, definition, { version }))
+      return stand && { state: stand.state, createdAt: row.createdAt }
+    } catch (error) {
+      if (isKumaError(error, 'KUMA_ERASED')) return null
+      throw error
+    }
+  }
+
+  /** of every shard, the seq of its last event */
+  places(): number[] {
+    return Array.from({ length: this.shards }, (_, shard) => this.ends.of(shard))
+  }
+
+  /** When an event was recorded, null if it is not there yet. */
+  recordedAt(shard: number, seq: number): number | null {
+    return seq > this.ends.of(shard) ? null : this.readers.at(shard).recordedAt(seq)
+  }
+
+  /** How many events a place is behind the end of its shard. */
+  lag(shard: number, position: number): number {
+    return Math.max(0, this.ends.of(shard) - position)
+  }
+}

@@ -1,0 +1,32 @@
+/** SQL as a sequence of tokens: as much of it as is needed to tell names and question marks from what is quoted. */
+
+/** What is quoted or commented, as a whole; then names; then anything else, character by character. */
+const TOKEN =
+  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?\*\/|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|[\s\S]/g
+
+/** With each token as `change` gives it back. */
+export function mapTokens(sql: string, change: (token: string) => string): string {
+  return sql.replace(TOKEN, change)
+}
+
+/** With another table instead of the one of this name, quoted or not. */
+export function renamed(sql: string, from: string, to: string): string {
+  const [plain, quoted] = [from.toLowerCase(), `"${from.toLowerCase()}"`]
+  return mapTokens(sql, (token) => ([plain, quoted].includes(token.toLowerCase()) ? to : token))
+}
+
+/** With another text for some of its question marks. @param placeholder by the mark's place, from 0 on */
+export function withPlaceholders(sql: string, placeholder: (index: number) => string): string {
+  let index = 0
+  return mapTokens(sql, (token) => (token === '?' ? placeholder(index++) : token))
+}
+
+/** Is one of these a word of the text? */
+export function mentions(sql: string, name: string): boolean {
+  let found = false
+  mapTokens(sql, (token) => {
+    if (token.replace(/^["`[]|["`\]]$/g, '').toLowerCase() === name.toLowerCase()) found = true
+    return token
+  })
+  return found
+}

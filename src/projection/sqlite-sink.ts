@@ -1,0 +1,228 @@
+/** The embedded sink: `projections.db` in the store, written to by a thread, asked by a process. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import type { QueryPage } from '../engine.ts'
+import { fromWire, KumaError, type WireError } from '../errors.ts'
+import { bundled } from '../store/bundled.ts'
+import { loadDriver } from '../store/driver.ts'
+import type { Param } from './columns.ts'
+import { lines } from './lines.ts'
+import { type Query, queryTimeout, type Scrubbed, type Sink, type SinkRow, type Statement } from './sink.ts'
+import type { SinkAnswer, SinkRequest } from './sink-worker.ts'
+import { type Packed, queryFile, SqliteFile } from './sqlite-file.ts'
+
+/** @param kind `inline` for a process that lives for a moment: starting a thread would cost more than it saves */
+export function sqliteSink(path: string, kind: 'worker' | 'inline'): Sink {
+  return kind === 'worker' ? new WorkerSink(path) : new InlineSink(path)
+}
+
+class InlineSink implements Sink {
+  private file: SqliteFile | null = null
+
+  constructor(readonly name: string) {}
+
+  private get opened(): SqliteFile {
+    this.file ??= new SqliteFile(this.name)
+    return this.file
+  }
+
+  async open(): Promise<void> {
+    this.opened
+  }
+
+  async write(statements: readonly Statement[]): Promise<void> {
+    this.opened.write(packed(statements))
+  }
+
+  async read(sql: string, ...params: Param[]): Promise<SinkRow[]> {
+    return this.opened.read(sql, params)
+  }
+
+  async *query(query: Query): AsyncGenerator<QueryPage> {
+    // nothing can stop it here: what may have to be stopped is asked in a process of its own
+    if (query.timeoutMs === undefined && query.signal === undefined) yield* queryFile(this.name, query)
+    else yield* new Asking(this.name).ask(query)
+  }
+
+  scrub(): Promise<Scrubbed> {
+    return this.opened.scrub()
+  }
+
+  async close(): Promise<void> {
+    this.file?.close()
+  }
+}
+
+class WorkerSink implements Sink {
+  private worker: Worker | null = null
+  private readonly asking: Asking
+  private waiting: { resolve(value: never): void; reject(error: KumaError): void }[] = []
+  private ended: string | null = null
+
+  constructor(readonly name: string) {
+    this.asking = new Asking(name)
+  }
+
+  private start(): Worker {
+    loadDriver() // native code must be loaded by the main thread before any other
+    const worker = new Worker(bundled('sink'), { workerData: this.name, execArgv: [] })
+    worker.unref()
+    worker.on('message', (answer: SinkAnswer) => this.settle(answer))
+    worker.on('error', (error: Error) => this.end(error.message))
+    worker.on('exit', () => this.end('it has ended'))
+    return worker
+  }
+
+  open(): Promise<void> {
+    return this.request({ open: this.name })
+  }
+
+  write(statements: readonly Statement[]): Promise<void> {
+    return this.request({ write: packed(statements) })
+  }
+
+  read(sql: string, ...params: Param[]): Promise<SinkRow[]> {
+    return this.request({ read: sql, params })
+  }
+
+  query(query: Query): AsyncIterable<QueryPage> {
+    return this.asking.ask(query)
+  }
+
+  scrub(): Promise<Scrubbed> {
+    return this.request({ scrub: true })
+  }
+
+  async close(): Promise<void> {
+    this.asking.close()
+    const { worker } = this
+    if (worker === null || this.ended !== null) return
+    const exited = once(worker, 'exit')
+    await this.request({ close: true })
+    worker.ref()
+    await exited
+  }
+
+  private request<T>(request: SinkRequest): Promise<T> {
+    if (this.ended !== null) return Promise.reject(this.lost(this.ended))
+    this.worker ??= this.start()
+    const { worker } = this
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ resolve, reject })
+      worker.ref()
+      worker.postMessage(request)
+    })
+  }
+
+  private settle(answer: SinkAnswer): void {
+    const waiting = this.waiting.shift()
+    if (this.waiting.length === 0) this.worker?.unref()
+    if ('error' in answer) waiting?.reject(fromWire(answer.error))
+    else waiting?.resolve(answer.value as never)
+  }
+
+  private end(why: string): void {
+    this.ended ??= why
+    for (const { reject } of this.waiting.splice(0)) reject(this.lost(this.ended))
+  }
+
+  private lost(why: string): KumaError<'KUMA_SINK_UNAVAILABLE'> {
+    const message = `the thread that writes ${this.name} is gone: ${why}`
+    return new KumaError('KUMA_SINK_UNAVAILABLE', message, { sink: this.name })
+  }
+}
+
+function packed(statements: readonly Statement[]): Packed {
+  const indexes = new Map<string, number>()
+  const [sqls, counts, order, params]: [string[], number[], number[], Param[]] = [[], [], [], []]
+  for (const statement of statements) {
+    const sql = statement[0]
+    let index = indexes.get(sql)
+    // one with another number of parameters is wrong, and SQLite will say so
+    if (index === undefined || counts[index] !== statement.length - 1) {
+      index = sqls.push(sql) - 1
+      counts.push(statement.length - 1)
+      indexes.set(sql, index)
+    }
+    order.push(index)
+    for (let i = 1; i < statement.length; i++) params.push(statement[i]!)
+  }
+  return { sqls, counts, order, params }
+}
+
+type Said = QueryPage | { readonly done: true } | { readonly error: WireError }
+
+/** Processes that ask the file. One that is done waits for the next question. */
+class Asking {
+  private idle: Asker | null = null
+  private readonly busy = new Set<Asker>()
+
+  constructor(private readonly path: string) {}
+
+  async *ask({ signal, timeoutMs, ...query }: Query): AsyncGenerator<QueryPage> {
+    signal?.throwIfAborted()
+    const asker = this.idle ?? startAsker(this.path)
+    this.idle = null
+    this.busy.add(asker)
+    let isTooLong = false
+    const stop = () => void asker.child.kill('SIGKILL')
+    const expire = () => {
+      isTooLong = true
+      stop()
+    }
+    const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs)
+    signal?.addEventListener('abort', stop)
+    let isDone = false
+    try {
+      asker.setHeld(true)
+      asker.child.stdin!.write(`${JSON.stringify(query)}\n`)
+      for (;;) {
+        const { value: line } = await asker.lines.next()
+        signal?.throwIfAborted()
+        if (isTooLong) throw queryTimeout(timeoutMs!)
+        if (line === undefined) throw this.lost()
+        const said = JSON.parse(line) as Said
+        isDone = !('rows' in said)
+        if ('error' in said) throw fromWire(said.error)
+        if ('done' in said) return
+        yield said
+      }
+    } finally {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', stop)
+      this.busy.delete(asker)
+      asker.setHeld(false)
+      if (isDone && this.idle === null) this.idle = asker
+      else stop()
+    }
+  }
+
+  private lost(): KumaError<'KUMA_SINK_UNAVAILABLE'> {
+    const message = `the process that asks ${this.path} has ended`
+    return new KumaError('KUMA_SINK_UNAVAILABLE', message, { sink: this.path })
+  }
+
+  close(): void {
+    for (const asker of [...this.busy, ...(this.idle === null ? [] : [this.idle])]) asker.child.kill('SIGKILL')
+    this.idle = null
+  }
+}
+
+interface Asker {
+  readonly child: ChildProcess
+  readonly lines: AsyncGenerator<string>
+  /** Does it keep the program alive? One that waits does not. */
+  setHeld(isHeld: boolean): void
+}
+
+function startAsker(path: string): Asker {
+  const child = spawn(process.execPath, [bundled('query'), path], { stdio: ['pipe', 'pipe', 'inherit'] })
+  child.on('error', () => {}) // its lines end
+  child.stdin.on('error', () => {})
+  const handles = [child, child.stdin, child.stdout] as readonly { ref(): void; unref(): void }[]
+  const setHeld = (isHeld: boolean) => {
+    for (const handle of handles) isHeld ? handle.ref() : handle.unref()
+  }
+  return { child, lines: lines(child.stdout), setHeld }
+}
