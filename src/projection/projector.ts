@@ -31,8 +31,6 @@ import type { Sink, Statement } from './sink.ts'
 import type { Source } from './source.ts'
 import { Stopped, Track } from './track.ts'
 
-/** One that is built beside another takes its place when so many events are left. */
-const SWITCH_EVENTS = 1_000
 /** So often the catalog is read for what others changed, while a projection does not go on. */
 const LOOK_MS = 5_000
 const RETRY_MS = 50
@@ -54,8 +52,10 @@ export class Projector {
   catalogued: ReadonlyMap<string, Catalogued> = new Map()
   /** those that cannot go on, by name */
   failures: ReadonlyMap<string, Failure> = new Map()
-  /** Has the catalog been read at all? */
-  isLoaded = false
+  /** how often the catalog was read */
+  private loads = 0
+  /** where the log ended when the shards were last gone through */
+  private ends: readonly number[] = []
   /** The sink does not answer, or not as it should. */
   problem: KumaError | null = null
   fillings: readonly Filling[] = []
@@ -89,10 +89,21 @@ export class Projector {
     return this.running !== null && !this.isClosed
   }
 
-  /** Reads the catalog again before it goes on: something in it was changed. */
-  reload(): void {
+  /** Reads the catalog again before it goes on: something in it was changed. Resolves when it has, or cannot. */
+  async reload(): Promise<void> {
     this.isStale = true
     this.wake()
+    const { loads } = this
+    if (this.isRunning) await this.until(() => this.loads > loads || this.problem !== null).catch(() => {})
+  }
+
+  /** Resolves when the catalog was read for the first time. @throws KUMA_CLOSED, the signal's reason */
+  async loaded(signal?: AbortSignal): Promise<void> {
+    await this.until(() => this.loads > 0 || this.problem !== null, signal)
+  }
+
+  get isLoaded(): boolean {
+    return this.loads > 0
   }
 
   async close(): Promise<void> {
@@ -156,7 +167,7 @@ export class Projector {
   async begin(definition: ProjectionDefinition, state: GenerationState): Promise<number> {
     await this.catalog.forgive(definition.name)
     const generation = await this.catalog.begin(definition, this.entitiesOf(definition), state)
-    this.reload()
+    await this.reload()
     return generation
   }
 
@@ -164,7 +175,7 @@ export class Projector {
     await this.catalog.claim()
     this.isStale = false
     // whoever begins tries again what failed for another
-    if (!this.isLoaded) for (const { name } of this.definitions) await this.catalog.forgive(name)
+    if (this.loads === 0) for (const { name } of this.definitions) await this.catalog.forgive(name)
     this.catalogued = await this.catalog.load()
     let isNew = false
     for (const definition of this.definitions) if (await this.prepare(definition)) isNew = true
@@ -174,7 +185,8 @@ export class Projector {
     for (const [name, failure] of failures)
       if (this.failures.get(name)?.message !== failure.message) this.options.onFailed(name, failure)
     this.failures = failures
-    this.isLoaded = true
+    this.loads++
+    this.ends = this.source.places()
     this.group()
   }
 
@@ -319,6 +331,7 @@ export class Projector {
   /** One pass over the shards, beginning with the one that was not read to its end. */
   private async collect(batch: Batch): Promise<void> {
     const ends = this.source.places()
+    this.ends = ends
     for (const track of this.tracks) {
       for (let passed = 0; passed < ends.length; passed++) {
         for (;;) {
@@ -349,7 +362,8 @@ export class Projector {
     const heard = new AbortController()
     const { signal } = heard
     const news: Promise<unknown>[] = [this.source.ends.moved(moves, signal), woken]
-    if (this.hasStopped) news.push(setTimeout(LOOK_MS, undefined, { signal, ref: false }).then(() => this.reload()))
+    if (this.hasStopped)
+      news.push(setTimeout(LOOK_MS, undefined, { signal, ref: false }).then(() => void this.reload()))
     return Promise.race(news)
       .catch(() => {})
       .finally(() => heard.abort())
@@ -372,7 +386,7 @@ export class Projector {
   private async settleDown(): Promise<boolean> {
     await this.written()
     for (const filling of this.fillings) {
-      if (filling.of.state !== 'building' || this.lagOf(filling) > SWITCH_EVENTS) continue
+      if (filling.of.state !== 'building' || !filling.isAt(this.ends)) continue
       const serving = this.catalogued.get(filling.name)?.serving ?? null
       await this.catalog.switch(filling.name, serving?.generation ?? null, filling.generation)
       this.isStale = true

@@ -84,7 +84,8 @@ export class StoreReadModels implements ReadModels {
       }
     })
     await this.open()
-    if (!this.options.follows && !stale) await this.catchUp(undefined, signal)
+    if (this.options.follows) await this.projector.loaded(signal)
+    else if (!stale) await this.catchUp(undefined, signal)
     if (after !== undefined) await this.awaitAll(this.meant(sql), after, signal)
     try {
       yield* this.sink.query({ sql, params: bound, timeoutMs, signal })
@@ -253,7 +254,7 @@ export class StoreReadModels implements ReadModels {
     } finally {
       if (dryRun) {
         await this.catalog.dropGeneration(name, generation)
-        this.projector.reload()
+        await this.projector.reload()
       }
     }
   }
@@ -287,14 +288,14 @@ export class StoreReadModels implements ReadModels {
   async pause(name: string): Promise<void> {
     await this.known(name)
     await this.catalog.setPaused(name, true)
-    this.projector.reload()
+    await this.projector.reload()
   }
 
   async resume(name: string): Promise<void> {
     await this.known(name)
     await this.catalog.setPaused(name, false)
     await this.catalog.forgive(name)
-    this.projector.reload()
+    await this.projector.reload()
   }
 
   async drop(name: string): Promise<void> {
@@ -305,7 +306,7 @@ export class StoreReadModels implements ReadModels {
         'take it out of the config first; to fill it anew: rebuild',
       )
     await this.catalog.forget(name)
-    this.projector.reload()
+    await this.projector.reload()
   }
 
   async skip(name: string, position: Position, reason: string): Promise<void> {
@@ -316,7 +317,7 @@ export class StoreReadModels implements ReadModels {
     if (seq > this.source.ends.of(shard)) throw invalidPosition(position, `lies beyond the end of shard ${shard}`)
     await this.catalog.skip(name, { shard, seq, reason, at: Date.now() })
     await this.catalog.forgive(name)
-    this.projector.reload()
+    await this.projector.reload()
   }
 
   /** @throws KUMA_UNKNOWN_PROJECTION */
@@ -351,7 +352,7 @@ export class StoreReadModels implements ReadModels {
     for (const { shard, entity } of entities)
       byShard.set(shard, [...(byShard.get(shard) ?? []), formatPosition(shard, entity)])
     await this.catalog.erase(byShard)
-    this.projector.reload()
+    void this.projector.reload()
     return this.sink.scrub()
   }
 }

@@ -224,11 +224,22 @@ function looksLikeBytes(param: Param | undefined): boolean {
 
 /** Rows as they come: an answer is one JSON document, however many they are. */
 async function* pages(response: Response): AsyncGenerator<QueryPage> {
-  const { JSONParser } = await import('@streamparser/json') // for who needs it
-  const parser = new JSONParser({
+  // for who needs it
+  const [{ default: Tokenizer }, { default: TokenParser }] = await Promise.all([
+    import('@streamparser/json/tokenizer.js'),
+    import('@streamparser/json/tokenparser.js'),
+  ])
+  const tokenizer = new (class extends Tokenizer {
+    // one that would lose digits comes as a text
+    protected override parseNumber(text: string): number {
+      return exactNumber(text) as number
+    }
+  })()
+  const parser = new TokenParser({
     paths: ['$.error', '$.results.*.error', '$.results.*.columns', '$.results.*.types', '$.results.*.values.*'],
     keepStack: false,
   })
+  tokenizer.onToken = (token) => parser.write(token)
   let columns: readonly string[] = []
   let types: readonly string[] = []
   let rows: QueryPage['rows'][number][] = []
@@ -240,11 +251,16 @@ async function* pages(response: Response): AsyncGenerator<QueryPage> {
     else rows.push((value as readonly unknown[]).map((one, i) => shownValue(one, types[i] ?? '')))
   }
   for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-    parser.write(chunk)
+    tokenizer.write(chunk)
     if (rows.length < PAGE_ROWS) continue
     yield { columns, rows }
     count++
     rows = []
   }
   if (count === 0 || rows.length > 0) yield { columns, rows }
+}
+
+function exactNumber(text: string): number | string {
+  const number = Number(text)
+  return Number.isInteger(number) && !Number.isSafeInteger(number) && /^-?\d+$/.test(text) ? text : number
 }

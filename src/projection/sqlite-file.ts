@@ -111,7 +111,7 @@ function bound(params: readonly Param[], from: number, to: number): (Param | big
   const values: (Param | bigint)[] = []
   for (let i = from; i < to; i++) {
     const param = params[i]!
-    values.push(typeof param === 'number' && Number.isInteger(param) ? BigInt(param) : param)
+    values.push(Number.isSafeInteger(param) ? BigInt(param as number) : param)
   }
   return values
 }

@@ -1,0 +1,660 @@
+/** Read models: one suite, run on the embedded sink and on a real rqlite. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { contextOf } from '../../src/context.ts'
+import * as kuma from '../../src/index.ts'
+import { openEngine } from '../../src/kuma.ts'
+import { openDatabase } from '../../src/store/driver.ts'
+import { folder, makeFolder } from '../folder.ts'
+import { randomFrom } from '../random.ts'
+import { execute, hasRqlite, type Node, startNode, wipe } from '../rqlite.ts'
+
+const Account = kuma
+  .defineEntity({
+    type: 'account',
+    initial: { balance: 0, name: '' },
+    events: {
+      Deposited: kuma.type<{ amount: number; day?: string }>(),
+      Withdrawn: kuma.type<{ amount: number }>(),
+      Renamed: kuma.type<{ name: string }>(),
+    },
+  })
+  .evolve({
+    Deposited: (state, { amount }) => ({ ...state, balance: state.balance + amount }),
+    Withdrawn: (state, { amount }) => ({ ...state, balance: state.balance - amount }),
+    Renamed: (state, { name }) => ({ ...state, name }),
+  })
+
+const accounts = kuma
+  .defineProjection({ name: 'accounts', columns: { balance: 'integer', name: 'text' }, indexes: [['balance']] })
+  .rows(Account, ({ balance, name }) => ({ balance, name }))
+
+const turnover = kuma
+  .defineProjection({ name: 'turnover', columns: { day: 'text', deposits: 'integer', cents: 'integer' }, key: ['day'] })
+  .on(Account, {
+    Deposited: ({ data }, table) =>
+      table.increment({ day: data.day ?? 'monday' }, { deposits: 1, cents: data.amount * 100 }),
+    Withdrawn: ({ data }, table) =>
+      table.sql`update turnover set cents = cents - ${data.amount * 100} where _entity = ${table.entity} and day = 'monday'`,
+  })
+
+const SINKS = ['projections.db', ...(hasRqlite ? ['rqlite'] : [])] as const
+const code = (expected: kuma.KumaErrorCode) => expect.objectContaining({ name: 'KumaError', code: expected })
+
+describe.each(SINKS)('%s:', (kind) => {
+  const isRqlite = kind === 'rqlite'
+  let node: Node
+
+  beforeAll(async () => {
+    if (isRqlite) node = await startNode(makeFolder())
+  }, 60_000)
+  afterAll(() => node?.kill())
+
+  /** A store's config, with a sink that nobody has used. */
+  async function config(more: kuma.Config = {}): Promise<kuma.Config> {
+    if (isRqlite) await wipe(node.url)
+    const readModels = { ...more.readModels, ...(isRqlite ? { rqliteUrl: node.url } : {}) }
+    return { path: folder(), shards: 4, entities: [Account], projections: [accounts, turnover], ...more, readModels }
+  }
+
+  async function opened(config: kuma.Config) {
+    const engine = await openEngine(config, { access: 'write', create: true, projects: true })
+    engine.onProjectionFailed(() => {})
+    onTestFinished(() => engine.close())
+    return { engine, ctx: contextOf(engine) }
+  }
+
+  const open = async (more: kuma.Config = {}) => opened(await config(more))
+
+  /** SQL that someone else runs on the sink. */
+  async function meddle(path: string, ...statements: string[]): Promise<void> {
+    if (isRqlite) return void (await execute(node.url, statements))
+    const db = openDatabase(join(path, 'projections.db'), 'write')
+    for (const sql of statements) db.exec(sql)
+    db.close()
+  }
+
+  /** When a projection is in a state. */
+  async function until(
+    engine: Awaited<ReturnType<typeof openEngine>>,
+    name: string,
+    isSo: (info: Awaited<ReturnType<typeof engine.readModels.list>>[number]) => boolean,
+  ) {
+    for (;;) {
+      const info = (await engine.readModels.list()).find((one) => one.name === name)
+      if (info !== undefined && isSo(info)) return info
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+
+  const all = <T>(items: kuma.Items<T>) => items.toArray()
+
+  test('entities can be asked without any code, and events on request', async () => {
+    const { ctx } = await open({ projections: [], readModels: { events: true } })
+    await ctx.spawn(Account, 'a', { name: 'Ann' })
+    const doc = await ctx.spawn(kuma.document, 'd', { plan: 'pro', seats: 5, tags: ['x'], nested: { ok: true } })
+    const { position, at } = await doc.append({ type: 'PlanChanged', data: { plan: null } })
+    const query = (sql: string, params?: (string | number | null)[]) => all(ctx.query(sql, params, { after: position }))
+    expect(await query('select id, version, type, updated_at, state from entities where id = ?', ['d'])).toEqual([
+      { id: 'd', version: 2, type: 'document', updated_at: at, state: { seats: 5, tags: ['x'], nested: { ok: true } } },
+    ])
+    expect(await query("select id, state->>'seats' as seats from entities where state->>'seats' > ?", [4])).toEqual([
+      { id: 'd', seats: 5 },
+    ])
+    expect(await query("select version, type, data, meta from events where id = 'd' order by version")).toEqual([
+      { version: 1, type: 'Created', data: expect.objectContaining({ plan: 'pro' }), meta: {} },
+      { version: 2, type: 'PlanChanged', data: { plan: null }, meta: {} },
+    ])
+  })
+
+  test('every kind of column comes back as it was given', async () => {
+    const columns = {
+      t: 'text',
+      i: 'integer',
+      r: 'real',
+      b: 'boolean',
+      j: 'json',
+      n: 'text null',
+      jn: 'json null',
+    } as const
+    const rows = [
+      { t: "x'4142'", i: Number.MAX_SAFE_INTEGER, r: 0.1, b: true, j: { a: [1, null, 'x'] }, n: null, jn: null },
+      { t: ` X'4142'`, i: -Number.MAX_SAFE_INTEGER, r: 5, b: false, j: 'text', n: "x''", jn: "x'41'" },
+      { t: `"'; drop table entities; --`, i: 0, r: -1e300, b: true, j: [], n: '', jn: {} },
+      { t: '\u2028 \u{1f600} %', i: 3_000_000_000, r: 1 / 3, b: false, j: null, n: '?', jn: 1 },
+    ]
+    const kinds = kuma.defineProjection({ name: 'kinds', columns, key: ['t'] }).rows(Account, () => rows)
+    const { ctx } = await open({ projections: [kinds] })
+    const { position } = await (await ctx.spawn(Account, `a"'; drop table kinds; --`)).append({
+      type: 'Renamed',
+      data: { name: `x'4142'` },
+    })
+    const found = await all(ctx.query<kuma.RowOf<typeof kinds>>('select * from kinds', [], { after: position }))
+    const plain = found.map(({ _entity, _version, ...row }) => row)
+    expect(new Set(plain)).toEqual(new Set(rows))
+    expect(found[0]).toMatchObject({ _version: 2, _entity: expect.stringMatching(/^00\d:1$/) })
+    expect(await all(ctx.query('select n from kinds where t = ?', [`x'4142'`]))).toEqual([{ n: null }])
+    expect(await all(ctx.query("select state->>'name' as name from entities"))).toEqual([{ name: `x'4142'` }])
+    expect(await all(ctx.query(`select id from entities where id = ?`, [`a"'; drop table kinds; --`]))).toHaveLength(1)
+    // rqlite gives bytes that are no column as the text that they are
+    const [odd] = await all(
+      ctx.query("select 9007199254740993 as big, x'0102' as bytes, 1.5 as real, ? is null as no", [null]),
+    )
+    expect(odd).toEqual({ big: '9007199254740993', bytes: isRqlite ? '\u0001\u0002' : 'AQI=', real: 1.5, no: 1 })
+  })
+
+  test('rows from state: one, several, none, and those that were there before go', async () => {
+    const Cart = kuma
+      .defineEntity({
+        type: 'cart',
+        initial: { items: [] as string[], open: true },
+        events: { Put: kuma.type<{ sku: string }>(), Closed: kuma.type<Record<string, never>>() },
+      })
+      .evolve({
+        Put: (state, { sku }) => ({ ...state, items: [...new Set([...state.items, sku])] }),
+        Closed: (state) => ({ ...state, open: false }),
+      })
+    const items = kuma
+      .defineProjection({ name: 'cart_items', columns: { sku: 'text', place: 'integer' }, key: ['sku'] })
+      .rows(Cart, (cart) => (cart.open ? cart.items.map((sku, place) => ({ sku, place })) : null))
+    const { ctx } = await open({ entities: [Cart], projections: [items] })
+    const cart = await ctx.spawn(Cart, 'c')
+    await cart.append({ type: 'Put', data: { sku: 'b' } })
+    let { position } = await cart.append({ type: 'Put', data: { sku: 'a' } })
+    const rows = () =>
+      all(ctx.query('select sku, place, _version from cart_items order by sku', [], { after: position }))
+    expect(await rows()).toEqual([
+      { sku: 'a', place: 1, _version: 3 },
+      { sku: 'b', place: 0, _version: 3 },
+    ])
+    ;({ position } = await cart.append({ type: 'Closed', data: {} }))
+    expect(await rows()).toEqual([])
+  })
+
+  test('random histories, with erasures, stops and restarts: every table is what a fold of the log gives', {
+    timeout: 60_000,
+  }, async () => {
+    const seed = Math.floor(Math.random() * 2 ** 31)
+    console.log('seed', seed)
+    const random = randomFrom(seed)
+    const pick = (n: number) => Math.floor(random() * n)
+    const made = await config()
+    let { engine, ctx } = await opened(made)
+    for (let round = 0; round < 4; round++) {
+      const waiting: Promise<unknown>[] = []
+      for (let i = 0; i < 150; i++) {
+        const entity = await ctx.spawn(Account, `acc_${pick(25)}`, { name: 'x' }).catch(() => null)
+        if (entity === null) continue // it is being erased
+        const event = [
+          { type: 'Deposited' as const, data: { amount: pick(100), day: `day_${pick(3)}` } },
+          { type: 'Deposited' as const, data: { amount: pick(100) } },
+          { type: 'Withdrawn' as const, data: { amount: pick(100) } },
+          { type: 'Renamed' as const, data: { name: `name ${pick(9)}` } },
+        ][pick(4)]!
+        waiting.push(entity.append(event).catch(() => {}))
+        if (pick(60) === 0) waiting.push(entity.delete().catch(() => {}))
+      }
+      await Promise.all(waiting)
+      await engine.close()
+      ;({ engine, ctx } = await opened(made))
+    }
+    await engine.readModels.catchUp()
+    await expectFolded(ctx)
+  })
+
+  /** Both tables against what the log says. */
+  async function expectFolded(ctx: kuma.Context): Promise<void> {
+    const balances: unknown[] = []
+    const counters = new Map<string, { deposits: number; cents: number }>()
+    for await (const { id } of ctx.entities()) {
+      const entity = await ctx.entity(Account, id)
+      const { state, version } = await entity.inspect()
+      balances.push({ id, balance: state.balance, name: state.name, _version: version })
+      for (const event of await entity.log().toArray()) {
+        if (event.type !== 'Deposited' && event.type !== 'Withdrawn') continue
+        const day = event.type === 'Deposited' ? (event.data.day ?? 'monday') : 'monday'
+        const counter = counters.get(`${id} ${day}`)
+        if (event.type === 'Deposited')
+          counters.set(`${id} ${day}`, {
+            deposits: (counter?.deposits ?? 0) + 1,
+            cents: (counter?.cents ?? 0) + event.data.amount * 100,
+          })
+        else if (counter !== undefined) counter.cents -= event.data.amount * 100
+      }
+    }
+    const rows = await all(
+      ctx.query('select e.id, a.balance, a.name, a._version from accounts a join entities e using (_entity)'),
+    )
+    expect(new Set(rows)).toEqual(new Set(balances))
+    expect(rows).toHaveLength(balances.length)
+    expect(await all(ctx.query('select count(*) n from accounts'))).toEqual([{ n: balances.length }])
+    const counted = await all(
+      ctx.query<{ id: string; day: string; deposits: number; cents: number }>(
+        'select e.id, t.day, t.deposits, t.cents from turnover t left join entities e using (_entity)',
+      ),
+    )
+    expect(new Map(counted.map(({ id, day, deposits, cents }) => [`${id} ${day}`, { deposits, cents }]))).toEqual(
+      counters,
+    )
+  }
+
+  describe('a handler that', () => {
+    const bad: [string, kuma.AnyProjection, RegExp][] = [
+      [
+        'throws',
+        rowsOf(() => {
+          throw new Error('no such luck')
+        }),
+        /no such luck/,
+      ],
+      ['returns a promise', rowsOf(() => Promise.reject(new Error('late'))), /promise/],
+      ['returns undefined', rowsOf(() => undefined), /undefined/],
+      ['returns a text', rowsOf(() => 'x'), /object/],
+      ['gives NaN', rowsOf(() => ({ n: Number.NaN, t: '' })), /n must be a whole number.*NaN/],
+      ['gives a fraction', rowsOf(() => ({ n: 1.5, t: '' })), /n must be a whole number.*1\.5/],
+      ['gives an integer beyond 2^53', rowsOf(() => ({ n: 2 ** 53, t: '' })), /2\^53/],
+      ['gives an object for a text', rowsOf(() => ({ n: 1, t: { a: 1 } })), /t must be a text, and is object/],
+      ['gives bytes', rowsOf(() => ({ n: 1, t: Buffer.from('AB') })), /bytes/],
+      ['gives half a character', rowsOf(() => ({ n: 1, t: '\ud800' })), /UTF-8/],
+      ['leaves a column out', rowsOf(() => ({ n: 1 })), /t must be a text, and is undefined/],
+      ['makes a column up', rowsOf(() => ({ n: 1, t: '', x: 1 })), /no column "x"/],
+      [
+        'gives two rows without a key',
+        rowsOf(() => [
+          { n: 1, t: '' },
+          { n: 2, t: '' },
+        ]),
+        /key/,
+      ],
+      ['says wrong SQL', on((_, table) => table.sql`update nowhere set n = ${1}`), /nowhere/],
+      ['says SQL that changes nothing', on((_, table) => table.sql`select 1`), /insert, an update/],
+      ['gives a number for a statement', on(() => 7 as never), /number/],
+      [
+        'breaks a constraint',
+        on((_, table) => table.sql`insert into bad (_entity, _version, n) values (${table.entity}, 1, null)`),
+        /NOT NULL/,
+      ],
+    ]
+
+    test.each(bad)('%s stops its projection, alone and loudly', async (_, projection, message) => {
+      const made = await config({ projections: [accounts, projection] })
+      const { engine, ctx } = await opened(made)
+      const failed: unknown[] = []
+      engine.onProjectionFailed((name, { position }) => failed.push([name, position]))
+      const account = await ctx.spawn(Account, 'a', { name: 'Ann' })
+      const { position } = await account.append({ type: 'Deposited', data: { amount: 5 } })
+      const { error, state } = await until(engine, 'bad', (info) => info.state === 'failed')
+      expect(state).toBe('failed')
+      expect(error!.message).toMatch(message)
+      expect(error!.position).toMatch(/^00\d:[12]$/)
+      expect(failed[0]).toEqual(['bad', error!.position])
+      await expect(ctx.waitFor('bad', position)).rejects.toEqual(code('KUMA_PROJECTION_FAILED'))
+      await ctx.waitFor(accounts, position)
+      const last = await account.append({ type: 'Deposited', data: { amount: 5 } })
+      await ctx.waitFor(accounts, last.position)
+      expect(await all(ctx.query('select balance from accounts'))).toEqual([{ balance: 10 }])
+      expect(await all(ctx.query('select count(*) n from bad'))).toEqual([{ n: 0 }])
+    })
+
+    function rowsOf(row: () => unknown): kuma.AnyProjection {
+      return kuma.defineProjection({ name: 'bad', columns: { n: 'integer', t: 'text' } }).rows(Account, row as never)
+    }
+
+    function on(
+      handler: (event: unknown, table: kuma.Table<{ n: 'integer'; t: 'text' }, never>) => never | kuma.Statement,
+    ) {
+      return kuma
+        .defineProjection({ name: 'bad', columns: { n: 'integer', t: 'text' } })
+        .on(Account, { Deposited: handler as never })
+    }
+  })
+
+  test('of a failed one, the event can be skipped, and that is told; or it is tried again', async () => {
+    let isBroken = true
+    const picky = kuma.defineProjection({ name: 'picky', columns: { total: 'integer' } }).on(Account, {
+      Deposited: ({ data }, table) => {
+        if (isBroken && data.amount === 13) throw new Error('unlucky')
+        return table.increment({}, { total: data.amount })
+      },
+    })
+    const { engine, ctx } = await open({ projections: [picky] })
+    const account = await ctx.spawn(Account, 'a')
+    const amounts = [1, 13, 2, 13, 4]
+    let position = ''
+    const positions: string[] = []
+    for (const amount of amounts) {
+      ;({ position } = await account.append({ type: 'Deposited', data: { amount } }))
+      positions.push(position)
+    }
+    const { error } = await until(engine, 'picky', ({ state }) => state === 'failed')
+    expect(error).toMatchObject({ position: positions[1], message: 'unlucky' })
+    await expect(engine.readModels.skip('picky', `${positions[1]},003:1,002:1`, 'x')).rejects.toEqual(
+      code('KUMA_INVALID_POSITION'),
+    )
+    await engine.readModels.skip('picky', positions[1]!, 'a bad day')
+    await until(engine, 'picky', (info) => info.state === 'failed' && info.error!.position === positions[3])
+    isBroken = false
+    await engine.readModels.resume('picky')
+    expect(await all(ctx.query('select total from picky', [], { after: position }))).toEqual([
+      { total: 1 + 2 + 13 + 4 },
+    ])
+    const [, info] = await engine.readModels.list()
+    expect(info).toMatchObject({
+      state: 'following',
+      error: null,
+      skipped: [{ position: positions[1], reason: 'a bad day' }],
+    })
+  })
+
+  test('paused, it rests where it is; resumed, it goes on', async () => {
+    const { engine, ctx } = await open()
+    const account = await ctx.spawn(Account, 'a')
+    const first = await account.append({ type: 'Deposited', data: { amount: 1 } })
+    await ctx.waitFor('accounts', first.position)
+    await engine.readModels.pause('accounts')
+    await until(engine, 'accounts', ({ state }) => state === 'paused')
+    const second = await account.append({ type: 'Deposited', data: { amount: 2 } })
+    await ctx.waitFor(turnover, second.position)
+    expect(await all(ctx.query('select balance from accounts'))).toEqual([{ balance: 1 }])
+    await expect(ctx.waitFor('accounts', second.position, { signal: AbortSignal.timeout(50) })).rejects.toThrow(
+      /timeout/,
+    )
+    expect((await engine.readModels.list()).find(({ name }) => name === 'accounts')).toMatchObject({ lagEvents: 1 })
+    await engine.readModels.resume('accounts')
+    await ctx.waitFor('accounts', second.position)
+    expect(await all(ctx.query('select balance from accounts'))).toEqual([{ balance: 3 }])
+  })
+
+  describe('a definition that changed', () => {
+    const named = (version: number, name: (text: string) => string, more: Partial<kuma.Columns> = {}) =>
+      kuma
+        .defineProjection({ name: 'names', version, columns: { name: 'text', ...more } as { name: 'text' } })
+        .rows(Account, (state) => ({ name: name(state.name) }))
+
+    test('with a higher version is built anew by itself, while the old one serves', async () => {
+      const made = await config({ projections: [named(1, (text) => text)] })
+      const before = await opened(made)
+      const { position } = await (await before.ctx.spawn(Account, 'a', { name: 'ann' })).append({
+        type: 'Deposited',
+        data: { amount: 1 },
+      })
+      await before.ctx.waitFor('names', position)
+      await before.engine.close()
+      const { engine, ctx } = await opened({ ...made, projections: [named(2, (text) => text.toUpperCase())] })
+      await until(engine, 'names', (info) => info.generation === 2 && info.version === 2 && info.building === null)
+      expect(await all(ctx.query('select name from names'))).toEqual([{ name: 'ANN' }])
+      await engine.close()
+      // whoever still has the old one does not write over it
+      const old = await opened(made)
+      expect(await until(old.engine, 'names', ({ state }) => state === 'failed')).toMatchObject({
+        error: { code: 'KUMA_PROJECTION_CHANGED' },
+        generation: 2,
+      })
+    })
+
+    test('without one is refused, with the hint', async () => {
+      const made = await config({ projections: [named(1, (text) => text)] })
+      const before = await opened(made)
+      await before.engine.readModels.catchUp()
+      await before.engine.close()
+      const { engine } = await opened({ ...made, projections: [named(1, (text) => text, { more: 'text null' })] })
+      const { error } = await until(engine, 'names', ({ state }) => state === 'failed')
+      expect(error).toMatchObject({
+        code: 'KUMA_PROJECTION_CHANGED',
+        message: expect.stringContaining('raise its version'),
+      })
+    })
+
+    test('because the entity did is built anew too', async () => {
+      const counted = (version: number, step: number) =>
+        kuma
+          .defineEntity({
+            type: 'account',
+            version,
+            initial: { n: 0 },
+            events: { Deposited: kuma.type<{ amount: number }>() },
+          })
+          .evolve({ Deposited: (state) => ({ n: state.n + step }) })
+      const configOf = (version: number, step: number): kuma.Config => {
+        const Counted = counted(version, step)
+        const projection = kuma
+          .defineProjection({ name: 'counts', columns: { n: 'integer' } })
+          .rows(Counted, ({ n }) => ({ n }))
+        return { entities: [Counted], projections: [projection] }
+      }
+      const made = await config(configOf(1, 1))
+      const before = await opened(made)
+      const { position } = await before.engine.append({
+        id: 'a',
+        newType: 'account',
+        events: [{ type: 'Deposited', data: { amount: 1 } }],
+      })
+      await before.ctx.waitFor('counts', position)
+      await before.engine.close()
+      const { engine, ctx } = await opened({ ...made, ...configOf(2, 10) })
+      await until(engine, 'counts', (info) => info.generation === 2 && info.building === null)
+      await until(engine, 'entities', (info) => info.generation === 2 && info.building === null)
+      expect(await all(ctx.query('select n from counts'))).toEqual([{ n: 10 }])
+      expect(await all(ctx.query('select state from entities'))).toEqual([{ state: { n: 10 } }])
+    })
+
+    test('is compared before it is built, if asked for', async () => {
+      let upper = false
+      const projection = kuma
+        .defineProjection({ name: 'names', columns: { name: 'text' } })
+        .rows(Account, ({ name }) => (upper && name === 'bob' ? null : { name: upper ? name.toUpperCase() : name }))
+      const { engine, ctx } = await open({ projections: [projection] })
+      for (const name of ['ann', 'bob', '42']) await ctx.spawn(Account, name, { name })
+      await engine.readModels.catchUp()
+      upper = true
+      const { difference, isTrial } = await engine.readModels.rebuild('names', { dryRun: true })
+      expect(isTrial).toBe(true)
+      expect(difference).toMatchObject({ rowsBefore: 3, rowsAfter: 2, onlyBefore: 2, onlyAfter: 1 })
+      expect(difference!.samplesBefore.map((row) => row['name']).sort()).toEqual(['ann', 'bob'])
+      expect(difference!.samplesAfter).toMatchObject([{ name: 'ANN' }])
+      expect(await all(ctx.query('select name from names order by 1'))).toEqual([
+        { name: '42' },
+        { name: 'ann' },
+        { name: 'bob' },
+      ])
+      expect(await until(engine, 'names', ({ building }) => building === null)).toMatchObject({ generation: 1 })
+      await engine.readModels.rebuild('names')
+      expect(await all(ctx.query('select name from names order by 1'))).toEqual([{ name: '42' }, { name: 'ANN' }])
+    })
+
+    test('or is gone from the config leaves its table, which can be dropped', async () => {
+      const made = await config()
+      const before = await opened(made)
+      await before.ctx.spawn(Account, 'a')
+      await before.engine.readModels.catchUp()
+      await expect(before.engine.readModels.drop('accounts')).rejects.toEqual(code('KUMA_USAGE'))
+      await before.engine.close()
+      const { engine, ctx } = await opened({ ...made, projections: [turnover] })
+      await until(engine, 'accounts', ({ state }) => state === 'orphaned')
+      expect(await all(ctx.query('select count(*) n from accounts'))).toEqual([{ n: 1 }])
+      await engine.readModels.drop('accounts')
+      await expect(all(ctx.query('select 1 from accounts'))).rejects.toEqual(code('KUMA_INVALID_QUERY'))
+      await expect(engine.readModels.drop('accounts')).rejects.toEqual(code('KUMA_UNKNOWN_PROJECTION'))
+    })
+  })
+
+  describe('when someone else', () => {
+    const meddled = async (...sql: string[]) => {
+      const made = await config()
+      const { engine, ctx } = await opened(made)
+      const account = await ctx.spawn(Account, 'a')
+      await account.append({ type: 'Deposited', data: { amount: 1 } })
+      await engine.readModels.catchUp()
+      await meddle(made.path!, ...sql)
+      const { position } = await account.append({ type: 'Deposited', data: { amount: 2 } })
+      return { engine, ctx, position }
+    }
+    const mended = async ({ engine, ctx, position }: Awaited<ReturnType<typeof meddled>>) => {
+      await ctx.waitFor(accounts, position)
+      await engine.readModels.rebuild('turnover')
+      expect(await all(ctx.query('select deposits, cents from turnover', [], { after: position }))).toEqual([
+        { deposits: 2, cents: 300 },
+      ])
+    }
+
+    test('drops a table, its projection stops, and can be built anew', async () => {
+      const made = await meddled('drop table turnover__1')
+      expect(await until(made.engine, 'turnover', ({ state }) => state === 'failed')).toMatchObject({
+        error: { message: expect.stringContaining('turnover__1') },
+      })
+      await mended(made)
+    })
+
+    test.each([
+      ['moves a checkpoint back', 'update kuma_checkpoint set position = position - 1 where position > 0'],
+      ['moves a checkpoint beyond the end', 'update kuma_checkpoint set position = position + 100'],
+      ['takes a checkpoint away', 'delete from kuma_checkpoint'],
+    ])('%s, nothing is counted twice, and the projection stops', async (_, sql) => {
+      const made = await meddled(`${sql}${sql.includes('where') ? ' and' : ' where'} projection = 'turnover'`)
+      await until(made.engine, 'turnover', ({ state }) => state === 'failed')
+      expect(await all(made.ctx.query('select deposits from turnover'))).toEqual([{ deposits: 1 }])
+      await mended(made)
+    })
+  })
+
+  test('two projectors at once do no harm', async () => {
+    const made = await config()
+    const { engine, ctx } = await opened(made)
+    const other = await openEngine(made, { access: 'read', projects: true })
+    onTestFinished(() => other.close())
+    await other.readModels.list()
+    const entities = await Promise.all(Array.from({ length: 20 }, (_, i) => ctx.spawn(Account, `acc_${i}`)))
+    for (let round = 0; round < 20; round++)
+      await Promise.all(entities.map((entity) => entity.append({ type: 'Deposited', data: { amount: round } })))
+    await engine.readModels.catchUp()
+    await other.readModels.catchUp()
+    await expectFolded(ctx)
+  })
+
+  test("a sink that is another store's is refused", async () => {
+    const made = await config()
+    const first = await opened(made)
+    await first.engine.readModels.catchUp()
+    await first.engine.close()
+    if (!isRqlite) await meddle(made.path!, "update kuma_sink set store = 'another'")
+    const other = isRqlite ? { ...made, path: folder() } : made
+    await expect(opened(other)).rejects.toEqual(code('KUMA_WRONG_SINK'))
+  })
+
+  describe('a question', () => {
+    test('cannot write, whatever it says', async () => {
+      const { engine, ctx } = await open()
+      await ctx.spawn(Account, 'a')
+      await engine.readModels.catchUp()
+      for (const sql of [
+        'delete from kuma_checkpoint',
+        "insert into accounts__1 values ('x', 1, 1, 'x') returning *",
+        'drop table kuma_sink',
+        'create table t (a)',
+        'with x as (select 1) update accounts__1 set balance = 7',
+      ])
+        await expect(all(ctx.query(sql)), sql).rejects.toEqual(code('KUMA_INVALID_QUERY'))
+      expect(await all(ctx.query('select count(*) n from accounts'))).toEqual([{ n: 1 }])
+    })
+
+    test('that is wrong is told so, with the tables that there are', async () => {
+      const { ctx } = await open()
+      await expect(all(ctx.query('select * from account'))).rejects.toMatchObject({
+        code: 'KUMA_INVALID_QUERY',
+        hint: expect.stringContaining('accounts, entities, turnover'),
+      })
+      await expect(all(ctx.query('selec 1'))).rejects.toEqual(code('KUMA_INVALID_QUERY'))
+      await expect(all(ctx.query('select ?', [Number.NaN]))).rejects.toEqual(code('KUMA_INVALID_QUERY'))
+      await expect(all(ctx.query('select ?', []))).rejects.toEqual(code('KUMA_INVALID_QUERY'))
+      await expect(all(ctx.query('select 1', [], { after: '000:999' }))).rejects.toEqual(code('KUMA_INVALID_POSITION'))
+      await expect(ctx.waitFor('acounts', '000:0')).rejects.toMatchObject({
+        code: 'KUMA_UNKNOWN_PROJECTION',
+        hint: 'did you mean accounts?',
+      })
+    })
+
+    const FOREVER = 'with recursive c(x) as (select 1 union all select x + 1 from c) select count(*) from c'
+
+    test('that runs for ever is stopped: by time, or by whoever asked', async () => {
+      const { ctx } = await open()
+      await expect(all(ctx.query(FOREVER, [], { timeoutMs: 200 }))).rejects.toEqual(code('KUMA_TIMEOUT'))
+      const signal = AbortSignal.timeout(200)
+      await expect(all(ctx.query(FOREVER, [], { signal }))).rejects.toBe(await reasonOf(signal))
+      expect(await all(ctx.query('select 1 as one'))).toEqual([{ one: 1 }])
+    })
+
+    test('of a million rows gives them as they are asked for', { timeout: 60_000 }, async () => {
+      const { ctx } = await open()
+      const rows = ctx.query<{ x: number }>(
+        'with recursive c(x) as (select 1 union all select x + 1 from c where x < 1000000) select x from c',
+      )
+      let sum = 0
+      for await (const { x } of rows) sum += x
+      expect(sum).toBe(500_000_500_000)
+      for await (const { x } of rows) if (x === 1_000) break
+      expect(await all(ctx.query('select 1 as one'))).toEqual([{ one: 1 }])
+    })
+  })
+
+  describe('an erasure', () => {
+    test('takes the rows out of every table and generation, running, paused or failed, and out of the files', async () => {
+      const broken = kuma.defineProjection({ name: 'broken', columns: { name: 'text' } }).rows(Account, ({ name }) => {
+        if (name === 'stop') throw new Error('it was someone-very-personal')
+        return { name }
+      })
+      const made = await config({ projections: [accounts, broken], readModels: { events: true } })
+      const { engine, ctx } = await opened(made)
+      const ann = await ctx.spawn(Account, 'someone-very-personal', { name: 'Ann Very-Personal' })
+      const bob = await ctx.spawn(Account, 'bob', { name: 'Bob' })
+      for (let i = 0; i < 30; i++)
+        await ann.append({ type: 'Renamed', data: { name: `Ann Very-Personal ${'x'.repeat(i * 40)}` } })
+      await engine.readModels.catchUp()
+      await engine.readModels.pause('accounts')
+      const { position } = await bob.append({ type: 'Renamed', data: { name: 'stop' } })
+      await until(engine, 'broken', ({ state }) => state === 'failed')
+      const exported = await ann.export()
+      expect(Object.keys(exported.readModels)).toEqual(['accounts', 'broken', 'entities', 'events'])
+      expect(exported.readModels['accounts']).toMatchObject([{ balance: 0 }])
+      const receipt = await ann.delete()
+      expect(receipt.reached).toContain(isRqlite ? 'rqlite node n1: its database and snapshots' : 'projections.db')
+      if (isRqlite) expect(receipt.notReached).toMatchObject([{ what: 'raft.db of rqlite node n1' }])
+      else expect(receipt.notReached).toEqual([])
+      for (const table of ['accounts', 'broken', 'entities', 'events'])
+        expect(await all(ctx.query(`select * from ${table} where _entity = ?`, [keyOf(exported)]))).toEqual([])
+      await ctx.waitFor('events', position)
+      expect(JSON.stringify(await all(ctx.query('select * from kuma_generation')))).not.toContain('very-personal')
+      if (!isRqlite) {
+        for (const file of ['projections.db', 'projections.db-wal']) {
+          const path = join(made.path!, file)
+          if (existsSync(path)) expect(readFileSync(path).includes('ery-'), file).toBe(false)
+        }
+      }
+    })
+
+    const keyOf = ({ readModels }: kuma.EntityExport) => readModels['entities']![0]!['_entity'] as string
+
+    test('while rows of it are on their way leaves none behind', async () => {
+      const { engine, ctx } = await open()
+      for (let round = 0; round < 10; round++) {
+        const account = await ctx.spawn(Account, `acc_${round}`)
+        const writes = Array.from({ length: 20 }, (_, i) =>
+          account.append({ type: 'Deposited', data: { amount: i } }).catch(() => {}),
+        )
+        await writes[5]
+        await account.delete()
+        await Promise.all(writes)
+      }
+      await engine.readModels.catchUp()
+      for (const table of ['accounts', 'turnover', 'entities'])
+        expect(await all(ctx.query(`select * from ${table}`)), table).toEqual([])
+    })
+  })
+})
+
+function reasonOf(signal: AbortSignal): Promise<unknown> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(signal.reason)
+    signal.addEventListener('abort', () => resolve(signal.reason))
+  })
+}
