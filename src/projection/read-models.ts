@@ -47,6 +47,7 @@ export class StoreReadModels implements ReadModels {
 
   /** Opens the sink, and follows the log if that is its business. @throws KUMA_WRONG_SINK and what opening a sink throws */
   open(): Promise<void> {
+    if (this.projector.isRunning) return Promise.resolve() // it opens it as often as it has to
     this.opening ??= this.claim().catch((error) => {
       this.opening = null
       throw error

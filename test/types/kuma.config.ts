@@ -5,6 +5,7 @@ import { Door, Locker } from './locker.ts'
 import { Membership } from './membership.ts'
 import { Meter } from './meter.ts'
 import { Parcel } from './parcel.ts'
+import { climate, hours } from './read-models.ts'
 import { Reservation } from './reservation.ts'
 import { Thermostat } from './thermostat.ts'
 
@@ -12,6 +13,8 @@ export default kuma.defineConfig({
   path: './data',
   shards: 8,
   entities: [Auction, Door, Locker, Membership, Meter, Parcel, Reservation, Thermostat, kuma.document],
+  projections: [climate, hours],
+  readModels: { events: true, rqliteUrl: 'http://kuma:secret@10.0.0.1:4001,10.0.0.2:4001' },
   ids: { 'm-*': Membership, '00*': Parcel, '*': kuma.document },
   lockTimeoutMs: 500,
   committers: 2,

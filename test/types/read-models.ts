@@ -1,0 +1,45 @@
+// Read models: from state and from events, of one entity and of several, and how they are asked.
+import * as kuma from 'kuma'
+import { Auction } from './auction.ts'
+import { Thermostat } from './thermostat.ts'
+
+export const climate = kuma
+  .defineProjection({
+    name: 'climate',
+    version: 2,
+    columns: { room: 'text', off: 'real', warm: 'boolean', seen: 'json null' },
+    indexes: [['room', 'warm']],
+  })
+  .rows(Thermostat, (state, { updatedAt }) =>
+    state.room === ''
+      ? null
+      : { room: state.room, off: state.target - state.measured, warm: state.measured > 20, seen: { updatedAt } },
+  )
+
+export const hours = kuma
+  .defineProjection({ name: 'hours', columns: { hour: 'integer', measured: 'integer', sum: 'real' }, key: ['hour'] })
+  .on(Thermostat, {
+    Measured: ({ at, data }, table) =>
+      table.increment({ hour: Math.floor(at / 3_600_000) }, { measured: 1, sum: data.celsius }),
+    Reset: (_, table) => [
+      table.sql`delete from hours where _entity = ${table.entity} and hour < ${1}`,
+      table.remove({ hour: 0 }),
+    ],
+    MovedTo: () => undefined,
+  })
+  .on(Auction, { Created: ({ entity }, table) => table.upsert({ hour: entity.length, measured: 0, sum: 0 }) })
+
+declare const store: kuma.Kuma
+const hall = await store.spawn(Thermostat, 'hall')
+const { position } = await hall.append({ type: 'Reset' })
+await store.waitFor(climate, position, { signal: AbortSignal.timeout(500) })
+for await (const row of store.query<kuma.RowOf<typeof climate>>('select * from climate where off > ?', [2.5], {
+  after: position,
+})) {
+  row.room satisfies string
+  row.warm satisfies boolean
+  row._version satisfies number
+  row.seen satisfies kuma.Json
+}
+const [first] = await store.query('select 1 as one').toArray()
+first satisfies kuma.JsonObject | undefined
