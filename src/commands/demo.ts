@@ -15,6 +15,11 @@ import { KumaError } from '../errors.ts'
 const RATE = 200
 const EMAIL = 'ann@example.org'
 
+const DELAYS =
+  "select id, state->>'flights' as flights, round(1.0 * (state->>'delays') / (state->>'flights'), 1) as minutes from entities where state->>'flights' > 200 order by minutes desc limit 5"
+const MONTHS =
+  'select id, month, flights, late from months join entities using (_entity) where flights > 50 order by 1.0 * late / flights desc limit 5'
+
 const FORK = ['fork', 'february', '--at', '2001-02-01'] as const
 
 /** As a person would type them, in a folder that has a kuma.config.ts. */
@@ -45,6 +50,8 @@ const STEPS: readonly (readonly [why: string, ...words: string[]])[] = [
   ['Erase her for good, also from the backup; --yes, since nobody types in a demo', 'delete', 'user_1', '--yes'],
   ['Now there is no such entity', 'read', 'user_1'],
   ['What stays is that somebody was erased, and when', 'erasures'],
+  ['Across all airports, in SQL and without any code: where one waits longest', 'query', DELAYS],
+  ['And from a table that the model declares: the months in which most left late', 'query', MONTHS],
 ]
 
 /** What they end with, if not with 0. */

@@ -49,6 +49,7 @@ test('it holds what a user needs, and nothing else', () => {
     'fixtures/kuma.service',
     'fixtures/models/airport.ts',
     'fixtures/models/kuma.config.ts',
+    'fixtures/rqlite.compose.yaml',
   ])
   expect(packed.filter((path) => /\.test\.|\.map$|node_modules|\.db$/.test(path))).toEqual([])
 })
