@@ -126,8 +126,9 @@ export class Projector {
       } catch (error) {
         if (this.isClosed || isKumaError(error, 'KUMA_CLOSED')) break
         await this.settle()
-        if (await this.recover(error)) continue
-        this.problem = isKumaError(error) ? error : unexpected(error)
+        const problem = await this.recover(error).catch((again: unknown) => again)
+        if (problem === null) continue
+        this.problem = isKumaError(problem) ? problem : unexpected(problem)
         this.tell()
         const ms = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** tries++) * (0.5 + Math.random())
         await setTimeout(ms, undefined, { signal: this.closing.signal }).catch(() => {})
@@ -143,16 +144,16 @@ export class Projector {
     this.isStale = true
   }
 
-  /** False if it is the sink that has to recover. */
-  private async recover(error: unknown): Promise<boolean> {
+  /** What is left of a problem: null if it is dealt with. @throws what the sink throws, which comes first then */
+  private async recover(error: unknown): Promise<unknown> {
     if (error instanceof Stopped) {
       for (const filling of error.fillings) await this.fail(filling, error.position, error.cause)
-      return true
+      return null
     }
-    if (!isGuardFailure(error)) return false
+    if (!isGuardFailure(error)) return error
     // two projectors in turn: one of them comes first more often than not
     await setTimeout(RETRY_MS * Math.random(), undefined, { signal: this.closing.signal }).catch(() => {})
-    return true
+    return null
   }
 
   private async fail({ name, generation }: Filling, position: Position | null, cause: unknown): Promise<void> {

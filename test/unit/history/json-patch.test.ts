@@ -6,7 +6,8 @@ import type { Json } from '../../../src/entity/json.ts'
 import { patchOf } from '../../../src/history/json-patch.ts'
 
 function applied(from: Json, patch: readonly object[]): unknown {
-  const root = { state: structuredClone(from) }
+  // as JSON, in which no two places are the same object
+  const root = { state: JSON.parse(JSON.stringify(from)) as unknown }
   const operations = patch.map((one) => ({ ...one, path: `/state${(one as Operation).path}` }))
   expect(applyPatch(root, operations as Operation[]).filter((error) => error !== null)).toEqual([])
   return root.state
