@@ -64,8 +64,6 @@ export interface Generation {
 export interface Checkpoint {
   readonly position: number
   readonly fence: number
-  /** milliseconds since 1970 */
-  readonly updatedAt: number
 }
 
 export interface Skip {
@@ -159,9 +157,7 @@ export class Catalog {
     const { sink } = this
     const projections = await sink.read('SELECT name, serving, is_paused FROM kuma_projection ORDER BY name')
     const generations = await sink.read('SELECT * FROM kuma_generation ORDER BY generation')
-    const checkpoints = await sink.read(
-      'SELECT projection, generation, shard, position, fence, updated_at FROM kuma_checkpoint',
-    )
+    const checkpoints = await sink.read('SELECT projection, generation, shard, position, fence FROM kuma_checkpoint')
     const skips = await sink.read('SELECT projection, shard, seq, reason, at FROM kuma_skip ORDER BY shard, seq')
     const all = generations.map((row) => generationOf(row, checkpoints))
     return new Map(
@@ -322,12 +318,10 @@ export class Catalog {
     await this.sink.write(statements)
   }
 
-  /** What stands about an entity in the tables that serve. @returns their names, with SQL that gives the rows */
-  async tables(): Promise<{ readonly name: string; readonly generation: number }[]> {
-    const rows = await this.sink.read(
-      'SELECT name, serving FROM kuma_projection WHERE serving IS NOT NULL ORDER BY name',
-    )
-    return rows.map((row) => ({ name: String(row['name']), generation: Number(row['serving']) }))
+  /** Names of the projections that can be asked. */
+  async names(): Promise<string[]> {
+    const rows = await this.sink.read('SELECT name FROM kuma_projection WHERE serving IS NOT NULL ORDER BY name')
+    return rows.map((row) => String(row['name']))
   }
 
   /** How many rows two generations have, and how many only the one of them. */
@@ -361,10 +355,7 @@ function generationOf(row: SinkRow, checkpoints: readonly SinkRow[]): Generation
     state: row['state'] as GenerationState,
     error: row['error'] === null ? null : (JSON.parse(String(row['error'])) as Failure),
     checkpoints: new Map(
-      own.map((one) => [
-        Number(one['shard']),
-        { position: Number(one['position']), fence: Number(one['fence']), updatedAt: Number(one['updated_at']) },
-      ]),
+      own.map((one) => [Number(one['shard']), { position: Number(one['position']), fence: Number(one['fence']) }]),
     ),
   }
 }

@@ -2,7 +2,6 @@
  * The table of one generation of a projection, and the statements that fill it. It is called `accounts__1`; whoever asks
  * says `accounts`, which is a view of the generation that serves.
  */
-import { deepFreeze } from '../entity/fold.ts'
 import { describe, isThenable } from '../entity/model.ts'
 import { declared, isNumeric, looseParam, type Param, paramOf, quoted } from './columns.ts'
 import {
@@ -184,9 +183,4 @@ type Row = { readonly [column: string]: unknown }
 function promised(answer: PromiseLike<unknown>): Error {
   answer.then(undefined, () => {}) // its outcome must not end the process
   return new Error('it returned a promise: a projection is synchronous')
-}
-
-/** A state as it is shown to a function that must not change it. */
-export function shown(state: unknown): unknown {
-  return deepFreeze(state)
 }

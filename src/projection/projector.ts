@@ -236,11 +236,12 @@ export class Projector {
 
   private filling(definition: ProjectionDefinition, generation: Generation, known: Catalogued): Filling {
     const filling = new Filling(definition, generation, known)
-    filling.rate = this.before(generation)?.rate ?? filling.rate
+    filling.rate = this.fillingOf(generation)?.rate ?? filling.rate
     return filling
   }
 
-  private before({ projection, generation }: Generation): Filling | undefined {
+  /** Where a generation has come to, if it is being filled. */
+  fillingOf({ projection, generation }: Pick<Generation, 'projection' | 'generation'>): Filling | undefined {
     return this.fillings.find((one) => one.name === projection && one.generation === generation)
   }
 
@@ -263,7 +264,7 @@ export class Projector {
     for (let shard = 0; shard < this.source.shards; shard++) {
       const position = generation.checkpoints.get(shard)?.position
       if (position === undefined) return lost(`the checkpoint of ${name} in shard ${shard} was taken away: rebuild it`)
-      const least = this.before(generation)?.positions[shard] ?? 0
+      const least = this.fillingOf(generation)?.positions[shard] ?? 0
       if (position >= least && position <= this.source.ends.of(shard)) continue
       return lost(
         `the checkpoint of ${name} in shard ${shard} cannot be ${position}: it was moved, or the store was set back; rebuild it`,

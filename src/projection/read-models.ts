@@ -104,8 +104,8 @@ export class StoreReadModels implements ReadModels {
 
   private async explained(error: unknown): Promise<unknown> {
     if (!isKumaError(error, 'KUMA_INVALID_QUERY') || !/no such table/.test(error.message)) return error
-    const tables = await this.catalog.tables().catch(() => [])
-    return invalidQuery(error.message, `there are: ${tables.map(({ name }) => name).join(', ')}`)
+    const names = await this.catalog.names().catch(() => [])
+    return invalidQuery(error.message, `there are: ${names.join(', ')}`)
   }
 
   async waitFor(projection: string | null, position: Position, signal?: AbortSignal): Promise<void> {
@@ -151,7 +151,7 @@ export class StoreReadModels implements ReadModels {
     if (place === null || !this.options.isInUse()) return {}
     await this.open()
     const rows: { [table: string]: JsonObject[] } = {}
-    for (const { name } of await this.catalog.tables()) {
+    for (const name of await this.catalog.names()) {
       const sql = `SELECT * FROM ${quoted(name)} WHERE ${ENTITY} = ?`
       const found = await this.objects(sql, formatPosition(place.shard, place.entity))
       if (found.length > 0) rows[name] = found
@@ -189,7 +189,7 @@ export class StoreReadModels implements ReadModels {
     const { serving = null, next = null, skips = [] } = catalogued ?? {}
     const failure = projector.failures.get(name) ?? serving?.error ?? next?.error ?? null
     const filling = this.serving(name)
-    const positions = filling?.positions ?? positionsOf(serving, this.source.shards)
+    const positions = this.positionsOf(serving)
     return {
       name,
       sink: this.sink.name,
@@ -219,11 +219,10 @@ export class StoreReadModels implements ReadModels {
     return this.projector.isRunning ? 'following' : 'idle'
   }
 
-  private positionsOf(generation: Generation): number[] {
-    const filling = this.projector.fillings.find(
-      (one) => one.name === generation.projection && one.generation === generation.generation,
-    )
-    return filling?.positions ?? positionsOf(generation, this.source.shards)
+  private positionsOf(generation: Generation | null): number[] {
+    const filling = generation && this.projector.fillingOf(generation)
+    if (filling != null) return filling.positions
+    return Array.from({ length: this.source.shards }, (_, shard) => generation?.checkpoints.get(shard)?.position ?? 0)
   }
 
   private lagSeconds(positions: readonly number[]): number {
@@ -262,9 +261,9 @@ export class StoreReadModels implements ReadModels {
 
   /** Has it taken its place, or, as a trial, come to where the one that serves is? */
   private isComplete(name: string, generation: number): boolean {
-    const { failures, problem, fillings, catalogued } = this.projector
+    const { failures, problem, catalogued } = this.projector
     const failure = failures.get(name)
-    const filling = fillings.find((one) => one.name === name && one.generation === generation)
+    const filling = this.projector.fillingOf({ projection: name, generation })
     if (failure !== undefined && filling === undefined && catalogued.get(name)?.next?.generation === generation)
       throw failed(name, failure)
     if (!this.options.follows && problem !== null) throw problem
@@ -356,10 +355,6 @@ export class StoreReadModels implements ReadModels {
     void this.projector.reload()
     return this.sink.scrub()
   }
-}
-
-function positionsOf(generation: Generation | null, shards: number): number[] {
-  return Array.from({ length: shards }, (_, shard) => generation?.checkpoints.get(shard)?.position ?? 0)
 }
 
 function failed(projection: string, { message, position }: Failure): KumaError<'KUMA_PROJECTION_FAILED'> {

@@ -45,7 +45,6 @@ interface Ask {
   readonly method?: 'GET' | 'POST'
   readonly body?: unknown
   readonly signal?: AbortSignal | undefined
-  readonly timeoutMs?: number
 }
 
 export class RqliteSink implements Sink {

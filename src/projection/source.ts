@@ -15,9 +15,9 @@ import { recorded } from '../store/shard-reader.ts'
 import { inSlices } from '../store/slices.ts'
 
 export type SourceItem =
-  | { readonly seq: number; readonly key: number; readonly bytes: number; readonly event: RecordedEvent }
+  | { readonly key: number; readonly bytes: number; readonly event: RecordedEvent }
   /** the entity of this key was erased */
-  | { readonly seq: number; readonly key: number; readonly event: null }
+  | { readonly key: number; readonly event: null }
 
 export interface SourcePage {
   readonly items: readonly SourceItem[]
@@ -50,11 +50,10 @@ export class Source {
     const found = this.readers.at(shard).feed(after, end, pages.size, null)
     const items: SourceItem[] = []
     for (const { row, name } of found) {
-      const { seq } = row
-      if (row.entity === ENGINE) items.push({ seq, key: recordOf(row).entity, event: null })
+      if (row.entity === ENGINE) items.push({ key: recordOf(row).entity, event: null })
       else if (name !== null) {
         const event = this.definitions.today(recorded(row, name, shard))
-        items.push({ seq, key: row.entity, bytes: row.data.length, event })
+        items.push({ key: row.entity, bytes: row.data.length, event })
       }
     }
     const to = found.length < pages.size ? end : found.at(-1)!.row.seq

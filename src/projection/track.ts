@@ -4,10 +4,10 @@
  */
 import type { Definition } from '../entity/define-entity.ts'
 import { formatPosition, type Position, type RecordedEvent } from '../entity/event.ts'
-import { evolve } from '../entity/fold.ts'
+import { deepFreeze, evolve } from '../entity/fold.ts'
 import type { Batch } from './batch.ts'
 import type { Filling } from './filling.ts'
-import { clear, shown } from './generation-table.ts'
+import { clear } from './generation-table.ts'
 import type { Statement } from './sink.ts'
 import type { Source, SourceItem } from './source.ts'
 
@@ -75,7 +75,7 @@ export class Track {
 
   private async event(
     shard: number,
-    { seq, key, event, bytes }: Extract<SourceItem, { readonly event: RecordedEvent }>,
+    { key, event, bytes }: Extract<SourceItem, { readonly event: RecordedEvent }>,
     touched: Map<string, Touched>,
     batch: Batch,
   ): Promise<void> {
@@ -90,9 +90,10 @@ export class Track {
     const known = await this.folded(shard, key, entity, event, wanting)
     if (known === null) return
     known.chars += bytes
+    this.chars += bytes
     if (!touched.has(entity)) batch.chars += known.chars
     batch.chars += bytes
-    touched.set(entity, { known, event, seq })
+    touched.set(entity, { known, event })
   }
 
   /** The entity after an event. Null if it is erased meanwhile. */
@@ -152,7 +153,6 @@ export class Track {
 export interface Touched {
   readonly known: Known
   readonly event: RecordedEvent
-  readonly seq: number
 }
 
 function handled(
@@ -174,7 +174,7 @@ function rowsOf(filling: Filling, entity: string, known: Known, event: RecordedE
   const { definition, table } = filling
   try {
     const about = { id, version, createdAt: known.createdAt, updatedAt }
-    return table.rows({ entity, version }, definition.rows!(shown(known.state), about, entityType))
+    return table.rows({ entity, version }, definition.rows!(deepFreeze(known.state), about, entityType))
   } catch (error) {
     throw new Stopped([filling], event.position, error)
   }
