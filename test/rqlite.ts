@@ -12,7 +12,7 @@ const READY_TRIES = 300
 const READY_WAIT_MS = 50
 
 export const hasRqlite = spawnSync('rqlited', ['-version']).status === 0
-if (!hasRqlite) console.warn('there is no rqlited on PATH: tests with rqlite are skipped')
+if (!hasRqlite) console.warn('there is no rqlited on PATH: what needs it is skipped')
 
 export interface Node {
   readonly url: string
@@ -79,6 +79,11 @@ export async function startCluster(folder: string, size: number): Promise<Node[]
   await Promise.all(nodes.map((node) => node.start()))
   await Promise.all(nodes.map(({ url }) => ready(url)))
   return nodes
+}
+
+/** One URL of all of them, as a config has it. */
+export function urlOf(nodes: readonly Node[]): string {
+  return `http://${nodes.map(({ url }) => new URL(url).host).join(',')}`
 }
 
 /** The node that leads. */

@@ -21,6 +21,8 @@ import type { Source } from './source.ts'
 import { mentions } from './sql-text.ts'
 
 const SAMPLES = 10
+/** what a timer takes */
+const TIMEOUT_MS_MAX = 2 ** 31 - 1
 
 export interface ReadModelsOptions extends ProjectorOptions {
   /** Does it follow the log, or only catch up when it is asked to? */
@@ -77,6 +79,8 @@ export class StoreReadModels implements ReadModels {
   // ---------------------------------------------------------------- questions
 
   async *query({ sql, params = [], after, stale, timeoutMs, signal }: ReadModelQuery): AsyncGenerator<QueryPage> {
+    if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX))
+      throw invalidQuery(`a query can take from 1 to ${TIMEOUT_MS_MAX} ms, not ${timeoutMs}`)
     const bound = params.map((param) => {
       try {
         return looseParam(param)

@@ -38,7 +38,8 @@ const Order = kuma
 const start = {
   'in process': (config: kuma.Config) => kuma.start(config),
   'through a daemon': async (config: kuma.Config) => {
-    const engine = await openEngine(config, { access: 'write', create: true })
+    const projects = config.projections !== undefined
+    const engine = await openEngine(config, { access: 'write', create: true, projects })
     return served(engine, (path) => kuma.connect(path))
   },
 }
@@ -379,6 +380,57 @@ describe.each(['in process', 'through a daemon'] as const)('%s:', (kind) => {
     expect(await count({ prefix: 'odd_' })).toBe(15)
     expect(await count({ prefix: 'odd_', type: Account })).toBe(10)
     expect(await count({ limit: 7 })).toBe(7)
+  })
+
+  test('read models are asked, also for what was just written', async () => {
+    const balances = kuma
+      .defineProjection({ name: 'balances', columns: { id: 'text', balance: 'integer', is_empty: 'boolean' } })
+      .rows(Account, ({ balance }, { id }) => ({ id, balance, is_empty: balance === 0 }))
+    const ctx = await open(folder(), { projections: [balances] })
+    let position = ''
+    for (const [id, amount] of [
+      ['a', 5],
+      ['b', 7],
+    ] as const)
+      ({ position } = await (await ctx.spawn(Account, id)).append({ type: 'Deposited', data: { amount } }))
+    const rich = ctx.query<kuma.RowOf<typeof balances>>(
+      'select id, balance, is_empty from balances where balance > ?',
+      [5],
+      { after: position },
+    )
+    expect(await rich.toArray()).toEqual([{ id: 'b', balance: 7, is_empty: false }])
+    await ctx.waitFor(balances, position)
+    await ctx.waitFor('entities', position)
+    expect(await ctx.query('select count(*) as n from entities').toArray()).toEqual([{ n: 2 }])
+    const many = ctx.query<{ x: number }>(
+      'with recursive c(x) as (select 1 union all select x + 1 from c where x < 20000) select x from c',
+    )
+    let last = 0
+    for await (const { x } of many) if (x === ++last && x === 9_000) break
+    expect(last).toBe(9_000)
+    expect((await (await ctx.entity(Account, 'a')).export()).readModels['balances']).toMatchObject([
+      { id: 'a', balance: 5 },
+    ])
+
+    await expect(ctx.query('delete from balances').toArray()).rejects.toEqual(code('KUMA_INVALID_QUERY'))
+    await expect(ctx.query('select 1', [], { after: '000:999' }).toArray()).rejects.toEqual(
+      code('KUMA_INVALID_POSITION'),
+    )
+    await expect(ctx.query('select ?', [{} as never]).toArray()).rejects.toEqual(code('KUMA_INVALID_QUERY'))
+    await expect(ctx.waitFor('balance', position)).rejects.toEqual(code('KUMA_UNKNOWN_PROJECTION'))
+    const enough = new AbortController()
+    const endless = ctx.query(
+      'with recursive c(x) as (select 1 union all select x + 1 from c) select max(x) from c',
+      [],
+      {
+        signal: enough.signal,
+      },
+    )
+    const ended = expect(endless.toArray()).rejects.toThrow('enough')
+    enough.abort(new Error('enough'))
+    await ended
+    for (const timeoutMs of [0, -1, 2 ** 31])
+      await expect(ctx.query('select 1', [], { timeoutMs }).toArray()).rejects.toEqual(code('KUMA_INVALID_QUERY'))
   })
 
   test('close settles what was accepted, and refuses what comes after', async () => {

@@ -1,4 +1,4 @@
-/** Read models: one suite, run on the embedded sink and on a real rqlite. */
+/** Read models: one suite, run on the embedded sink and on a real rqlite, of one node and of three. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -8,7 +8,7 @@ import { openEngine } from '../../src/kuma.ts'
 import { openDatabase } from '../../src/store/driver.ts'
 import { folder, makeFolder } from '../folder.ts'
 import { randomFrom } from '../random.ts'
-import { execute, hasRqlite, type Node, startNode, wipe } from '../rqlite.ts'
+import { execute, hasRqlite, type Node, startCluster, startNode, urlOf, wipe } from '../rqlite.ts'
 
 const Account = kuma
   .defineEntity({
@@ -39,22 +39,24 @@ const turnover = kuma
       table.sql`update turnover set cents = cents - ${data.amount * 100} where _entity = ${table.entity} and day = 'monday'`,
   })
 
-const SINKS = ['projections.db', ...(hasRqlite ? ['rqlite'] : [])] as const
+const SINKS = ['projections.db', ...(hasRqlite ? ['rqlite', 'rqlite of 3 nodes'] : [])] as const
 const code = (expected: kuma.KumaErrorCode) => expect.objectContaining({ name: 'KumaError', code: expected })
 
 describe.each(SINKS)('%s:', (kind) => {
-  const isRqlite = kind === 'rqlite'
-  let node: Node
+  const isRqlite = kind !== 'projections.db'
+  let nodes: readonly Node[] = []
+  const url = () => nodes[0]!.url
 
   beforeAll(async () => {
-    if (isRqlite) node = await startNode(makeFolder())
+    if (kind === 'rqlite') nodes = [await startNode(makeFolder())]
+    if (kind === 'rqlite of 3 nodes') nodes = await startCluster(makeFolder(), 3)
   }, 60_000)
-  afterAll(() => node?.kill())
+  afterAll(() => Promise.all(nodes.map((node) => node.kill())))
 
   /** A store's config, with a sink that nobody has used. */
   async function config(more: kuma.Config = {}): Promise<kuma.Config> {
-    if (isRqlite) await wipe(node.url)
-    const readModels = { ...more.readModels, ...(isRqlite ? { rqliteUrl: node.url } : {}) }
+    if (isRqlite) await wipe(url())
+    const readModels = { ...more.readModels, ...(isRqlite ? { rqliteUrl: urlOf(nodes) } : {}) }
     return { path: folder(), shards: 4, entities: [Account], projections: [accounts, turnover], ...more, readModels }
   }
 
@@ -69,7 +71,7 @@ describe.each(SINKS)('%s:', (kind) => {
 
   /** SQL that someone else runs on the sink. */
   async function meddle(path: string, ...statements: string[]): Promise<void> {
-    if (isRqlite) return void (await execute(node.url, statements))
+    if (isRqlite) return void (await execute(url(), statements))
     const db = openDatabase(join(path, 'projections.db'), 'write')
     for (const sql of statements) db.exec(sql)
     db.close()
@@ -617,9 +619,10 @@ describe.each(SINKS)('%s:', (kind) => {
       expect(Object.keys(exported.readModels)).toEqual(['accounts', 'broken', 'entities', 'events'])
       expect(exported.readModels['accounts']).toMatchObject([{ balance: 0 }])
       const receipt = await ann.delete()
-      expect(receipt.reached).toContain(isRqlite ? 'rqlite node n1: its database and snapshots' : 'projections.db')
-      if (isRqlite) expect(receipt.notReached).toMatchObject([{ what: 'raft.db of rqlite node n1' }])
-      else expect(receipt.notReached).toEqual([])
+      const ids = nodes.map((_, i) => `rqlite node n${i + 1}`)
+      const reached = isRqlite ? ids.map((id) => `${id}: its database and snapshots`) : ['projections.db']
+      expect(receipt.reached).toEqual(expect.arrayContaining(reached))
+      expect(receipt.notReached.map(({ what }) => what).sort()).toEqual(ids.map((id) => `raft.db of ${id}`))
       for (const table of ['accounts', 'broken', 'entities', 'events'])
         expect(await all(ctx.query(`select * from ${table} where _entity = ?`, [keyOf(exported)]))).toEqual([])
       await ctx.waitFor('events', position)

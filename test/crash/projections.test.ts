@@ -16,7 +16,7 @@ import { rowsOf } from '../../src/projection/query-rows.ts'
 import { BINARY, environment } from '../cli.ts'
 import { folder } from '../folder.ts'
 import { randomFrom } from '../random.ts'
-import { hasRqlite, leaderOf, ready, startCluster, startNode } from '../rqlite.ts'
+import { hasRqlite, leaderOf, ready, startCluster, startNode, urlOf } from '../rqlite.ts'
 
 const KILLS = Math.ceil(Number(process.env['KUMA_KILLS'] ?? 100) / 5)
 const NODE_KILLS = Math.ceil(KILLS / 2)
@@ -135,8 +135,7 @@ test.skipIf(!hasRqlite).each([1, 3])(`${NODE_KILLS} kills of rqlited, of %i`, TI
   const random = randomFrom(seed)
   const nodes = size === 1 ? [await startNode(folder())] : await startCluster(folder(), size)
   onTestFinished(async () => void (await Promise.all(nodes.map((node) => node.kill()))))
-  const url = `http://${nodes.map((node) => new URL(node.url).host).join(',')}`
-  const { config } = await store(url)
+  const { config } = await store(urlOf(nodes))
   const engine = await openEngine(config, { access: 'write', create: true, projects: true })
   const stop = recording(engine, random)
   for (let kill = 0; kill < NODE_KILLS; kill++) {

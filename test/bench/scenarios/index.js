@@ -7,6 +7,7 @@ import { history } from './history.js'
 import { latency } from './latency.js'
 import { memory } from './memory.js'
 import { privacy } from './privacy.js'
+import { readModels } from './read-models.js'
 import { shell } from './shell.js'
 
 export const scenariosWith = (peers) => [
@@ -19,6 +20,7 @@ export const scenariosWith = (peers) => [
   ...memory,
   ...history,
   ...privacy,
+  ...readModels,
   ...daemon,
   ...shell,
 ]

@@ -12,8 +12,22 @@ export const shell = [
     prepare: prepareRead,
     run: ({ folder }) => kuma(['read', 'acc_1', '--dir', join(folder, 'read')]),
   },
+  {
+    name: 'kuma query',
+    unit: 'ms',
+    against: [{ name: 'node -e 0', goal: ['<=', 4.2] }],
+    prepare: async (at) => {
+      await prepareRead(at)
+      query(at)
+    },
+    run: query,
+  },
   { name: 'kuma import', unit: 'events/s', goal: ['>=', 30_000], run: importFixture },
 ]
+
+function query({ folder }) {
+  return kuma(['query', "select id, state->>'plan' as plan from entities", '--dir', join(folder, 'read')])
+}
 
 async function prepareRead({ folder }) {
   const ctx = await start({ path: join(folder, 'read'), shards: 16 })
