@@ -12,7 +12,8 @@ const EVENTS_MAX = 65_536
 interface Part {
   readonly from: number
   to: number
-  readonly touched: Map<string, Touched>
+  /** by the entity's key */
+  readonly touched: Map<number, Touched>
 }
 
 /** Whose statement it is, and of which event. */

@@ -11,15 +11,19 @@ function column(name: string, type: ColumnDefinition['type']): ColumnDefinition 
   return { name, type, isNullable: false }
 }
 
+function fixed(name: string, type: ColumnDefinition['type']): ColumnDefinition {
+  return { ...column(name, type), isFixed: true }
+}
+
 /** `entities(id, type, version, created_at, updated_at, state)` */
 export const ENTITIES: ProjectionDefinition = {
   name: 'entities',
   version: 1,
   columns: [
-    column('id', 'text'),
-    column('type', 'text'),
+    fixed('id', 'text'),
+    fixed('type', 'text'),
     column('version', 'integer'),
-    column('created_at', 'integer'),
+    fixed('created_at', 'integer'),
     column('updated_at', 'integer'),
     column('state', 'json'),
   ],

@@ -43,6 +43,8 @@ export interface ColumnDefinition {
   readonly name: string
   readonly type: ColumnType
   readonly isNullable: boolean
+  /** Never changes for an entity: it is written once, which spares its indexes every update. */
+  readonly isFixed?: true
 }
 
 /** Null if there is no such type. */

@@ -66,7 +66,8 @@ export class GenerationTable {
     const names = [ENTITY, VERSION, ...columns.map(({ name }) => quoted(name))]
     this.insertSql = `INSERT INTO ${this.name} (${names.join(', ')}) VALUES (${names.map(() => '?').join(', ')})`
     const keyed = [ENTITY, ...key.map(quoted)]
-    const updates = names.filter((name) => !keyed.includes(name)).map((name) => `${name} = excluded.${name}`)
+    const still = [...keyed, ...columns.filter(({ isFixed }) => isFixed).map(({ name }) => quoted(name))]
+    const updates = names.filter((name) => !still.includes(name)).map((name) => `${name} = excluded.${name}`)
     this.upsertSql = `${this.insertSql} ON CONFLICT (${keyed.join(', ')}) DO UPDATE SET ${updates.join(', ')}`
     this.deleteSql = `DELETE FROM ${this.name} WHERE ${ENTITY} = ?`
     this.removeSql = `${this.deleteSql}${key.map((column) => ` AND ${quoted(column)} = ?`).join('')}`

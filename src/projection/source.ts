@@ -14,8 +14,15 @@ import type { Readers } from '../store/readers.ts'
 import { recorded } from '../store/shard-reader.ts'
 import { inSlices } from '../store/slices.ts'
 
+export interface SourceEvent {
+  /** of its entity */
+  readonly key: number
+  readonly bytes: number
+  readonly event: RecordedEvent
+}
+
 export type SourceItem =
-  | { readonly key: number; readonly bytes: number; readonly event: RecordedEvent }
+  | SourceEvent
   /** the entity of this key was erased */
   | { readonly key: number; readonly event: null }
 

@@ -9,18 +9,23 @@ import type { Batch } from './batch.ts'
 import type { Filling } from './filling.ts'
 import { clear } from './generation-table.ts'
 import type { Statement } from './sink.ts'
-import type { Source, SourceItem } from './source.ts'
+import type { Source, SourceEvent } from './source.ts'
 
 const STATES_MAX = 100_000
 const STATES_CHARS_MAX = 64 * 1024 * 1024
+/** A state is measured again when its events since may have doubled it, and brought so many characters more. */
+const UNMEASURED_CHARS = 256
 
 /** An entity where the track has come to. */
 export interface Known {
+  /** its key in the store: `_entity` */
+  readonly entity: string
   version: number
   state: unknown
   readonly createdAt: number
-  /** about how many characters its rows take */
+  /** about how long its state is as JSON: as it was when it was measured, and the events since */
   chars: number
+  measured: number
 }
 
 /** A generation cannot go on, at an event. */
@@ -37,7 +42,8 @@ export class Stopped extends Error {
 export class Track {
   /** up to where each shard is read */
   private readonly seqs: number[]
-  private readonly states = new Map<string, Known>()
+  /** by `placeOf`: with texts as keys, making these would take as long as all else */
+  private readonly states = new Map<number, Known>()
   private chars = 0
   private readonly fromState: readonly Filling[]
 
@@ -56,8 +62,15 @@ export class Track {
     if (page === null) return false
     const part = batch.part(this, shard, from)
     for (const item of page.items) {
-      if (item.event === null) this.erased(shard, item.key, batch)
-      else await this.event(shard, item, part.touched, batch)
+      if (item.event === null) {
+        this.erased(shard, item.key, batch)
+        continue
+      }
+      this.handle(shard, item, batch)
+      if (!this.fromState.some((filling) => filling.wants(item.event.entityType))) continue
+      // awaited only where it must be: a turn of the promises for each event would cost more than to fold it
+      const known = this.standing(shard, item) ?? (await this.look(shard, item))
+      if (known !== null) this.fold(shard, known, item, part.touched, batch)
     }
     part.to = page.to
     batch.events += page.to - from
@@ -65,67 +78,92 @@ export class Track {
     return true
   }
 
+  private placeOf(shard: number, key: number): number {
+    return key * this.seqs.length + shard
+  }
+
   private erased(shard: number, key: number, batch: Batch): void {
     const entity = formatPosition(shard, key)
-    this.forget(entity)
-    batch.parts.get(this)?.get(shard)?.touched.delete(entity)
+    this.forget(this.placeOf(shard, key))
+    batch.parts.get(this)?.get(shard)?.touched.delete(key)
     for (const filling of this.fillings)
       batch.add(filling, null, [clear(filling.definition.name, filling.generation, entity)])
   }
 
-  private async event(
-    shard: number,
-    { key, event, bytes }: Extract<SourceItem, { readonly event: RecordedEvent }>,
-    touched: Map<string, Touched>,
-    batch: Batch,
-  ): Promise<void> {
-    const entity = formatPosition(shard, key)
+  private handle(shard: number, { key, event }: SourceEvent, batch: Batch): void {
     for (const filling of this.fillings) {
       const handler = filling.definition.handler(event.entityType, event.type)
       if (handler === undefined || filling.isSkipped(event.position)) continue
-      batch.add(filling, event.position, handled(filling, entity, event, handler))
+      batch.add(filling, event.position, handled(filling, formatPosition(shard, key), event, handler))
     }
-    const wanting = this.fromState.filter((filling) => filling.wants(event.entityType))
-    if (wanting.length === 0) return
-    const known = await this.folded(shard, key, entity, event, wanting)
-    if (known === null) return
-    known.chars += bytes
-    this.chars += bytes
-    if (!touched.has(entity)) batch.chars += known.chars
-    batch.chars += bytes
-    touched.set(entity, { known, event })
   }
 
-  /** The entity after an event. Null if it is erased meanwhile. */
-  private async folded(
-    shard: number,
-    key: number,
-    entity: string,
-    event: RecordedEvent,
-    wanting: readonly Filling[],
-  ): Promise<Known | null> {
-    let known = this.states.get(entity)
+  /** The entity before an event, if it was met before. */
+  private standing(shard: number, { key, event }: SourceEvent): Known | undefined {
+    const known = this.states.get(this.placeOf(shard, key))
+    return known?.version === event.version - 1 ? known : undefined
+  }
+
+  /** The entity before an event, from its history. Null if it is erased meanwhile. */
+  private async look(shard: number, { key, event }: SourceEvent): Promise<Known | null> {
     try {
-      if (known?.version !== event.version - 1) {
-        const before = await this.source.before(shard, key, event)
-        if (before === null) return null
-        const chars = event.version === 1 ? 0 : (JSON.stringify(before.state)?.length ?? 0)
-        known = { version: event.version - 1, ...before, chars }
-        this.remember(entity, known)
-      }
+      const before = await this.source.before(shard, key, event)
+      if (before === null) return null
+      const chars = charsOf(before.state)
+      const entity = formatPosition(shard, key)
+      const known = { entity, version: event.version - 1, ...before, chars, measured: chars }
+      this.remember(this.placeOf(shard, key), known)
+      return known
+    } catch (error) {
+      throw this.stopped(event, error)
+    }
+  }
+
+  private fold(
+    shard: number,
+    known: Known,
+    { key, event, bytes }: SourceEvent,
+    touched: Map<number, Touched>,
+    batch: Batch,
+  ): void {
+    try {
       const definition: Definition = this.source.definitions.of(event.entityType)
       known.state = evolve(definition, known.state, event)
       known.version = event.version
-      return known
     } catch (error) {
-      throw new Stopped(wanting, event.position, error)
+      throw this.stopped(event, error)
     }
+    this.grow(this.placeOf(shard, key), known, bytes)
+    if (!touched.has(key)) batch.chars += known.chars
+    batch.chars += bytes
+    touched.set(key, { known, event })
   }
 
-  private remember(entity: string, known: Known): void {
-    this.forget(entity)
-    this.states.set(entity, known)
+  /** All that wanted the state. */
+  private stopped({ entityType, position }: RecordedEvent, cause: unknown): Stopped {
+    const wanting = this.fromState.filter((filling) => filling.wants(entityType))
+    return new Stopped(wanting, position, cause)
+  }
+
+  private remember(place: number, known: Known): void {
+    this.forget(place)
+    this.states.set(place, known)
     this.chars += known.chars
+    this.bound()
+  }
+
+  private grow(place: number, known: Known, bytes: number): void {
+    const before = known.chars
+    known.chars += bytes
+    if (known.chars > 2 * known.measured + UNMEASURED_CHARS) known.chars = known.measured = charsOf(known.state)
+    if (this.states.get(place) !== known) return
+    this.chars += known.chars - before
+    this.bound()
+  }
+
+  /** Those that were met first go: their history tells their states when they are needed again. */
+  private bound(): void {
+    if (this.states.size <= STATES_MAX && this.chars <= STATES_CHARS_MAX) return
     for (const [oldest, { chars }] of this.states) {
       if (this.states.size <= STATES_MAX && this.chars <= STATES_CHARS_MAX) break
       this.states.delete(oldest)
@@ -133,19 +171,27 @@ export class Track {
     }
   }
 
-  private forget(entity: string): void {
-    this.chars -= this.states.get(entity)?.chars ?? 0
-    this.states.delete(entity)
+  private forget(place: number): void {
+    this.chars -= this.states.get(place)?.chars ?? 0
+    this.states.delete(place)
   }
 
   /** The rows of the entities that a batch touched. @throws Stopped */
-  rows(touched: ReadonlyMap<string, Touched>, batch: Batch): void {
+  rows(touched: ReadonlyMap<number, Touched>, batch: Batch): void {
     for (const filling of this.fromState) {
-      for (const [entity, { known, event }] of touched) {
+      for (const { known, event } of touched.values()) {
         if (!filling.wants(event.entityType) || filling.isSkipped(event.position)) continue
-        batch.add(filling, event.position, rowsOf(filling, entity, known, event))
+        batch.add(filling, event.position, rowsOf(filling, known, event))
       }
     }
+  }
+}
+
+function charsOf(state: unknown): number {
+  try {
+    return JSON.stringify(state)?.length ?? 0
+  } catch {
+    return 0 // a table that wants it as JSON will say what is wrong with it
   }
 }
 
@@ -169,12 +215,12 @@ function handled(
   }
 }
 
-function rowsOf(filling: Filling, entity: string, known: Known, event: RecordedEvent): Statement[] {
+function rowsOf(filling: Filling, known: Known, event: RecordedEvent): Statement[] {
   const { version, at: updatedAt, entity: id, entityType } = event
   const { definition, table } = filling
   try {
     const about = { id, version, createdAt: known.createdAt, updatedAt }
-    return table.rows({ entity, version }, definition.rows!(deepFreeze(known.state), about, entityType))
+    return table.rows({ entity: known.entity, version }, definition.rows!(deepFreeze(known.state), about, entityType))
   } catch (error) {
     throw new Stopped([filling], event.position, error)
   }

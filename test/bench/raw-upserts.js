@@ -6,6 +6,7 @@ import { Database } from './raw.js'
 /** The same table and statement that the projector uses, for events that fall on one of so many entities at random. */
 export function upsertsOf(entities) {
   const columns = ['_entity', '_version', 'id', 'type', 'version', 'created_at', 'updated_at', 'state']
+  const updated = ['_version', 'version', 'updated_at', 'state']
   const versions = new Uint32Array(entities)
   return {
     create: [
@@ -15,7 +16,7 @@ export function upsertsOf(entities) {
       'CREATE INDEX entities_1 ON entities (id)',
       'CREATE INDEX entities_2 ON entities (type)',
     ],
-    upsert: `INSERT INTO entities (${columns}) VALUES (${columns.map(() => '?')}) ON CONFLICT (_entity) DO UPDATE SET ${columns.slice(1).map((name) => `${name} = excluded.${name}`)}`,
+    upsert: `INSERT INTO entities (${columns}) VALUES (${columns.map(() => '?')}) ON CONFLICT (_entity) DO UPDATE SET ${updated.map((name) => `${name} = excluded.${name}`)}`,
     /** of the event `n`: first one of each entity, in order */
     paramsOf: (n) => {
       const entity = n < entities ? n : Math.floor(Math.random() * entities)
