@@ -52,7 +52,7 @@ const ACTORS_MAX = 100_000
 const ACTOR_IDLE_MS = 300_000
 const DECIDE_TIMEOUT_MS = 30_000
 /** When more appends than that wait for the disk, read models wait for their turn. */
-const BUSY_APPENDS = 64
+const BUSY_APPENDS = 32
 
 export interface EngineOptions {
   /** `read` takes no lock, writes nothing, and works beside a writer. */

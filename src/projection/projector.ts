@@ -35,8 +35,12 @@ import { Stopped, Track } from './track.ts'
 const LOOK_MS = 5_000
 const RETRY_MS = 50
 const RETRY_MS_MAX = 10_000
+/** While events are recorded, the sink rests after a batch: so many times as long as that took, within bounds. */
+const PAUSE_SHARE = 3
+const PAUSE_MS_MIN = 10
+const PAUSE_MS_MAX = 20
 /** While appends wait for the disk, it works for one part in so many of the time. */
-const SHARE = 8
+const SHARE = 6
 
 export interface ProjectorOptions {
   /** Are there appends that wait? Then it takes its time. */
@@ -64,6 +68,7 @@ export class Projector {
   private isStale = true
   private isClosed = false
   private writing: Promise<void> | null = null
+  private pausedUntil = 0
   private writeError: { readonly error: unknown } | null = null
   private readonly listeners = new Set<() => void>()
   private wake: () => void = () => {}
@@ -131,7 +136,7 @@ export class Projector {
         this.problem = isKumaError(problem) ? problem : unexpected(problem)
         this.tell()
         const ms = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** tries++) * (0.5 + Math.random())
-        await setTimeout(ms, undefined, { signal: this.closing.signal }).catch(() => {})
+        await this.sleep(ms)
       }
     }
     await this.settle()
@@ -152,7 +157,7 @@ export class Projector {
     }
     if (!isGuardFailure(error)) return error
     // two projectors in turn: one of them comes first more often than not
-    await setTimeout(RETRY_MS * Math.random(), undefined, { signal: this.closing.signal }).catch(() => {})
+    await this.sleep(RETRY_MS * Math.random())
     return null
   }
 
@@ -288,8 +293,11 @@ export class Projector {
   /** Until something has to be read anew. */
   private async follow(): Promise<void> {
     const { ends } = this.source
+    let seen = ends.moves
     while (!this.isClosed && !this.isStale) {
       if (this.isUnsettled && (await this.settleDown())) return
+      if (ends.moves !== seen) await this.pause()
+      seen = ends.moves
       const batch = new Batch()
       const { moves } = ends
       await this.collect(batch)
@@ -311,7 +319,18 @@ export class Projector {
     await this.written()
   }
 
+  /**
+   * While events are recorded, the sink is left alone for a while after each batch: the disk and this thread are for
+   * those who append, and what is written seldom is written less often.
+   */
+  private async pause(): Promise<void> {
+    await this.written()
+    const ms = this.pausedUntil - performance.now()
+    if (ms > 0) await this.sleep(ms)
+  }
+
   private async write(batch: Batch, statements: readonly Statement[]): Promise<void> {
+    const began = performance.now()
     try {
       await this.sink.write(statements)
       this.applied(batch)
@@ -319,6 +338,8 @@ export class Projector {
       this.writeError = { error: originOf(batch, error) }
     } finally {
       this.writing = null
+      const ended = performance.now()
+      this.pausedUntil = ended + Math.min(PAUSE_MS_MAX, Math.max(PAUSE_MS_MIN, PAUSE_SHARE * (ended - began)))
     }
   }
 
@@ -348,8 +369,12 @@ export class Projector {
   }
 
   private async rest(workedMs: number): Promise<void> {
-    if (this.options.isBusy()) await setTimeout(workedMs * (SHARE - 1))
+    if (this.options.isBusy()) await this.sleep(workedMs * (SHARE - 1))
     else await breathe()
+  }
+
+  private async sleep(ms: number): Promise<void> {
+    await setTimeout(ms, undefined, { signal: this.closing.signal }).catch(() => {})
   }
 
   /** Is there one that does not go on? Others may mend that. */

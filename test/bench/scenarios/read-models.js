@@ -17,11 +17,11 @@ const FOLLOWED_PER_SECOND = 5_000
 const FOLLOWED_SECONDS = 10
 const FOLLOWED_ENTITIES = 1_000
 const BESIDE_ENTITIES = 10_000
-const BESIDE = 400_000
+const BESIDE = { 1: 5_000, 64: 100_000, [IN_FLIGHT]: 400_000 }
 
 const RAW = 'raw SQLite, the same upserts, 1,000 a transaction'
 const PLAIN = 'rqlite, the same upserts, 1,000 a request'
-const WITHOUT = '10,000 entities at random, no read models'
+const without = (limit) => `10,000 entities at random, no read models (${limit})`
 
 /** By path of a store: the position of its end. */
 const ends = new Map()
@@ -75,15 +75,23 @@ export const readModels = [
     goal: ['<', 50],
     run: (at) => following(at, {}),
   },
-  { name: WITHOUT, unit: 'events/s', inFlight: IN_FLIGHT, sync: FULL, run: (at) => appendsBeside(at, undefined) },
-  {
-    name: '10,000 entities at random, while a read model follows',
-    unit: 'events/s',
-    inFlight: IN_FLIGHT,
-    sync: FULL,
-    against: [{ name: WITHOUT, goal: ['>=', 0.8] }],
-    run: (at) => appendsBeside(at, {}),
-  },
+  ...[1, 64, IN_FLIGHT].flatMap((limit) => [
+    {
+      name: without(limit),
+      unit: 'events/s',
+      inFlight: limit,
+      sync: FULL,
+      run: (at) => appendsBeside(at, limit, undefined),
+    },
+    {
+      name: `10,000 entities at random, while a read model follows (${limit})`,
+      unit: 'events/s',
+      inFlight: limit,
+      sync: FULL,
+      against: [{ name: without(limit), goal: ['>=', 0.8] }],
+      run: (at) => appendsBeside(at, limit, {}),
+    },
+  ]),
   ...(hasRqlite ? rqlite : []),
 ]
 
@@ -140,10 +148,12 @@ async function following(at, readModels) {
   return percentile(waits, 0.99)
 }
 
-async function appendsBeside(at, readModels) {
+async function appendsBeside(at, limit, readModels) {
   const ctx = await open(at.path, 16, { readModels })
   const accounts = await spawnAll(ctx, BESIDE_ENTITIES)
-  const figure = await rate(at.scaled(BESIDE), IN_FLIGHT, (n) => anyOf(accounts).append(deposited(n)))
+  const { position } = await accounts[0].append(deposited(0))
+  if (readModels !== undefined) await ctx.waitFor('entities', position)
+  const figure = await rate(at.scaled(BESIDE[limit]), limit, (n) => anyOf(accounts).append(deposited(n)))
   await ctx.close()
   return figure
 }
