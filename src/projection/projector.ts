@@ -299,7 +299,6 @@ export class Projector {
       if (ends.moves !== seen) await this.pause()
       seen = ends.moves
       const batch = new Batch()
-      const { moves } = ends
       await this.collect(batch)
       while (this.writing !== null && !batch.isFull && !this.isClosed && !this.isStale) {
         const { moves } = ends
@@ -309,7 +308,7 @@ export class Projector {
       if (batch.isEmpty) {
         if (ends.isClosed) return
         await this.written()
-        await this.news(moves)
+        await this.news(seen)
       } else {
         const statements = batch.close()
         await this.written()
