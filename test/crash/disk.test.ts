@@ -164,6 +164,42 @@ test.for([0, 16, 200])('a backup that finds only %i KB on the disk leaves nothin
   await expectSound(store, 30)
 })
 
+test('read models wait while the disk is full, and are made good when there is room', async (context) => {
+  const path = smallDisk()
+  if (path === null) return context.skip('needs the right to mount a file system')
+  const store = join(path, 'store')
+  const settings = { ...config(store), readModels: {} }
+  const first = await openEngine(config(store), { access: 'write', create: true })
+  for (let n = 0; n < 40; n++) await first.append({ id: `e${n}`, newType: 'document', events: [event] })
+  await first.close()
+  const filler = join(path, 'filler')
+  spawnSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4096'], { stdio: 'ignore' })
+  // 300 KB are left: enough for empty tables, and not for 800 KB of rows
+  truncateSync(filler, statSync(filler).size - 300 * 1024)
+
+  const engine = await openEngine(settings, { access: 'write', projects: true })
+  for (;;) {
+    const [info] = await engine.readModels.list()
+    if (info!.error !== null) {
+      expect(info).toMatchObject({ state: 'waiting', error: { code: 'KUMA_DISK_FULL' } })
+      break
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  expect((await engine.inspect('e7')).version).toBe(1)
+
+  rmSync(filler)
+  const { position } = await engine.append({ id: 'e7', events: [{ type: 'Set', data: { n: 1 } }] })
+  await engine.readModels.waitFor('entities', position)
+  const sql =
+    'select count(*) as entities, sum(version) as versions, sum(length(state)) > 800000 as whole from entities'
+  const found: unknown[] = []
+  for await (const { rows } of engine.readModels.query({ sql })) found.push(...rows)
+  expect(found).toEqual([[40, 41, 1]])
+  await engine.close()
+  await expectSound(store, 41)
+})
+
 test.each(['inline', 'worker'])(
   'a failing disk poisons the shard: unclear, then refused, while reading goes on (%s)',
   async (committer) => {
