@@ -66,8 +66,10 @@ export class GenerationTable {
     const names = [ENTITY, VERSION, ...columns.map(({ name }) => quoted(name))]
     this.insertSql = `INSERT INTO ${this.name} (${names.join(', ')}) VALUES (${names.map(() => '?').join(', ')})`
     const keyed = [ENTITY, ...key.map(quoted)]
-    const still = [...keyed, ...columns.filter(({ isFixed }) => isFixed).map(({ name }) => quoted(name))]
-    const updates = names.filter((name) => !still.includes(name)).map((name) => `${name} = excluded.${name}`)
+    const changing = columns
+      .filter(({ name, isFixed }) => !isFixed && !key.includes(name))
+      .map(({ name }) => quoted(name))
+    const updates = [VERSION, ...changing].map((name) => `${name} = excluded.${name}`)
     this.upsertSql = `${this.insertSql} ON CONFLICT (${keyed.join(', ')}) DO UPDATE SET ${updates.join(', ')}`
     this.deleteSql = `DELETE FROM ${this.name} WHERE ${ENTITY} = ?`
     this.removeSql = `${this.deleteSql}${key.map((column) => ` AND ${quoted(column)} = ?`).join('')}`
