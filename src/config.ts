@@ -5,13 +5,14 @@
 import { existsSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import type { Config } from './api.ts'
 import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.ts'
 import { KumaError } from './errors.ts'
 import { nearest } from './nearest.ts'
 import { projectionOf } from './projection/define-projection.ts'
 import { parseRqliteUrl } from './projection/rqlite-url.ts'
+import { bundled } from './store/bundled.ts'
 
 const NAMES = ['kuma.config.ts', 'kuma.config.mts', 'kuma.config.js', 'kuma.config.mjs']
 /** Settings that are numbers: their least and greatest values. */
@@ -84,7 +85,7 @@ async function load(file: string): Promise<{ config: Config; files: readonly str
   const { createJiti } = await import('jiti')
   const jiti = createJiti(pathToFileURL(file).href, {
     // the config means this installation when it says 'kuma', also in a folder that has none
-    alias: { kuma: ownEntry() },
+    alias: { kuma: bundled('index') },
     interopDefault: false,
     // not in the shared temporary folder, where anyone could leave code to be run
     fsCache: join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'kuma'),
@@ -103,7 +104,7 @@ async function load(file: string): Promise<{ config: Config; files: readonly str
     )
   }
   if (typeof module.default === 'object' && module.default !== null) {
-    const own = dirname(ownEntry())
+    const own = dirname(bundled('index'))
     const files = Object.keys(jiti.cache).filter((path) => !path.includes('/node_modules/') && !path.startsWith(own))
     return { config: module.default as Config, files: [file, ...files] }
   }
@@ -114,17 +115,10 @@ async function load(file: string): Promise<{ config: Config; files: readonly str
   )
 }
 
-/** dist/index.js of this package. */
-function ownEntry(): string {
-  let folder = dirname(fileURLToPath(import.meta.url))
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder)
-  return join(folder, 'dist', 'index.js')
-}
-
 /** The first line of a stack that is the user's own. */
 function userFrame(error: unknown): string | null {
   const stack = error instanceof Error ? (error.stack ?? '') : ''
-  const own = dirname(ownEntry())
+  const own = dirname(bundled('index'))
   for (const line of stack.split('\n')) {
     const match = /(?:\(|at )((?:file:\/\/)?\/[^()]+:\d+:\d+)\)?$/.exec(line.trim())
     const place = match?.[1]?.replace('file://', '')

@@ -1,21 +1,19 @@
 /** Where the command line begins. */
-import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { Config } from '@oclif/core/config'
+import type { Config } from '@oclif/core/config'
 import { run } from '@oclif/core/run'
 import { nearest } from '../nearest.ts'
+import { packageFolder } from '../store/bundled.ts'
 import { hasFlag } from './base-command.ts'
 import { usage } from './event-data.ts'
 import { exitCodeOf } from './exit-codes.ts'
+import { loadConfig } from './load-config.ts'
 import { watchOutput } from './output.ts'
 import { reportError } from './report-error.ts'
-
-const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 export async function main(given: readonly string[]): Promise<void> {
   watchOutput()
   try {
-    await runWords(given, await Config.load({ root, enablePerf: false, userPlugins: false, devPlugins: false }))
+    await runWords(given, await loadConfig(packageFolder()))
   } catch (error) {
     fail(error, given)
   }

@@ -4,12 +4,16 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { KumaError } from '../errors.ts'
 
+/** The folder of the package that this code is in. */
+export function packageFolder(): string {
+  let folder = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder)
+  return folder
+}
+
 /** @param name of an entry in scripts/build.js @throws KUMA_INTERNAL if the package was bundled into another */
 export function bundled(name: string): string {
-  let directory = dirname(fileURLToPath(import.meta.url))
-  while (!existsSync(join(directory, 'package.json')) && dirname(directory) !== directory)
-    directory = dirname(directory)
-  const file = join(directory, 'dist', `${name}.js`)
+  const file = join(packageFolder(), 'dist', `${name}.js`)
   if (existsSync(file)) return file
   const hint = 'kuma must stay a package of its own: name it as external to your bundler'
   throw new KumaError('KUMA_INTERNAL', `a part of the package is missing: there is no ${file}`, {}, { hint })
