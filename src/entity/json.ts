@@ -145,12 +145,21 @@ export function jsonText(value: JsonObject, what: string): string {
  * @throws KUMA_INVALID_DATA for one that cannot be written as JSON at all
  */
 export function asJson(state: unknown, id: string): JsonObject {
+  return JSON.parse(stateText(state, id)) as JsonObject
+}
+
+/** The same as text. @throws KUMA_INVALID_DATA */
+export function stateText(state: unknown, id: string): string {
+  const invalid = (why: string, cause?: unknown) =>
+    new KumaError('KUMA_INVALID_DATA', `the state of ${id} cannot be written as JSON: ${why}`, { path: '' }, { cause })
+  let text: string | undefined
   try {
-    return JSON.parse(JSON.stringify(state)) as JsonObject
+    text = JSON.stringify(state)
   } catch (cause) {
-    const message = `the state of ${id} cannot be written as JSON: ${(cause as Error).message}`
-    throw new KumaError('KUMA_INVALID_DATA', message, { path: '' }, { cause })
+    throw invalid((cause as Error).message, cause)
   }
+  if (text === undefined) throw invalid(`it is ${typeof state}`)
+  return text
 }
 
 /**

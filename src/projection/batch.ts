@@ -3,7 +3,7 @@ import type { Position } from '../entity/event.ts'
 import { guard, type Step } from './catalog.ts'
 import type { Filling } from './filling.ts'
 import type { Statement } from './sink.ts'
-import type { Touched, Track } from './track.ts'
+import type { Known, Track } from './track.ts'
 
 const CHARS_MAX = 1024 * 1024
 const EVENTS_MAX = 65_536
@@ -12,8 +12,8 @@ const EVENTS_MAX = 65_536
 interface Part {
   readonly from: number
   to: number
-  /** by the entity's key */
-  readonly touched: Map<number, Touched>
+  /** the entities that it changes, by their keys */
+  readonly touched: Map<number, Known>
 }
 
 /** Whose statement it is, and of which event. */
@@ -49,9 +49,10 @@ export class Batch {
   }
 
   add(filling: Filling, position: Position | null, statements: readonly Statement[]): void {
+    const origin = { filling, position }
     for (const statement of statements) {
       this.statements.push(statement)
-      this.origins.push({ filling, position })
+      this.origins.push(origin)
       if (position === null) continue
       for (const param of statement) if (typeof param === 'string') this.chars += param.length
     }

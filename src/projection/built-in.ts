@@ -3,7 +3,7 @@
  * projections like any other, of all entity types.
  */
 import type { RecordedEvent } from '../entity/event.ts'
-import { asJson } from '../entity/json.ts'
+import { stateText } from '../entity/json.ts'
 import type { ColumnDefinition } from './columns.ts'
 import type { ProjectionDefinition, Table } from './define-projection.ts'
 
@@ -25,7 +25,7 @@ export const ENTITIES: ProjectionDefinition = {
     column('version', 'integer'),
     fixed('created_at', 'integer'),
     column('updated_at', 'integer'),
-    column('state', 'json'),
+    { ...column('state', 'json'), isText: true },
   ],
   key: [],
   indexes: [['id'], ['type']],
@@ -35,7 +35,7 @@ export const ENTITIES: ProjectionDefinition = {
     version,
     created_at: createdAt,
     updated_at: updatedAt,
-    state: asJson(state, id),
+    state: stateText(state, id),
   }),
   handler: () => undefined,
   of: null,

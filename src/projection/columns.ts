@@ -45,6 +45,8 @@ export interface ColumnDefinition {
   readonly isNullable: boolean
   /** Never changes for an entity: it is written once, which spares its indexes every update. */
   readonly isFixed?: true
+  /** Rows have this JSON as text already. */
+  readonly isText?: true
 }
 
 /** Null if there is no such type. */
@@ -64,7 +66,7 @@ export function isNumeric({ type }: ColumnDefinition): boolean {
 }
 
 /** @throws an Error that says what is wrong with the value; KUMA_INVALID_DATA of JSON */
-export function paramOf({ name, type, isNullable }: ColumnDefinition, value: unknown): Param {
+export function paramOf({ name, type, isNullable, isText: isWritten }: ColumnDefinition, value: unknown): Param {
   if (value === null && isNullable) return null
   switch (type) {
     case 'text':
@@ -80,6 +82,7 @@ export function paramOf({ name, type, isNullable }: ColumnDefinition, value: unk
       if (typeof value === 'boolean') return value ? 1 : 0
       break
     case 'json':
+      if (isWritten) return value as string
       if (value !== undefined) return JSON.stringify(cleanJson({ [name]: value }, 'a row')[name])
   }
   throw new Error(`${name} must be ${WANTED[type]}${isNullable ? ' or null' : ''}, and is ${told(value)}`)

@@ -55,6 +55,7 @@ export class GenerationTable {
   private readonly insertSql: string
   private readonly deleteSql: string
   private readonly removeSql: string
+  private readonly columnNames: ReadonlySet<string>
   private readonly texts = new WeakMap<TemplateStringsArray, string>()
 
   constructor(
@@ -65,6 +66,7 @@ export class GenerationTable {
     this.name = quoted(tableName(definition.name, generation))
     const names = [ENTITY, VERSION, ...columns.map(({ name }) => quoted(name))]
     this.insertSql = `INSERT INTO ${this.name} (${names.join(', ')}) VALUES (${names.map(() => '?').join(', ')})`
+    this.columnNames = new Set(columns.map(({ name }) => name))
     const keyed = [ENTITY, ...key.map(quoted)]
     const changing = columns
       .filter(({ name, isFixed }) => !isFixed && !key.includes(name))
@@ -112,11 +114,9 @@ export class GenerationTable {
   private params(row: unknown): Param[] {
     if (typeof row !== 'object' || row === null || Array.isArray(row))
       throw new Error(`a row must be an object, and is ${describe(row)}`)
-    const { columns } = this.definition
     for (const name of Object.keys(row))
-      if (!columns.some((column) => column.name === name))
-        throw new Error(`the table has no column ${JSON.stringify(name)}`)
-    return columns.map((column) => paramOf(column, (row as { [name: string]: unknown })[column.name]))
+      if (!this.columnNames.has(name)) throw new Error(`the table has no column ${JSON.stringify(name)}`)
+    return this.definition.columns.map((column) => paramOf(column, (row as { [name: string]: unknown })[column.name]))
   }
 
   /** What a handler is given to make statements with. */

@@ -16,13 +16,18 @@ const STATES_CHARS_MAX = 64 * 1024 * 1024
 /** A state is measured again when its events since may have doubled it, and brought so many characters more. */
 const UNMEASURED_CHARS = 256
 
-/** An entity where the track has come to. */
+/** An entity where the track has come to. Nothing of the event that brought it there, whose data may be large. */
 export interface Known {
   /** its key in the store: `_entity` */
   readonly entity: string
-  version: number
-  state: unknown
+  readonly id: string
+  readonly type: string
   readonly createdAt: number
+  version: number
+  updatedAt: number
+  /** of its last event */
+  position: Position
+  state: unknown
   /** about how long its state is as JSON: as it was when it was measured, and the events since */
   chars: number
   measured: number
@@ -111,7 +116,9 @@ export class Track {
       if (before === null) return null
       const chars = charsOf(before.state)
       const entity = formatPosition(shard, key)
-      const known = { entity, version: event.version - 1, ...before, chars, measured: chars }
+      const { entity: id, entityType: type, at: updatedAt, position } = event
+      const version = event.version - 1
+      const known = { entity, id, type, version, updatedAt, position, ...before, chars, measured: chars }
       this.remember(this.placeOf(shard, key), known)
       return known
     } catch (error) {
@@ -123,20 +130,22 @@ export class Track {
     shard: number,
     known: Known,
     { key, event, bytes }: SourceEvent,
-    touched: Map<number, Touched>,
+    touched: Map<number, Known>,
     batch: Batch,
   ): void {
     try {
       const definition: Definition = this.source.definitions.of(event.entityType)
       known.state = evolve(definition, known.state, event)
       known.version = event.version
+      known.updatedAt = event.at
+      known.position = event.position
     } catch (error) {
       throw this.stopped(event, error)
     }
     this.grow(this.placeOf(shard, key), known, bytes)
     if (!touched.has(key)) batch.chars += known.chars
     batch.chars += bytes
-    touched.set(key, { known, event })
+    touched.set(key, known)
   }
 
   /** All that wanted the state. */
@@ -177,11 +186,11 @@ export class Track {
   }
 
   /** The rows of the entities that a batch touched. @throws Stopped */
-  rows(touched: ReadonlyMap<number, Touched>, batch: Batch): void {
+  rows(touched: ReadonlyMap<number, Known>, batch: Batch): void {
     for (const filling of this.fromState) {
-      for (const { known, event } of touched.values()) {
-        if (!filling.wants(event.entityType) || filling.isSkipped(event.position)) continue
-        batch.add(filling, event.position, rowsOf(filling, known, event))
+      for (const known of touched.values()) {
+        if (!filling.wants(known.type) || filling.isSkipped(known.position)) continue
+        batch.add(filling, known.position, rowsOf(filling, known))
       }
     }
   }
@@ -193,12 +202,6 @@ function charsOf(state: unknown): number {
   } catch {
     return 0 // a table that wants it as JSON will say what is wrong with it
   }
-}
-
-/** An entity that a batch changes, and the last event of it there. */
-export interface Touched {
-  readonly known: Known
-  readonly event: RecordedEvent
 }
 
 function handled(
@@ -215,13 +218,12 @@ function handled(
   }
 }
 
-function rowsOf(filling: Filling, known: Known, event: RecordedEvent): Statement[] {
-  const { version, at: updatedAt, entity: id, entityType } = event
-  const { definition, table } = filling
+function rowsOf(filling: Filling, known: Known): Statement[] {
+  const { entity, id, type, version, createdAt, updatedAt, position, state } = known
   try {
-    const about = { id, version, createdAt: known.createdAt, updatedAt }
-    return table.rows({ entity: known.entity, version }, definition.rows!(deepFreeze(known.state), about, entityType))
+    const made = filling.definition.rows!(deepFreeze(state), { id, version, createdAt, updatedAt }, type)
+    return filling.table.rows({ entity, version }, made)
   } catch (error) {
-    throw new Stopped([filling], event.position, error)
+    throw new Stopped([filling], position, error)
   }
 }

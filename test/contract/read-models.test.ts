@@ -146,6 +146,25 @@ describe.each(SINKS)('%s:', (kind) => {
     expect(odd).toEqual({ big: '9007199254740993', bytes: isRqlite ? '\u0001\u0002' : 'AQI=', real: 1.5, no: 1 })
   })
 
+  test('a state that is not JSON stands in entities as JSON.stringify has it', async () => {
+    const state = {
+      when: new Date(0),
+      none: undefined,
+      big: 2 ** 60,
+      nan: Number.NaN,
+      half: '\ud800',
+      nul: 'a\0b',
+      d: -0,
+    }
+    const Odd = kuma
+      .defineEntity({ type: 'odd', initial: {} as object, events: { Seen: kuma.type<object>() } })
+      .evolve({ Seen: () => state })
+    const { ctx } = await open({ entities: [Odd], projections: [] })
+    const { position } = await (await ctx.spawn(Odd, 'o')).append({ type: 'Seen', data: {} })
+    const found = await all(ctx.query(`select state, state->>'when' as "when" from entities`, [], { after: position }))
+    expect(found).toEqual([{ state: JSON.parse(JSON.stringify(state)), when: '1970-01-01T00:00:00.000Z' }])
+  })
+
   test('rows from state: one, several, none, and those that were there before go', async () => {
     const Cart = kuma
       .defineEntity({
