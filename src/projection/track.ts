@@ -51,6 +51,7 @@ export class Track {
   private readonly states = new Map<number, Known>()
   private chars = 0
   private readonly fromState: readonly Filling[]
+  private readonly fromEvents: readonly Filling[]
 
   constructor(
     private readonly source: Source,
@@ -58,6 +59,7 @@ export class Track {
   ) {
     this.seqs = [...fillings[0]!.positions]
     this.fromState = fillings.filter(({ definition }) => definition.rows !== null)
+    this.fromEvents = fillings.filter(({ definition }) => definition.rows === null)
   }
 
   /** The next page of a shard, up to a place. False if there is none. @throws Stopped, and what reading throws */
@@ -96,7 +98,7 @@ export class Track {
   }
 
   private handle(shard: number, { key, event }: SourceEvent, batch: Batch): void {
-    for (const filling of this.fillings) {
+    for (const filling of this.fromEvents) {
       const handler = filling.definition.handler(event.entityType, event.type)
       if (handler === undefined || filling.isSkipped(event.position)) continue
       batch.add(filling, event.position, handled(filling, formatPosition(shard, key), event, handler))

@@ -158,7 +158,7 @@ describe.each(SINKS)('%s:', (kind) => {
     }
     const Odd = kuma
       .defineEntity({ type: 'odd', initial: {} as object, events: { Seen: kuma.type<object>() } })
-      .evolve({ Seen: () => state })
+      .evolve({ Seen: (): object => state })
     const { ctx } = await open({ entities: [Odd], projections: [] })
     const { position } = await (await ctx.spawn(Odd, 'o')).append({ type: 'Seen', data: {} })
     const found = await all(ctx.query(`select state, state->>'when' as "when" from entities`, [], { after: position }))
