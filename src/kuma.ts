@@ -10,7 +10,7 @@ import { Definitions } from './actor/definitions.ts'
 import { Router } from './actor/router.ts'
 import type { BackupOptions, Config, ConnectOptions, EntitiesQuery, Fork, ForkOptions, Kuma, Stats } from './api.ts'
 import { createBackup } from './backup/create-backup.ts'
-import { rememberFork } from './backup/forks.ts'
+import { remember } from './backup/places.ts'
 import { type Committer, InlineCommitter } from './commit/committer.ts'
 import { GroupCommit } from './commit/group-commit.ts'
 import { WorkerCommitter } from './commit/worker-committer.ts'
@@ -34,6 +34,7 @@ import { revert } from './history/revert.ts'
 import { type EraseParts, erase, resumeErasures } from './privacy/erase.ts'
 import { openReadModels } from './projection/open-read-models.ts'
 import type { ProjectorOptions } from './projection/projector.ts'
+import type { StoreReadModels } from './projection/read-models.ts'
 import { Source } from './projection/source.ts'
 import { Statistics, shardsOf } from './statistics.ts'
 import { createStore } from './store/create.ts'
@@ -173,9 +174,7 @@ export async function forkStore(config: Config, to: string, options: ForkOptions
   const masterKey = masterKeyOf(path, manifest, config)
   const readers = openReaders(path, manifest, masterKey)
   try {
-    return await fork(readers, masterKey, to, options, (made) =>
-      rememberFork(path, { fork: made.path, store: made.store }),
-    )
+    return await fork(readers, masterKey, to, options, (made) => remember(path, { fork: made.path, store: made.store }))
   } finally {
     readers.close()
   }
@@ -238,7 +237,7 @@ function readingEngine(
     placeOf: (id) => placeOf(readers, id),
     isBusy: () => false,
     onFailed: () => {},
-    onReached: () => {},
+    onReached: () => rememberSink(path, readModels),
   })
   return {
     ...historyOf(readers, definitions, ends),
@@ -260,6 +259,11 @@ function readingEngine(
       readers.close()
     },
   }
+}
+
+/** So that an erasure names it when the config does no more. */
+function rememberSink(path: string, { nodes }: StoreReadModels): void {
+  if (nodes.length > 0) remember(path, { rqlite: nodes })
 }
 
 function readOnly(path: string): never {
@@ -311,13 +315,16 @@ async function writingEngine(
     placeOf: (id) => placeOf(readers, id),
     isBusy: () => commits.load.appends > BUSY_APPENDS,
     onFailed: (name, failure) => onProjectionFailed(name, failure),
-    onReached: () => void resumeErasures(parts),
+    onReached: () => {
+      rememberSink(path, readModels)
+      void resumeErasures(parts)
+    },
   })
   const parts: EraseParts = {
     readers,
     router,
     commits,
-    eraseRows: (entities) => readModels.erase(entities),
+    readModels,
     underWay: new Set(),
   }
   let onProjectionFailed: ProjectorOptions['onFailed'] = warnOfProjection

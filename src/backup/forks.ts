@@ -2,17 +2,10 @@
  * Forks of a store. An erasure does not reach into them: each is a store of its own, with a writer of its own. Where they
  * are is remembered, so that a receipt can name those that still have what was erased.
  */
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { isKumaError } from '../errors.ts'
 import { readManifest } from '../store/manifest.ts'
 import { Readers } from '../store/readers.ts'
-import { type ForkPlace, forkPlacesOf, remember } from './places.ts'
-
-/** One that is made of a backup is not remembered: nothing is ever written to those. */
-export function rememberFork(store: string, place: ForkPlace): void {
-  if (!existsSync(join(store, 'backup.json'))) remember(store, place)
-}
+import { forkPlacesOf } from './places.ts'
 
 /** The folders of forks that have one of these entities. Of an encrypted one that cannot be said: it may. */
 export function forksWith(store: string, ids: readonly string[]): string[] {

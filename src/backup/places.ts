@@ -1,4 +1,4 @@
-/** Where the copies of a store are. Other places than its own are remembered, so that an erasure reaches or names them. */
+/** Where the copies of a store's contents are. Places other than its own are remembered, so that an erasure reaches or names them. */
 import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, realpathSync, writeSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import { KumaError } from '../errors.ts'
@@ -8,12 +8,12 @@ import { type BackupManifest, readBackupManifest } from './backup-manifest.ts'
 
 /**
  * One path in JSON a line, in the store; `{ "keys": path }` for a copy of the keys of an encrypted one, and
- * `{ "fork": path, "store": its id }` for a fork.
+ * `{ "fork": path, "store": its id }` for a fork, `{ "rqlite": nodes }` for an rqlite that read models went to.
  */
 const PLACES = 'backup-places.ndjson'
 const NAME = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:-\d+)?$/
 
-type Line = string | { readonly keys: string } | ForkPlace
+type Line = string | { readonly keys: string } | ForkPlace | { readonly rqlite: readonly string[] }
 
 export interface ForkPlace {
   readonly fork: string
@@ -64,8 +64,12 @@ export function isWithin(path: string, folder: string): boolean {
   return way === '' || !(way === '..' || way.startsWith(`..${sep}`))
 }
 
-/** Appended as a whole line after a line's end, so that one cut short spoils no other. */
+/**
+ * Appended as a whole line after a line's end, so that one cut short spoils no other. In a backup nothing is remembered:
+ * nothing is ever written to those.
+ */
 export function remember(store: string, place: Line): void {
+  if (existsSync(join(store, 'backup.json'))) return
   const line = JSON.stringify(place)
   if (linesOf(store).some((known) => JSON.stringify(known) === line)) return
   const fd = openSync(join(store, PLACES), 'a', 0o600)
@@ -91,6 +95,21 @@ export function keyCopiesOf(store: string): string[] {
 /** All forks that were ever made of the store. */
 export function forkPlacesOf(store: string): ForkPlace[] {
   return linesOf(store).flatMap((line) => (typeof line === 'object' && 'fork' in line ? [line] : []))
+}
+
+/** The nodes of each rqlite that read models ever went to. Lists that share a node are of one, whose nodes have changed. */
+export function rqlitesOf(store: string): string[][] {
+  const found: string[][] = []
+  for (const line of linesOf(store)) {
+    if (typeof line !== 'object' || !('rqlite' in line)) continue
+    const nodes = new Set(line.rqlite)
+    for (const other of found.filter((known) => known.some((node) => nodes.has(node)))) {
+      found.splice(found.indexOf(other), 1)
+      for (const node of other) nodes.add(node)
+    }
+    found.push([...nodes])
+  }
+  return found
 }
 
 function linesOf(store: string): Line[] {

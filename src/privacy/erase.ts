@@ -17,10 +17,13 @@ import type { Router } from '../actor/router.ts'
 import type { Receipt } from '../api.ts'
 import { BUSY, eraseInBackups } from '../backup/erase-in-backups.ts'
 import { forksWith } from '../backup/forks.ts'
+import { rqlitesOf } from '../backup/places.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
 import type { EraseOptions } from '../engine.ts'
 import { formatPosition } from '../entity/event.ts'
 import { isKumaError, KumaError } from '../errors.ts'
+import type { StoreReadModels } from '../projection/read-models.ts'
+import { rqliteAt } from '../projection/rqlite-url.ts'
 import { type Erasure, HIDDEN } from '../store/erasure.ts'
 import { erasuresOf } from '../store/erasures.ts'
 import { corrupt } from '../store/manifest.ts'
@@ -33,8 +36,7 @@ export interface EraseParts {
   readonly readers: Readers
   readonly router: Router
   readonly commits: GroupCommit
-  /** Takes their rows out of read models. */
-  readonly eraseRows: (entities: readonly Erasure[]) => Promise<Pick<Receipt, 'reached' | 'notReached'>>
+  readonly readModels: StoreReadModels
   /** receipts of the jobs that are being worked on */
   readonly underWay: Set<string>
 }
@@ -97,7 +99,7 @@ async function runSteps(parts: EraseParts, job: Job, walWaitMs: number): Promise
   }
   const rows = await eraseRows(parts, erasures)
   const backups = await eraseInBackups(path, erasures)
-  notReached.push(...rows.notReached, ...backups.notReached, ...(job.forks ?? []).map(fork))
+  notReached.push(...rows.notReached, ...formerSinks(parts), ...backups.notReached, ...(job.forks ?? []).map(fork))
   const files = await findRemnantsIn(shards.map((shard) => parts.readers.at(shard).path))
   for (const { file, dirty } of files) if (dirty.length > 0) notReached.push(remnants(path, file))
   const receipt = sealed({
@@ -128,14 +130,22 @@ async function runSteps(parts: EraseParts, job: Job, walWaitMs: number): Promise
 }
 
 /** A sink that does not answer leaves the job open. */
-async function eraseRows({ eraseRows }: EraseParts, erasures: readonly Erasure[]) {
+async function eraseRows({ readModels }: EraseParts, erasures: readonly Erasure[]) {
   try {
-    return { ...(await eraseRows(erasures)), isOpen: false }
+    return { ...(await readModels.erase(erasures)), isOpen: false }
   } catch (error) {
     if (isKumaError(error, 'KUMA_CLOSED')) throw error
     const remedy = `it is done as soon as they can be written to: ${(error as Error).message}`
     return { reached: [], notReached: [{ what: 'read models', remedy }], isOpen: true }
   }
+}
+
+/** What went to an rqlite that the config names no more, nobody here can take out. */
+function formerSinks({ readers, readModels }: EraseParts): Receipt['notReached'][number][] {
+  const former = rqlitesOf(readers.path).filter((nodes) => !nodes.some((node) => readModels.nodes.includes(node)))
+  const remedy =
+    'read models went there once, and the config names it no more: delete that database, then its line in backup-places.ndjson'
+  return former.map((nodes) => ({ what: rqliteAt(nodes), remedy }))
 }
 
 /** Records what is not recorded yet. @returns the records of all of them */

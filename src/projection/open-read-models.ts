@@ -15,7 +15,7 @@ import { sqliteSink } from './sqlite-sink.ts'
 
 const RQLITE_URL = 'KUMA_RQLITE_URL'
 
-export interface OpenReadModels extends Omit<ReadModelsOptions, 'isInUse'> {
+export interface OpenReadModels extends Omit<ReadModelsOptions, 'isInUse' | 'former'> {
   readonly placeOf: (id: string) => { readonly shard: number; readonly entity: number } | null
 }
 
@@ -26,17 +26,18 @@ export function openReadModels(
   config: Config,
   options: OpenReadModels,
 ): StoreReadModels {
-  const { path } = readers
+  const path = projectionsPath(readers.path)
   const url = rqliteUrlOf(config)
-  const sink: Sink =
-    url === undefined
-      ? sqliteSink(projectionsPath(path), options.follows ? 'worker' : 'inline')
-      : new RqliteSink(parseRqliteUrl(url))
-  const isInUse = () => url !== undefined || existsSync(projectionsPath(path))
+  const embedded = () => sqliteSink(path, options.follows ? 'worker' : 'inline')
+  const sink: Sink = url === undefined ? embedded() : new RqliteSink(parseRqliteUrl(url))
+  const isRefused = readers.manifest.encryption !== undefined && !isConfigured(config)
+  if (isRefused) refuse(sink, readers.path)
+  const isEmbedded = url === undefined && !isRefused
   const { placeOf, ...rest } = options
-  return new StoreReadModels(guarded(sink, readers, config), source, definitionsOf(config), placeOf, {
+  return new StoreReadModels(sink, source, definitionsOf(config), placeOf, {
     ...rest,
-    isInUse,
+    isInUse: () => url !== undefined || (isEmbedded && existsSync(path)),
+    former: () => (!isEmbedded && existsSync(path) ? embedded() : null),
   })
 }
 
@@ -58,10 +59,9 @@ function definitionsOf({ projections = [], readModels }: Config): ProjectionDefi
 }
 
 /** What is encrypted in the store would stand in the tables as it is: only if that is asked for. */
-function guarded(sink: Sink, { manifest, path }: Readers, config: Config): Sink {
-  if (manifest.encryption === undefined || isConfigured(config)) return sink
+function refuse(sink: Sink, path: string): void {
   sink.open = async () => {
-    const hint = 'if they may, say so in kuma.config.ts: readModels: {}'
+    const hint = 'if they may, say so in kuma.config.ts: readModels: {}; if not, delete projections.db'
     throw new KumaError(
       'KUMA_USAGE',
       `${path} is encrypted, and read models would hold its contents as they are`,
@@ -69,5 +69,4 @@ function guarded(sink: Sink, { manifest, path }: Readers, config: Config): Sink 
       { hint },
     )
   }
-  return sink
 }

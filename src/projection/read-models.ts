@@ -29,6 +29,8 @@ export interface ReadModelsOptions extends ProjectorOptions {
   readonly follows: boolean
   /** Is there anything in the sink, as far as one can tell without opening it? */
   readonly isInUse: () => boolean
+  /** The embedded sink, if it was used once and is not the one of today's config. To be closed again. */
+  readonly former: () => Sink | null
 }
 
 export class StoreReadModels implements ReadModels {
@@ -344,20 +346,41 @@ export class StoreReadModels implements ReadModels {
 
   // ---------------------------------------------------------------- erasure
 
+  /** The nodes of the rqlite that it is in. */
+  get nodes(): readonly string[] {
+    return this.sink.nodes
+  }
+
   /**
    * Deletes the rows of entities wherever they are, and takes their bytes out of the sink's files.
    * @param entities keys by shard
    * @throws KUMA_SINK_UNAVAILABLE and what else writing throws: then nobody knows whether they are gone
    */
   async erase(entities: readonly { readonly shard: number; readonly entity: number }[]): Promise<Scrubbed> {
-    if (!this.options.isInUse()) return { reached: [], notReached: [] }
-    await this.open()
     const byShard = new Map<number, string[]>()
     for (const { shard, entity } of entities)
       byShard.set(shard, [...(byShard.get(shard) ?? []), formatPosition(shard, entity)])
+    const former = await this.eraseInFormer(byShard)
+    if (!this.options.isInUse()) return former
+    await this.open()
     await this.catalog.erase(byShard)
     void this.projector.reload()
-    return this.sink.scrub()
+    const { reached, notReached } = await this.sink.scrub()
+    return { reached: [...former.reached, ...reached], notReached: [...former.notReached, ...notReached] }
+  }
+
+  private async eraseInFormer(byShard: ReadonlyMap<number, readonly string[]>): Promise<Scrubbed> {
+    const sink = this.options.former()
+    if (sink === null) return { reached: [], notReached: [] }
+    try {
+      await sink.open()
+      const catalog = new Catalog(sink, this.source.store, this.source.shards)
+      await catalog.claim()
+      await catalog.erase(byShard)
+      return await sink.scrub()
+    } finally {
+      await sink.close()
+    }
   }
 }
 

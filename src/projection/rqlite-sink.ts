@@ -12,7 +12,7 @@
 import type { QueryPage } from '../engine.ts'
 import { KumaError } from '../errors.ts'
 import type { Param } from './columns.ts'
-import type { RqliteAddress } from './rqlite-url.ts'
+import { type RqliteAddress, rqliteAt } from './rqlite-url.ts'
 import {
   invalidQuery,
   type Query,
@@ -49,6 +49,7 @@ interface Ask {
 
 export class RqliteSink implements Sink {
   readonly name: string
+  readonly nodes: readonly string[]
   /** the node that answered last */
   private node = 0
 
@@ -56,7 +57,8 @@ export class RqliteSink implements Sink {
     private readonly address: RqliteAddress,
     private readonly timeoutMs = TIMEOUT_MS,
   ) {
-    this.name = `rqlite at ${address.nodes.join(', ')}`
+    this.nodes = address.nodes
+    this.name = rqliteAt(address.nodes)
   }
 
   async open(): Promise<void> {
@@ -115,7 +117,7 @@ export class RqliteSink implements Sink {
     const [result] = await this.results('/db/execute', [['VACUUM']])
     if (result?.error !== undefined) throw this.unavailable(result.error)
     const scrubbed = { reached: [] as string[], notReached: [] as { what: string; remedy: string }[] }
-    for (const { id, url } of await this.nodes()) {
+    for (const { id, url } of await this.members()) {
       try {
         await this.ask('/snapshot?trailing_logs=0', { method: 'POST' }, [url])
         scrubbed.reached.push(`rqlite node ${id}: its database and snapshots`)
@@ -130,9 +132,9 @@ export class RqliteSink implements Sink {
   }
 
   /** All that are in the cluster, by the addresses that were given where these are known to be theirs. */
-  private async nodes(): Promise<{ readonly id: string; readonly url: string }[]> {
+  private async members(): Promise<{ readonly id: string; readonly url: string }[]> {
     const known = new Map<string, string>()
-    for (const url of this.address.nodes) {
+    for (const url of this.nodes) {
       try {
         const status = (await (await this.ask('/status', {}, [url])).json()) as { store?: { node_id?: string } }
         if (status.store?.node_id !== undefined) known.set(status.store.node_id, url)
@@ -143,13 +145,13 @@ export class RqliteSink implements Sink {
   }
 
   /** Asks one node after the other, until one answers. @throws KUMA_SINK_UNAVAILABLE */
-  private async ask(path: string, ask: Ask = {}, nodes = this.address.nodes): Promise<Response> {
+  private async ask(path: string, ask: Ask = {}, nodes = this.nodes): Promise<Response> {
     let problem: KumaError | undefined
     for (let tries = 0; tries < nodes.length; tries++) {
       const node = nodes[(this.node + tries) % nodes.length]!
       try {
         const response = await this.askNode(node, path, ask)
-        if (nodes === this.address.nodes) this.node = (this.node + tries) % nodes.length
+        if (nodes === this.nodes) this.node = (this.node + tries) % nodes.length
         return response
       } catch (error) {
         ask.signal?.throwIfAborted()

@@ -26,6 +26,11 @@ export function parseRqliteUrl(url: string): RqliteAddress {
   }
 }
 
+/** In messages. */
+export function rqliteAt(nodes: readonly string[]): string {
+  return `rqlite at ${nodes.join(', ')}`
+}
+
 function malformed(): KumaError<'KUMA_INVALID_CONFIG'> {
   const hint = 'it is http://USER:PASSWORD@HOST:4001,HOST2:4001, or https; what is special in a password is %-encoded'
   return new KumaError('KUMA_INVALID_CONFIG', 'the URL of rqlite cannot be read', { path: null }, { hint })

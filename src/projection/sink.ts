@@ -28,6 +28,8 @@ export interface Scrubbed {
 export interface Sink {
   /** in messages: without what is secret */
   readonly name: string
+  /** Where it is, if that is outside of the store: addresses without what is secret. */
+  readonly nodes: readonly string[]
   /** Makes it ready. @throws KUMA_SINK_UNAVAILABLE, KUMA_IO */
   open(): Promise<void>
   /**

@@ -18,6 +18,7 @@ export function sqliteSink(path: string, kind: 'worker' | 'inline'): Sink {
 }
 
 class InlineSink implements Sink {
+  readonly nodes = []
   private file: SqliteFile | null = null
 
   constructor(readonly name: string) {}
@@ -55,6 +56,7 @@ class InlineSink implements Sink {
 }
 
 class WorkerSink implements Sink {
+  readonly nodes = []
   private worker: Worker | null = null
   private readonly asking: Asking
   private waiting: { resolve(value: never): void; reject(error: KumaError): void }[] = []

@@ -7,6 +7,7 @@ import * as kuma from '../../src/index.ts'
 import { openEngine } from '../../src/kuma.ts'
 import { openDatabase } from '../../src/store/driver.ts'
 import { folder, makeFolder } from '../folder.ts'
+import { MASTER_KEY } from '../master-key.ts'
 import { randomFrom } from '../random.ts'
 import { execute, hasRqlite, type Node, startCluster, startNode, urlOf, wipe } from '../rqlite.ts'
 
@@ -653,6 +654,56 @@ describe.each(SINKS)('%s:', (kind) => {
         }
       }
     })
+
+    test.runIf(isRqlite)(
+      'reaches the sink in the store too, and names an rqlite that the config names no more',
+      async () => {
+        const made = await config()
+        const embedded = { ...made, readModels: {} }
+        const bytes = () => readFileSync(join(made.path!, 'projections.db')).includes('ery-personal')
+        const first = await opened(embedded)
+        for (const id of ['ann', 'bob']) await first.ctx.spawn(Account, id, { name: `very-personal ${id}` })
+        await first.engine.readModels.catchUp()
+        await first.engine.close()
+        expect(bytes()).toBe(true)
+
+        const second = await opened(made)
+        await second.engine.readModels.catchUp()
+        const both = await second.engine.erase(['ann', 'bob'])
+        expect(both.reached).toEqual(expect.arrayContaining(['projections.db', expect.stringMatching(/^rqlite node/)]))
+        expect(both.notReached.every(({ what }) => what.startsWith('raft.db'))).toBe(true)
+        expect(bytes()).toBe(false)
+        await second.ctx.spawn(Account, 'cy')
+        await second.engine.close()
+
+        const third = await opened(embedded)
+        const one = await third.engine.erase(['cy'])
+        const [what] = nodes.map(({ url }) => url)
+        expect(one.notReached).toEqual([
+          {
+            what: expect.stringContaining(`rqlite at ${what}`),
+            remedy: expect.stringContaining('backup-places.ndjson'),
+          },
+        ])
+      },
+    )
+
+    test.runIf(!isRqlite)(
+      'reaches what stands plain beside an encrypted store, once it is not asked for any more',
+      async () => {
+        const plain = await config({ encryption: 'entity-keys', masterKey: MASTER_KEY })
+        const { projections, readModels, ...without } = plain
+        const first = await opened(plain)
+        await first.ctx.spawn(Account, 'ann', { name: 'very-personal' })
+        await first.engine.readModels.catchUp()
+        await first.engine.close()
+        const engine = await openEngine(without, { access: 'write' })
+        onTestFinished(() => engine.close())
+        const receipt = await engine.erase(['ann'])
+        expect(receipt).toMatchObject({ reached: ['projections.db'], notReached: [] })
+        expect(readFileSync(join(plain.path!, 'projections.db')).includes('ery-personal')).toBe(false)
+      },
+    )
 
     const keyOf = ({ readModels }: kuma.EntityExport) => readModels['entities']![0]!['_entity'] as string
 
