@@ -1,4 +1,5 @@
 /** Read models: one suite, run on the embedded sink and on a real rqlite, of one node and of three. */
+import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -6,6 +7,7 @@ import { contextOf } from '../../src/context.ts'
 import * as kuma from '../../src/index.ts'
 import { openEngine } from '../../src/kuma.ts'
 import { openDatabase } from '../../src/store/driver.ts'
+import { BINARY, environment } from '../cli.ts'
 import { folder, makeFolder } from '../folder.ts'
 import { MASTER_KEY } from '../master-key.ts'
 import { randomFrom } from '../random.ts'
@@ -84,11 +86,16 @@ describe.each(SINKS)('%s:', (kind) => {
     name: string,
     isSo: (info: Awaited<ReturnType<typeof engine.readModels.list>>[number]) => boolean,
   ) {
-    for (;;) {
+    let isOver = false
+    onTestFinished(() => {
+      isOver = true
+    })
+    while (!isOver) {
       const info = (await engine.readModels.list()).find((one) => one.name === name)
       if (info !== undefined && isSo(info)) return info
       await new Promise((resolve) => setImmediate(resolve))
     }
+    throw new Error(`${name} never came to that state`)
   }
 
   const all = <T>(items: kuma.Items<T>) => items.toArray()
@@ -721,6 +728,45 @@ describe.each(SINKS)('%s:', (kind) => {
       await engine.readModels.catchUp()
       for (const table of ['accounts', 'turnover', 'entities'])
         expect(await all(ctx.query(`select * from ${table}`)), table).toEqual([])
+    })
+
+    test('by another process, while a projector has read the events but not written, leaves none behind', async () => {
+      let erase: (() => void) | undefined
+      const names = kuma.defineProjection({ name: 'names', columns: { name: 'text' } }).on(Account, {
+        Renamed: ({ data }, table) => {
+          if (data.name === 'now') erase?.()
+          return table.upsert({ name: data.name })
+        },
+      })
+      // one shard: bob's event is read after all of ann's, in the same batch
+      const made = await config({ projections: [names], shards: 1 })
+      const writer = await openEngine(made, { access: 'write', create: true })
+      for (const [id, name] of [
+        ['ann', 'Ann'],
+        ['bob', 'now'],
+      ] as const)
+        await (await contextOf(writer).spawn(Account, id)).append({ type: 'Renamed', data: { name } })
+      await writer.close()
+      const projecting = await openEngine(made, { access: 'read', projects: true })
+      const erased = new Promise<{ said: string; closed: Promise<void> }>((resolve) => {
+        erase = () => {
+          erase = undefined
+          const env = environment(isRqlite ? { KUMA_RQLITE_URL: urlOf(nodes) } : {})
+          const words = [BINARY, 'delete', 'ann', '--yes', '--dir', made.path!]
+          const { stdout, stderr } = spawnSync(process.execPath, words, { cwd: made.path!, env, encoding: 'utf8' })
+          // it still sends what it has read
+          resolve({ said: stdout + stderr, closed: projecting.close() })
+        }
+      })
+      await projecting.readModels.list()
+      const { said, closed } = await erased
+      expect(said).toContain('receipt')
+      await closed
+      const reader = await openEngine(made, { access: 'read' })
+      onTestFinished(() => reader.close())
+      for (const table of ['names', 'entities'])
+        for await (const { rows } of reader.readModels.query({ sql: `select * from ${table}`, stale: true }))
+          expect(rows, table).toEqual([])
     })
   })
 })
