@@ -25,7 +25,7 @@ export const ENTITIES: ProjectionDefinition = {
     column('version', 'integer'),
     fixed('created_at', 'integer'),
     column('updated_at', 'integer'),
-    { ...column('state', 'json'), isText: true },
+    { ...column('state', 'json'), isSerialized: true },
   ],
   key: [],
   indexes: [['id'], ['type']],

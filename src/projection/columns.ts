@@ -46,7 +46,7 @@ export interface ColumnDefinition {
   /** Never changes for an entity: it is written once, which spares its indexes every update. */
   readonly isFixed?: true
   /** Rows have this JSON as text already. */
-  readonly isText?: true
+  readonly isSerialized?: true
 }
 
 /** Null if there is no such type. */
@@ -66,7 +66,7 @@ export function isNumeric({ type }: ColumnDefinition): boolean {
 }
 
 /** @throws an Error that says what is wrong with the value; KUMA_INVALID_DATA of JSON */
-export function paramOf({ name, type, isNullable, isText: isWritten }: ColumnDefinition, value: unknown): Param {
+export function paramOf({ name, type, isNullable, isSerialized }: ColumnDefinition, value: unknown): Param {
   if (value === null && isNullable) return null
   switch (type) {
     case 'text':
@@ -82,7 +82,7 @@ export function paramOf({ name, type, isNullable, isText: isWritten }: ColumnDef
       if (typeof value === 'boolean') return value ? 1 : 0
       break
     case 'json':
-      if (isWritten) return value as string
+      if (isSerialized) return value as string
       if (value !== undefined) return JSON.stringify(cleanJson({ [name]: value }, 'a row')[name])
   }
   throw new Error(`${name} must be ${WANTED[type]}${isNullable ? ' or null' : ''}, and is ${told(value)}`)
