@@ -12,6 +12,8 @@ const EVENTS_MAX = 65_536
 interface Part {
   readonly from: number
   to: number
+  /** of the event at `to` */
+  crc: number
   /** the entities that it changes, by their keys */
   readonly touched: Map<number, Known>
 }
@@ -43,7 +45,7 @@ export class Batch {
   part(track: Track, shard: number, from: number): Part {
     const parts = this.parts.get(track) ?? new Map<number, Part>()
     this.parts.set(track, parts)
-    const part = parts.get(shard) ?? { from, to: from, touched: new Map() }
+    const part = parts.get(shard) ?? { from, to: from, crc: 0, touched: new Map() }
     parts.set(shard, part)
     return part
   }
@@ -62,11 +64,11 @@ export class Batch {
   close(): readonly Statement[] {
     const now = Date.now()
     for (const [track, parts] of this.parts) {
-      for (const [shard, { from, to, touched }] of parts) {
+      for (const [shard, { from, to, crc, touched }] of parts) {
         track.rows(touched, this)
         for (const filling of track.fillings) {
           const { name: projection, generation, fences } = filling
-          this.steps.push({ projection, generation, shard, from, to, fence: fences[shard]!, filling })
+          this.steps.push({ projection, generation, shard, from, to, crc, fence: fences[shard]!, filling })
         }
       }
     }

@@ -4,7 +4,7 @@
  *     kuma_sink(store, format)              whose it is
  *     kuma_projection(name, serving, newest, is_paused)
  *     kuma_generation(projection, generation, version, shape, entities, state, error)
- *     kuma_checkpoint(projection, generation, shard, position, fence)
+ *     kuma_checkpoint(projection, generation, shard, position, crc, fence)
  *     kuma_skip(projection, shard, seq, reason, at)
  *
  * **Exactly once.** A checkpoint moves in the transaction that writes the rows it stands for, and the first statement of
@@ -13,6 +13,9 @@
  *
  * **The fence** is a number that a guard asks for as well. An erasure deletes rows and raises the fence of its shard in
  * one transaction: a batch that was read before it, and may bring the rows back, fails from then on, whoever sends it.
+ *
+ * **The crc** is that of the event at the position. A log in which another one stands there has been set back by a backup
+ * and written on: what the rows were made of is not what it says now.
  */
 
 import type { Rebuilt } from '../engine.ts'
@@ -31,7 +34,7 @@ const SCHEMA = [
   'CREATE TABLE IF NOT EXISTS kuma_sink (store TEXT NOT NULL PRIMARY KEY, format INTEGER NOT NULL)',
   'CREATE TABLE IF NOT EXISTS kuma_projection (name TEXT NOT NULL PRIMARY KEY, serving INTEGER, newest INTEGER NOT NULL, is_paused INTEGER NOT NULL)',
   'CREATE TABLE IF NOT EXISTS kuma_generation (projection TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, shape TEXT NOT NULL, entities TEXT NOT NULL, state TEXT NOT NULL, error TEXT, PRIMARY KEY (projection, generation))',
-  'CREATE TABLE IF NOT EXISTS kuma_checkpoint (projection TEXT NOT NULL, generation INTEGER NOT NULL, shard INTEGER NOT NULL, position INTEGER NOT NULL, fence INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY (projection, generation, shard)) WITHOUT ROWID',
+  'CREATE TABLE IF NOT EXISTS kuma_checkpoint (projection TEXT NOT NULL, generation INTEGER NOT NULL, shard INTEGER NOT NULL, position INTEGER NOT NULL, crc INTEGER NOT NULL, fence INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY (projection, generation, shard)) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS kuma_skip (projection TEXT NOT NULL, shard INTEGER NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (projection, shard, seq)) WITHOUT ROWID',
 ]
 
@@ -63,6 +66,8 @@ export interface Generation {
 
 export interface Checkpoint {
   readonly position: number
+  /** of the event there; 0 if it is not known */
+  readonly crc: number
   readonly fence: number
 }
 
@@ -90,6 +95,8 @@ export interface Step {
   readonly shard: number
   readonly from: number
   readonly to: number
+  /** of the event at `to` */
+  readonly crc: number
   readonly fence: number
 }
 
@@ -97,9 +104,9 @@ const STANDS =
   'FROM kuma_checkpoint WHERE projection = ? AND generation = ? AND shard = ? AND position = ? AND fence = ?'
 
 /** Fails unless the checkpoint stands where the step begins: then there is nothing to take `position` from. */
-export function guard({ projection, generation, shard, from, to, fence }: Step, now: number): Statement {
-  const sql = `INSERT INTO kuma_checkpoint (projection, generation, shard, fence, updated_at, position) VALUES (?, ?, ?, ?, ?, (SELECT ? ${STANDS})) ON CONFLICT DO UPDATE SET position = excluded.position, updated_at = excluded.updated_at`
-  return [sql, projection, generation, shard, fence, now, to, projection, generation, shard, from, fence]
+export function guard({ projection, generation, shard, from, to, crc, fence }: Step, now: number): Statement {
+  const sql = `INSERT INTO kuma_checkpoint (projection, generation, shard, crc, fence, updated_at, position) VALUES (?, ?, ?, ?, ?, ?, (SELECT ? ${STANDS})) ON CONFLICT DO UPDATE SET position = excluded.position, crc = excluded.crc, updated_at = excluded.updated_at`
+  return [sql, projection, generation, shard, crc, fence, now, to, projection, generation, shard, from, fence]
 }
 
 /** Is this how a guard fails? */
@@ -157,7 +164,9 @@ export class Catalog {
     const { sink } = this
     const projections = await sink.read('SELECT name, serving, is_paused FROM kuma_projection ORDER BY name')
     const generations = await sink.read('SELECT * FROM kuma_generation ORDER BY generation')
-    const checkpoints = await sink.read('SELECT projection, generation, shard, position, fence FROM kuma_checkpoint')
+    const checkpoints = await sink.read(
+      'SELECT projection, generation, shard, position, crc, fence FROM kuma_checkpoint',
+    )
     const skips = await sink.read('SELECT projection, shard, seq, reason, at FROM kuma_skip ORDER BY shard, seq')
     const all = generations.map((row) => generationOf(row, checkpoints))
     return new Map(
@@ -209,7 +218,7 @@ export class Catalog {
       ...leftovers.filter((old) => old !== known?.['serving']).flatMap((old) => this.drop(name, old)),
       ...table.create(),
       [
-        'WITH RECURSIVE shards(shard) AS (SELECT 0 UNION ALL SELECT shard + 1 FROM shards WHERE shard + 1 < ?) INSERT INTO kuma_checkpoint (projection, generation, shard, position, fence, updated_at) SELECT ?, ?, shard, 0, 0, 0 FROM shards',
+        'WITH RECURSIVE shards(shard) AS (SELECT 0 UNION ALL SELECT shard + 1 FROM shards WHERE shard + 1 < ?) INSERT INTO kuma_checkpoint (projection, generation, shard, position, crc, fence, updated_at) SELECT ?, ?, shard, 0, 0, 0, 0 FROM shards',
         this.shards,
         name,
         generation,
@@ -355,7 +364,10 @@ function generationOf(row: SinkRow, checkpoints: readonly SinkRow[]): Generation
     state: row['state'] as GenerationState,
     error: row['error'] === null ? null : (JSON.parse(String(row['error'])) as Failure),
     checkpoints: new Map(
-      own.map((one) => [Number(one['shard']), { position: Number(one['position']), fence: Number(one['fence']) }]),
+      own.map(({ shard, position, crc, fence }) => [
+        Number(shard),
+        { position: Number(position), crc: Number(crc), fence: Number(fence) },
+      ]),
     ),
   }
 }

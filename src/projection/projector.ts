@@ -19,6 +19,7 @@ import { Batch } from './batch.ts'
 import {
   type Catalog,
   type Catalogued,
+  type Checkpoint,
   type Failure,
   type Generation,
   type GenerationState,
@@ -267,15 +268,22 @@ export class Projector {
         `${name} has other columns, keys, indexes or entities than when it was built, but the same version ${version}: raise its version, and it is built anew`,
       )
     for (let shard = 0; shard < this.source.shards; shard++) {
-      const position = generation.checkpoints.get(shard)?.position
-      if (position === undefined) return lost(`the checkpoint of ${name} in shard ${shard} was taken away: rebuild it`)
-      const least = this.fillingOf(generation)?.positions[shard] ?? 0
-      if (position >= least && position <= this.source.ends.of(shard)) continue
+      const checkpoint = generation.checkpoints.get(shard)
+      if (checkpoint === undefined)
+        return lost(`the checkpoint of ${name} in shard ${shard} was taken away: rebuild it`)
+      if (this.isPlaceOf(generation, shard, checkpoint)) continue
       return lost(
-        `the checkpoint of ${name} in shard ${shard} cannot be ${position}: it was moved, or the store was set back; rebuild it`,
+        `the checkpoint of ${name} in shard ${shard} cannot be ${checkpoint.position}: it was moved, or the store was set back; rebuild it`,
       )
     }
     return null
+  }
+
+  /** Can a generation have come to that place in this log? */
+  private isPlaceOf(generation: Generation, shard: number, { position, crc }: Checkpoint): boolean {
+    const { source } = this
+    if (position < (this.fillingOf(generation)?.positions[shard] ?? 0) || position > source.ends.of(shard)) return false
+    return crc === 0 || [crc, 0].includes(source.crcAt(shard, position))
   }
 
   /** Those that stand at the same places advance together. */

@@ -30,6 +30,8 @@ export interface SourcePage {
   readonly items: readonly SourceItem[]
   /** seq up to which it reaches */
   readonly to: number
+  /** of the event there */
+  readonly crc: number
 }
 
 export class Source {
@@ -63,9 +65,9 @@ export class Source {
         items.push({ key: row.entity, bytes: row.data.length, event })
       }
     }
-    const to = found.length < pages.size ? end : found.at(-1)!.row.seq
+    const last = found.at(-1)?.row
     pages.saw(found.map(({ row }) => row))
-    return { items, to }
+    return { items, to: last?.seq ?? end, crc: last?.crc ?? 0 }
   }
 
   /**
@@ -96,6 +98,11 @@ export class Source {
   /** of every shard, the seq of its last event */
   places(): number[] {
     return Array.from({ length: this.shards }, (_, shard) => this.ends.of(shard))
+  }
+
+  /** Of the event at a place: 0 if it was erased. */
+  crcAt(shard: number, seq: number): number {
+    return this.readers.at(shard).crcAt(seq)
   }
 
   /** When an event was recorded, null if it is not there yet. */

@@ -80,6 +80,7 @@ export class Track {
       if (known !== null) this.fold(shard, known, item, part.touched, batch)
     }
     part.to = page.to
+    part.crc = page.crc
     batch.events += page.to - from
     this.seqs[shard] = page.to
     return true

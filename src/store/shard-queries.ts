@@ -93,6 +93,7 @@ export function prepareQueries(db: Database, cipher: Cipher | null) {
     feed: () => db.prepare(`${FEED} ORDER BY e.seq LIMIT ?`).raw(),
     feedOf: () => db.prepare(`${FEED} AND e.entity IN (?, ${ENGINE}) ORDER BY e.seq LIMIT ?`).raw(),
     lastBefore: () => db.prepare('SELECT last_seq FROM commits WHERE at < ? ORDER BY id DESC LIMIT 1').pluck(),
+    crcAt: () => db.prepare('SELECT crc FROM events WHERE seq = ?').pluck(),
     commit: () => db.prepare('SELECT last_seq AS lastSeq, at FROM commits WHERE id = ?'),
     placesUntil: () =>
       db

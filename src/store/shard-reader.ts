@@ -312,6 +312,11 @@ export class ShardReader {
     })
   }
 
+  /** Of an event as it is stored: 0 if it was erased. */
+  crcAt(seq: number): number {
+    return this.run(() => this.queries.crcAt.get(seq)) as number
+  }
+
   /** The seq of the last event that was recorded before a moment, 0 if there is none. */
   lastBefore(at: number): number {
     return (this.run(() => this.queries.lastBefore.get(at)) as number | undefined) ?? 0

@@ -1,6 +1,6 @@
 /** Read models: one suite, run on the embedded sink and on a real rqlite, of one node and of three. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { contextOf } from '../../src/context.ts'
@@ -558,6 +558,34 @@ describe.each(SINKS)('%s:', (kind) => {
       await Promise.all(entities.map((entity) => entity.append({ type: 'Deposited', data: { amount: round } })))
     await engine.readModels.catchUp()
     await other.readModels.catchUp()
+    await expectFolded(ctx)
+  })
+
+  test('a store that was set back and written on is noticed, and its tables can be built anew', async () => {
+    const made = await config({ shards: 1 })
+    const deposit = (ctx: kuma.Context, amount: number) =>
+      ctx.entity(Account, 'a').then((account) => account.append({ type: 'Deposited', data: { amount } }))
+    const first = await opened(made)
+    await first.ctx.spawn(Account, 'a')
+    await first.engine.close()
+    const older = folder()
+    cpSync(made.path!, older, { recursive: true })
+
+    const second = await opened(made)
+    for (const amount of [1, 2, 3]) await deposit(second.ctx, amount)
+    await second.engine.readModels.catchUp()
+    await second.engine.close()
+    if (!isRqlite) cpSync(join(made.path!, 'projections.db'), join(older, 'projections.db'))
+
+    const writer = await openEngine({ ...made, path: older }, { access: 'write' })
+    for (const amount of [10, 20, 30, 40]) await deposit(contextOf(writer), amount)
+    await writer.close()
+    const { engine, ctx } = await opened({ ...made, path: older })
+    for (const name of ['entities', 'accounts', 'turnover']) {
+      const { error } = await until(engine, name, ({ state }) => state === 'failed')
+      expect(error!.message).toContain('the store was set back')
+      await engine.readModels.rebuild(name)
+    }
     await expectFolded(ctx)
   })
 
