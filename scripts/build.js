@@ -1,8 +1,8 @@
 /**
  * Bundles into dist/ the library and the command line, one entry for each command with shared chunks, so that a command
- * loads what it needs and no more; and what runs in a thread or process of its own, each in one file: finding and
- * linking a file costs as much as to compile one. oclif as it comes takes five times as long to start as Node itself;
- * bundled like this, less than three.
+ * loads what it needs and no more; and what runs in a thread or process of its own, each in one file, since every file
+ * more has to be found and linked. oclif as it comes takes five times as long to start as Node itself; bundled like this,
+ * about three and a half.
  */
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -12,7 +12,7 @@
  * before it, so a file of a backup is never written to: what has to change becomes a new file.
  */
 import { hash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { canonicalJson } from '../entity/canonical-json.ts'
 import { KumaError } from '../errors.ts'
@@ -47,6 +47,10 @@ export interface BackedUpShard {
 
 export function sealedManifest(manifest: Omit<BackupManifest, 'sha256'>): BackupManifest {
   return { ...manifest, sha256: hash('sha256', canonicalJson(manifest), 'hex') }
+}
+
+export function isBackup(path: string): boolean {
+  return existsSync(join(path, NAME))
 }
 
 export function writeBackupManifest(backup: string, manifest: BackupManifest): void {

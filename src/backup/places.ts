@@ -1,10 +1,13 @@
-/** Where the copies of a store's contents are. Places other than its own are remembered, so that an erasure reaches or names them. */
-import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, realpathSync, writeSync } from 'node:fs'
+/**
+ * Where the copies of a store's contents are. Places other than its own are remembered, so that an erasure reaches or
+ * names them.
+ */
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, realpathSync, writeSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import { KumaError } from '../errors.ts'
 import { ioError, makeDirectory } from '../store/directory.ts'
 import type { Manifest } from '../store/manifest.ts'
-import { type BackupManifest, readBackupManifest } from './backup-manifest.ts'
+import { type BackupManifest, isBackup, readBackupManifest } from './backup-manifest.ts'
 
 /**
  * One path in JSON a line, in the store; `{ "keys": path }` for a copy of the keys of an encrypted one, and
@@ -69,7 +72,7 @@ export function isWithin(path: string, folder: string): boolean {
  * nothing is ever written to those.
  */
 export function remember(store: string, place: Line): void {
-  if (existsSync(join(store, 'backup.json'))) return
+  if (isBackup(store)) return
   const line = JSON.stringify(place)
   if (linesOf(store).some((known) => JSON.stringify(known) === line)) return
   const fd = openSync(join(store, PLACES), 'a', 0o600)
@@ -99,17 +102,12 @@ export function forkPlacesOf(store: string): ForkPlace[] {
 
 /** The nodes of each rqlite that read models ever went to. Lists that share a node are of one, whose nodes have changed. */
 export function rqlitesOf(store: string): string[][] {
-  const found: string[][] = []
-  for (const line of linesOf(store)) {
-    if (typeof line !== 'object' || !('rqlite' in line)) continue
-    const nodes = new Set(line.rqlite)
-    for (const other of found.filter((known) => known.some((node) => nodes.has(node)))) {
-      found.splice(found.indexOf(other), 1)
-      for (const node of other) nodes.add(node)
-    }
-    found.push([...nodes])
-  }
-  return found
+  const lists = linesOf(store).flatMap((line) => (typeof line === 'object' && 'rqlite' in line ? [line.rqlite] : []))
+  return lists.reduce<string[][]>((clusters, nodes) => {
+    const isSame = (known: readonly string[]) => known.some((node) => nodes.includes(node))
+    const same = clusters.filter(isSame).flat()
+    return [...clusters.filter((known) => !isSame(known)), [...new Set([...same, ...nodes])]]
+  }, [])
 }
 
 function linesOf(store: string): Line[] {
@@ -163,7 +161,7 @@ function describe(path: string, name: string): PlacedBackup {
  * @throws KUMA_NOT_A_BACKUP
  */
 export async function findBackup(given: string | undefined, store: () => Promise<string>): Promise<string> {
-  if (given !== undefined && existsSync(join(given, 'backup.json'))) return resolve(given)
+  if (given !== undefined && isBackup(given)) return resolve(given)
   if (given !== undefined && !NAME.test(given)) throw notFound(`there is no backup ${given}`, given)
   const path = await store()
   const all = placesOf(path).flatMap((place) => backupsIn(place))

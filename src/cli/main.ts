@@ -6,14 +6,14 @@ import { packageFolder } from '../store/bundled.ts'
 import { hasFlag } from './base-command.ts'
 import { usage } from './event-data.ts'
 import { exitCodeOf } from './exit-codes.ts'
-import { loadConfig } from './load-config.ts'
+import { oclifConfig } from './oclif-config.ts'
 import { watchOutput } from './output.ts'
 import { reportError } from './report-error.ts'
 
 export async function main(given: readonly string[]): Promise<void> {
   watchOutput()
   try {
-    await runWords(given, await loadConfig(packageFolder()))
+    await runWords(given, await oclifConfig(packageFolder()))
   } catch (error) {
     fail(error, given)
   }

@@ -122,9 +122,15 @@ function describe(value: unknown): string {
   return typeof name === 'string' && name !== '' && name !== 'Object' ? `a ${name}` : 'not a plain object'
 }
 
-function invalid(what: string, path: readonly (string | number)[], problem: string): KumaError<'KUMA_INVALID_DATA'> {
+function invalid(
+  what: string,
+  path: readonly (string | number)[],
+  problem: string,
+  options?: { readonly cause: unknown },
+): KumaError<'KUMA_INVALID_DATA'> {
   const where = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${part.toWellFormed()}`)).join('')
-  return new KumaError('KUMA_INVALID_DATA', `${what}${where === '' ? '' : ` at ${where}`} ${problem}`, { path: where })
+  const message = `${what}${where === '' ? '' : ` at ${where}`} ${problem}`
+  return new KumaError('KUMA_INVALID_DATA', message, { path: where }, options)
 }
 
 /**
@@ -150,15 +156,14 @@ export function asJson(state: unknown, id: string): JsonObject {
 
 /** The same as text. @throws KUMA_INVALID_DATA */
 export function stateText(state: unknown, id: string): string {
-  const invalid = (why: string, cause?: unknown) =>
-    new KumaError('KUMA_INVALID_DATA', `the state of ${id} cannot be written as JSON: ${why}`, { path: '' }, { cause })
+  const what = `the state of ${id}`
   let text: string | undefined
   try {
     text = JSON.stringify(state)
   } catch (cause) {
-    throw invalid((cause as Error).message, cause)
+    throw invalid(what, [], `cannot be written as JSON: ${(cause as Error).message}`, { cause })
   }
-  if (text === undefined) throw invalid(`it is ${typeof state}`)
+  if (text === undefined) throw invalid(what, [], `cannot be written as JSON: it is ${typeof state}`)
   return text
 }
 

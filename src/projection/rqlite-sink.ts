@@ -49,7 +49,6 @@ interface Ask {
 
 export class RqliteSink implements Sink {
   readonly name: string
-  readonly nodes: readonly string[]
   /** the node that answered last */
   private node = 0
 
@@ -57,8 +56,11 @@ export class RqliteSink implements Sink {
     private readonly address: RqliteAddress,
     private readonly timeoutMs = TIMEOUT_MS,
   ) {
-    this.nodes = address.nodes
     this.name = rqliteAt(address.nodes)
+  }
+
+  get nodes(): readonly string[] {
+    return this.address.nodes
   }
 
   async open(): Promise<void> {

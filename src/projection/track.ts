@@ -51,7 +51,6 @@ export class Track {
   private readonly states = new Map<number, Known>()
   private chars = 0
   private readonly fromState: readonly Filling[]
-  private readonly fromEvents: readonly Filling[]
 
   constructor(
     private readonly source: Source,
@@ -59,7 +58,6 @@ export class Track {
   ) {
     this.seqs = [...fillings[0]!.positions]
     this.fromState = fillings.filter(({ definition }) => definition.rows !== null)
-    this.fromEvents = fillings.filter(({ definition }) => definition.rows === null)
   }
 
   /** The next page of a shard, up to a place. False if there is none. @throws Stopped, and what reading throws */
@@ -99,7 +97,7 @@ export class Track {
   }
 
   private handle(shard: number, { key, event }: SourceEvent, batch: Batch): void {
-    for (const filling of this.fromEvents) {
+    for (const filling of this.fillings) {
       const handler = filling.definition.handler(event.entityType, event.type)
       if (handler === undefined || filling.isSkipped(event.position)) continue
       batch.add(filling, event.position, handled(filling, formatPosition(shard, key), event, handler))

@@ -305,10 +305,9 @@ export class ShardReader {
     ) as FeedColumns[]
     const rows = this.checked(found.map((columns) => rowOf(columns as unknown as RowColumns)))
     return rows.map((row, i) => {
-      const columns = found[i]!
-      const stored = columns[9]
+      const [stored, type] = [found[i]![9], found[i]![10]]
       const id = stored === null ? null : this.idOf({ key: row.entity, id: stored })
-      return { row, name: id === null ? null : { id, type: columns[10] } }
+      return { row, name: id === null ? null : { id, type } }
     })
   }
 

@@ -713,10 +713,9 @@ describe.each(SINKS)('%s:', (kind) => {
 
         const third = await opened(embedded)
         const one = await third.engine.erase(['cy'])
-        const [what] = nodes.map(({ url }) => url)
         expect(one.notReached).toEqual([
           {
-            what: expect.stringContaining(`rqlite at ${what}`),
+            what: expect.stringContaining(`rqlite at ${url()}`),
             remedy: expect.stringContaining('backup-places.ndjson'),
           },
         ])

@@ -13,6 +13,7 @@ import { loadConfig } from '../../src/config.ts'
 import type { LiveEngine } from '../../src/engine.ts'
 import { openEngine } from '../../src/kuma.ts'
 import { rowsOf } from '../../src/projection/query-rows.ts'
+import { accountConfig } from '../account-config.ts'
 import { BINARY, environment } from '../cli.ts'
 import { folder } from '../folder.ts'
 import { randomFrom } from '../random.ts'
@@ -24,25 +25,15 @@ const ENTITIES = 40
 const seed = Number(process.env['KUMA_SEED'] ?? Date.now() % 1_000_000)
 const TIMEOUT = { timeout: 900_000 }
 
-const CONFIG = `
-import * as kuma from 'kuma'
-const Account = kuma.defineEntity({
-  type: 'account',
-  initial: { balance: 0 },
-  events: { Deposited: kuma.type<{ amount: number }>() },
-}).evolve({ Deposited: (state, { amount }) => ({ balance: state.balance + amount }) })
-export default kuma.defineConfig({
-  path: './store',
-  shards: 4,
-  entities: [Account],
-  projections: [
+const CONFIG = accountConfig(
+  4,
+  `
     kuma.defineProjection({ name: 'balances', columns: { id: 'text', balance: 'integer' } })
       .rows(Account, ({ balance }, { id }) => ({ id, balance })),
     kuma.defineProjection({ name: 'counters', columns: { digit: 'integer', deposits: 'integer', total: 'integer' }, key: ['digit'] })
       .on(Account, { Deposited: ({ data }, table) => table.increment({ digit: data.amount % 10 }, { deposits: 1, total: data.amount }) }),
-  ],
-})
-`
+  `,
+)
 
 async function store(rqliteUrl?: string) {
   console.log(`KUMA_SEED=${seed}`)

@@ -1,35 +1,24 @@
 /** A projection that fails, as whoever runs the daemon meets it: it stops alone and loudly, and is set going again. */
-import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { request as ask, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
+import { accountConfig } from '../account-config.ts'
 import { kuma, ndjson } from '../cli.ts'
 import { startDaemon } from '../daemon.ts'
 import { folder } from '../folder.ts'
+import { http } from '../http.ts'
 
-const CONFIG = `
-import * as kuma from 'kuma'
-const Account = kuma.defineEntity({
-  type: 'account',
-  initial: { balance: 0 },
-  events: { Deposited: kuma.type<{ amount: number }>() },
-}).evolve({ Deposited: (state, { amount }) => ({ balance: state.balance + amount }) })
-const columns = { id: 'text', balance: 'integer' } as const
-export default kuma.defineConfig({
-  path: './store',
-  shards: 1,
-  entities: [Account],
-  projections: [
-    kuma.defineProjection({ name: 'healthy', columns }).rows(Account, ({ balance }, { id }) => ({ id, balance })),
-    kuma.defineProjection({ name: 'fragile', columns }).rows(Account, ({ balance }, { id }) => {
+const COLUMNS = "{ id: 'text', balance: 'integer' }"
+const CONFIG = accountConfig(
+  1,
+  `
+    kuma.defineProjection({ name: 'healthy', columns: ${COLUMNS} }).rows(Account, ({ balance }, { id }) => ({ id, balance })),
+    kuma.defineProjection({ name: 'fragile', columns: ${COLUMNS} }).rows(Account, ({ balance }, { id }) => {
       if (balance > 10) throw new Error('more than ten')
       return { id, balance }
     }),
-  ],
-})
-`
+  `,
+)
 
 test('it is told by status, metrics, top and the log, while the others go on, until its event is skipped', async () => {
   const cwd = folder()
@@ -63,9 +52,7 @@ test('it is told by status, metrics, top and the log, while the others go on, un
   const top = JSON.parse((await run(['top', '--once', '--json'])).stdout)
   expect(top.status.projections).toContainEqual(expect.objectContaining({ name: 'fragile', state: 'failed' }))
   expect((await run(['top', '--once'])).stdout).toContain('projections failed: fragile')
-  const request = ask({ socketPath: join(cwd, 'store', 'kuma.sock'), path: '/metrics' }).end()
-  const [response] = (await once(request, 'response')) as [IncomingMessage]
-  const metrics = await text(response)
+  const { text: metrics } = await http(join(cwd, 'store'), { path: '/metrics' })
   expect(metrics).toMatch(/^kuma_projection_failed\{.*fragile.*\} 1$/m)
   expect(metrics).toMatch(/^kuma_projection_failed\{.*healthy.*\} 0$/m)
 

@@ -10,7 +10,7 @@ import type { Command } from '@oclif/core/command'
 import { Config, Plugin } from '@oclif/core/config'
 
 /** @param root the folder of package.json */
-export async function loadConfig(root: string): Promise<Config> {
+export async function oclifConfig(root: string): Promise<Config> {
   const plugin = new Commands({ root, isRoot: true })
   const plugins = new Map([[plugin.name, plugin]])
   return Config.load({ root, plugins, enablePerf: false, userPlugins: false, devPlugins: false })
