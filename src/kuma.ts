@@ -44,6 +44,7 @@ import { type Lock, takeLock } from './store/lock.ts'
 import { type Manifest, readManifest } from './store/manifest.ts'
 import { masterKeyFor, masterKeyFrom } from './store/master-key.ts'
 import { Readers } from './store/readers.ts'
+import { upgradedManifest } from './store/upgrade.ts'
 
 const CREATE_TRIES = 100
 const CREATE_WAIT_MS = 20
@@ -126,10 +127,20 @@ export async function openEngine(config: Config, options: EngineOptions): Promis
   checkDirectory(path)
   const manifest = readManifest(path)
   const masterKey = masterKeyOf(path, manifest, config)
-  const readers = openReaders(path, manifest, masterKey, options.keyFile)
-  return options.access === 'read'
-    ? readingEngine(readers, definitions, config, options)
-    : writingEngine(readers, definitions, { manifest, masterKey }, config, options)
+  if (options.access === 'read') {
+    return readingEngine(openReaders(path, manifest, masterKey, options.keyFile), definitions, config, options)
+  }
+  const lock = await takeLock(path, config.lockTimeoutMs, config.signal)
+  let readers: Readers | undefined
+  try {
+    const opened = { lock, manifest: upgradedManifest(path), masterKey }
+    readers = openReaders(path, opened.manifest, masterKey, options.keyFile)
+    return await writingEngine(readers, definitions, opened, config, options)
+  } catch (error) {
+    readers?.close()
+    lock.release()
+    throw error
+  }
 }
 
 /** Null if the store is not encrypted. @throws KUMA_MASTER_KEY, KUMA_INVALID_CONFIG if it should be */
@@ -154,15 +165,13 @@ export async function repairSnapshots(config: Config, options: RebuildOptions = 
   const path = resolve(config.path ?? 'kuma-data')
   const definitions = definitionsOf(config)
   checkDirectory(path)
-  const manifest = readManifest(path)
-  const readers = openReaders(path, manifest, masterKeyOf(path, manifest, config))
-  let lock: Lock | undefined
+  const masterKey = masterKeyOf(path, readManifest(path), config)
+  const lock = await takeLock(path, config.lockTimeoutMs, config.signal)
   try {
-    lock = await takeLock(path, config.lockTimeoutMs, config.signal)
-    return await rebuildSnapshots(readers, manifest, definitions, options)
+    const readers = openReaders(path, upgradedManifest(path), masterKey)
+    return await rebuildSnapshots(readers, definitions, options).finally(() => readers.close())
   } finally {
-    readers.close()
-    lock?.release()
+    lock.release()
   }
 }
 
@@ -271,6 +280,7 @@ function readOnly(path: string): never {
 }
 
 interface Opened {
+  readonly lock: Lock
   readonly manifest: Manifest
   /** of an encrypted store */
   readonly masterKey: Uint8Array | null
@@ -294,18 +304,10 @@ async function writingEngine(
   config: Config,
   { committer, projects }: EngineOptions,
 ): Promise<LiveEngine> {
-  const { lockTimeoutMs, signal, committers } = config
+  const { committers } = config
   const { actorsMax = ACTORS_MAX, actorIdleMs = ACTOR_IDLE_MS, decideTimeoutMs = DECIDE_TIMEOUT_MS } = config
   const { path } = readers
-  const lock = await takeLock(path, lockTimeoutMs, signal)
-  let committing: Committer[]
-  try {
-    committing = committersOf(path, opened, committer, committers)
-  } catch (error) {
-    lock.release()
-    throw error
-  }
-  const commits = new GroupCommit(committing)
+  const commits = new GroupCommit(committersOf(path, opened, committer, committers))
   const ends = committedEnds(readers, commits)
   const router = new Router(readers, commits, definitions, { actorsMax, actorIdleMs, decideTimeoutMs })
   const statistics = new Statistics(readers, commits, router, definitions, ends)
@@ -371,7 +373,7 @@ async function writingEngine(
       ends.close()
       await readModels.close()
       readers.close()
-      lock.release()
+      opened.lock.release()
     }
   }
 }

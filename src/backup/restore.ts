@@ -14,6 +14,7 @@ import { copyKeyFile, KeyFile, keyFilePath } from '../store/key-file.ts'
 import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
 import { breathe } from '../store/slices.ts'
 import { truncateShard } from '../store/truncate-shard.ts'
+import { upToDate } from '../store/upgrade.ts'
 import { readBackupManifest } from './backup-manifest.ts'
 import { type Erased, eraseFrom, type Held, heldIn, livingIn } from './erase-from.ts'
 import { type VerifyBackupOptions, verifyBackup } from './verify-backup.ts'
@@ -62,7 +63,7 @@ function checkTime(backup: string, at: number | undefined): void {
 
 /** @returns how many entities were erased again */
 async function build(backup: string, building: string, options: RestoreOptions): Promise<number> {
-  const manifest = readManifest(backup)
+  const manifest = upToDate(readManifest(backup))
   const erased = [...(options.erased ?? []), ...(await erasuresIn(backup, manifest))]
   const keys = options.keys === undefined ? null : bringKeys(options.keys, building, manifest)
   try {

@@ -7,11 +7,12 @@ import { hasFlag } from './base-command.ts'
 import { usage } from './event-data.ts'
 import { exitCodeOf } from './exit-codes.ts'
 import { oclifConfig } from './oclif-config.ts'
-import { watchOutput } from './output.ts'
+import { watchOutput, watchWarnings } from './output.ts'
 import { reportError } from './report-error.ts'
 
 export async function main(given: readonly string[]): Promise<void> {
   watchOutput()
+  watchWarnings()
   try {
     await runWords(given, await oclifConfig(packageFolder()))
   } catch (error) {

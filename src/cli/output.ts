@@ -41,6 +41,16 @@ export function watchOutput(): void {
   })
 }
 
+/** What Kuma warns of is for who typed the command: one line, without the frame that Node puts around it. */
+export function watchWarnings(): void {
+  const [nodes] = process.listeners('warning')
+  if (nodes === undefined) return // they are not wanted (NODE_NO_WARNINGS)
+  process.removeListener('warning', nodes).on('warning', (warning) => {
+    if (warning.name === 'KumaWarning') note(visible(warning.message))
+    else nodes(warning)
+  })
+}
+
 /** Writes a line of data. False when nobody reads any more: the command may stop. */
 export async function print(line: string): Promise<boolean> {
   if (broken) return false

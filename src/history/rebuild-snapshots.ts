@@ -8,7 +8,6 @@ import type { Definitions } from '../actor/definitions.ts'
 import { snapshotOf } from '../actor/snapshot.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import type { SnapshotRow } from '../store/commit.ts'
-import type { Manifest } from '../store/manifest.ts'
 import type { Readers } from '../store/readers.ts'
 import type { ShardReader } from '../store/shard-reader.ts'
 import { ShardWriter } from '../store/shard-writer.ts'
@@ -36,10 +35,10 @@ const CHARS_AT_ONCE = 4 * 1024 * 1024
 /** The caller holds the store's lock. @throws KUMA_CORRUPT, KUMA_MODEL_FAILED, KUMA_DISK_FULL, KUMA_INDETERMINATE */
 export async function rebuildSnapshots(
   readers: Readers,
-  manifest: Manifest,
   definitions: Definitions,
   options: RebuildOptions = {},
 ): Promise<RebuildReport> {
+  const { manifest } = readers
   const rebuild = new Rebuild(definitions, options)
   for (let shard = 0; shard < manifest.shards; shard++) {
     const writer = new ShardWriter(readers.path, shard, manifest, readers.keys) // recovers the heads first

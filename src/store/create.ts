@@ -6,7 +6,7 @@ import { KumaError } from '../errors.ts'
 import { ioError, makeDirectory, notAStore, syncDirectory } from './directory.ts'
 import { createKeys } from './keys.ts'
 import { createLock } from './lock.ts'
-import { FORMAT, type Manifest, SHARDS_DEFAULT, SHARDS_MAX, writeManifest } from './manifest.ts'
+import { FORMAT, type Manifest, requiredIn, SHARDS_DEFAULT, SHARDS_MAX, writeManifest } from './manifest.ts'
 import { noMasterKey } from './master-key.ts'
 import { createShard } from './shard-file.ts'
 
@@ -94,7 +94,13 @@ function build(building: string, shards: number, masterKey: Uint8Array | null): 
 
 /** Of a store that comes to be now. */
 export function newManifest(fixed: Pick<Manifest, 'shards' | 'seed' | 'encryption'>): Manifest {
-  return { format: FORMAT, store: randomUUID(), ...fixed, created_at: new Date().toISOString() }
+  return {
+    format: FORMAT,
+    requires: requiredIn(fixed),
+    store: randomUUID(),
+    ...fixed,
+    created_at: new Date().toISOString(),
+  }
 }
 
 /** All that a store needs besides its lock and its manifest, in a directory that has a folder `shards`. */

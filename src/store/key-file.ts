@@ -93,7 +93,7 @@ export class KeyFile {
       const bytes = readSync(fd, header, 0, HEADER_BYTES, 0)
       if (bytes < HEADER_BYTES || header.toString('latin1', 0, 8) !== MAGIC) throw corrupt(path, 'it holds no keys')
       const format = header.readUInt32LE(8)
-      if (format > FORMAT) throw newerFormat(path, format)
+      if (format > FORMAT) throw newerFormat(path, format, FORMAT)
       if (!header.subarray(16, 32).equals(idBytes(manifest))) throw noKeys(path, 'holds the keys of another store')
       if (header.readUInt32LE(12) !== manifest.shards)
         throw corrupt(path, 'its number of shards is not that of kuma.json')

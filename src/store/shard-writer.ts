@@ -73,7 +73,7 @@ export class ShardWriter {
     this.cipher = cipherOf(directory, shard, manifest, keys)
     this.db = openShard(directory, shard, manifest, 'write')
     try {
-      upgrade(this.db)
+      upgrade(this.db, manifest)
       const { epoch, flushed, keyCommits } = readSettings(this.db)
       this.keyCommits = keyCommits
       this.tip = readTip(this.db, epoch, manifest.store, shard)

@@ -117,8 +117,8 @@ test.each([0, 1_000, 1.5, Number.NaN])('a new store cannot have %d shards', asyn
 describe('a manifest', () => {
   test('of a newer format is not guessed at', async () => {
     const path = await store()
-    writeFileSync(join(path, 'kuma.json'), JSON.stringify({ format: 2, anything: true }))
-    await expect(readAll(path)).rejects.toMatchObject({ code: 'KUMA_NEWER_FORMAT', details: { format: 2 } })
+    writeFileSync(join(path, 'kuma.json'), JSON.stringify({ format: 3, anything: true }))
+    await expect(readAll(path)).rejects.toMatchObject({ code: 'KUMA_NEWER_FORMAT', details: { format: 3 } })
     await expect(start({ path })).rejects.toMatchObject({ code: 'KUMA_NEWER_FORMAT' })
     await expect(problemsOf(path)).rejects.toMatchObject({ code: 'KUMA_NEWER_FORMAT' })
   })
@@ -131,6 +131,7 @@ describe('a manifest', () => {
     '{"format":1}',
     '{"format":"1"}',
     '{"format":1,"store":"x","created_at":"","shards":0,"seed":1}',
+    '{"format":2,"requires":[],"store":"x","created_at":"","shards":1,"seed":1}',
   ])('that is damaged (%s) is refused', async (text) => {
     const path = await store()
     writeFileSync(join(path, 'kuma.json'), text)
@@ -153,7 +154,7 @@ describe('a shard', () => {
       (shard) => copyFileSync(shard.replace('001', '000'), shard),
       /is shard 0, not 1/,
     ],
-    ['of a newer format', (shard) => setFormat(shard), /format 2/],
+    ['of a newer format', (shard) => setFormat(shard), /format 3/],
   ]
 
   test.each(damages)('%s is named', async (_, damage, message) => {
@@ -350,7 +351,7 @@ function foreign(path: string): void {
 
 function setFormat(path: string): void {
   const db = openDatabase(path, 'write')
-  db.pragma('user_version = 2')
+  db.pragma('user_version = 3')
   db.close()
 }
 

@@ -3,13 +3,14 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { prepare } from '../../../src/commit/prepare.ts'
 import type { Commit } from '../../../src/store/commit.ts'
+import { newManifest } from '../../../src/store/create.ts'
 import type { Manifest } from '../../../src/store/manifest.ts'
 import { createShard, openShard, readSettings } from '../../../src/store/shard-file.ts'
 import { ShardWriter } from '../../../src/store/shard-writer.ts'
 import { batchOf } from '../../batches.ts'
 import { folder } from '../../folder.ts'
 
-const manifest: Manifest = { format: 1, store: 'store-a', shards: 1, seed: 1, created_at: '2026-11-01T00:00:00.000Z' }
+const manifest: Manifest = newManifest({ shards: 1, seed: 1 })
 
 function shard(): { path: string; open: () => ShardWriter } {
   const path = folder()
