@@ -50,6 +50,7 @@ const STATUS: Partial<Record<KumaErrorCode, number>> = {
   KUMA_SINK_UNAVAILABLE: 503,
   KUMA_OVERLOADED: 503,
   KUMA_POISONED: 503,
+  KUMA_CORRUPT: 503,
   KUMA_CLOSED: 503,
   KUMA_DISK_FULL: 507,
 }
@@ -159,7 +160,7 @@ export class HttpSide {
     const { code, details } = wire
     const own = error instanceof HttpError ? error : null
     const status = own?.status ?? STATUS[code] ?? 500
-    if (status === 500 || status === 401 || status === 403)
+    if (status === 500 || status === 401 || status === 403 || code === 'KUMA_CORRUPT')
       this.host.log.warn({ client: this.peerOf(request.socket)?.id, code, status }, 'refused')
     if (response.headersSent) return void response.destroy() // so that what was cut short is not taken for the whole
     if (status === 401) response.setHeader('www-authenticate', 'Bearer')
