@@ -1,12 +1,13 @@
 /** Text that is not UTF-8 is recorded nowhere, by whatever way it comes; U+FFFD that is meant is text like any other. */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { connect as dial } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { BINARY, environment, ndjson, shell } from '../cli.ts'
 import { started, TOKEN } from '../daemon.ts'
+import { folder } from '../folder.ts'
 import { http } from '../http.ts'
 
 /** As an editor writes it that knows nothing of UTF-8. */
@@ -184,4 +185,13 @@ test('a token is no weaker than it looks: a file of other bytes is none', async 
   writeFileSync(file, Buffer.concat([Buffer.from(TOKEN), latin1('ü')]), { mode: 0o600 })
   const { code, stderr } = await run(['start', '--listen', '127.0.0.1:0', '--token-file', file])
   expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('is not UTF-8: byte 0xfc at offset 32') })
+})
+
+test.runIf(process.platform === 'linux')('in a folder whose name is not UTF-8 no store is made elsewhere', async () => {
+  const cwd = folder()
+  const script = `mkdir "$(printf 'M\\374ller')" && cd "$(printf 'M\\374ller')" && "$0" "$1" init`
+  const options = { cwd, env: environment(), encoding: 'utf8' } as const
+  const { status, stderr } = spawnSync('sh', ['-c', script, process.execPath, BINARY], options)
+  expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining('stands for bytes that are not') })
+  expect(readdirSync(cwd)).toHaveLength(1)
 })
