@@ -156,8 +156,9 @@ export class Actor {
     }
     try {
       const { requestKey, events } = request
-      const digest = requestKey === undefined ? '' : digestOf(events)
-      const keyed = this.recall(requestKey, digest)
+      const asked = requestKey === undefined ? [] : askedOf(events)
+      const digest = requestKey === undefined ? '' : requestDigest(asked)
+      const keyed = this.recall(requestKey, asked, digest)
       if (keyed === null) return this.record(request, events, digest, false)
       const answer = { ...this.receipt(keyed.stand), repeated: true } as const
       return this.whenDurable(request, keyed.stand, () => answer)
@@ -182,14 +183,14 @@ export class Actor {
   /** @param digested what makes the request what it is */
   private decideIn(
     request: DecideRequest,
-    digested: unknown,
+    digested: readonly unknown[],
     commandOf: (definition: Definition) => CheckedCommand,
   ): Promise<ExecuteResult> {
     if (this.deciding) return this.afterDecision(() => this.decideIn(request, digested, commandOf))
     try {
       const { requestKey } = request
       const digest = requestKey === undefined ? '' : requestDigest(digested)
-      const keyed = this.recall(requestKey, digest)
+      const keyed = this.recall(requestKey, digested, digest)
       if (keyed !== null) return this.whenDurable(request, keyed.stand, () => this.repeat(keyed))
       this.shard.lane.assertRoom()
       const definition = this.admit(request)
@@ -303,10 +304,10 @@ export class Actor {
     if (last !== null) await new Promise<void>((done) => last.settlements.push({ durable: done, failed: () => done() }))
   }
 
-  private recall(requestKey: string | undefined, digest: string): Keyed | null {
+  private recall(requestKey: string | undefined, asked: readonly unknown[], digest: string): Keyed | null {
     if (requestKey === undefined) return null
     this.keys ??= new RequestKeys(this.id, this.shard, this.existed)
-    return this.keys.recall(this.key, requestKey, digest)
+    return this.keys.recall(this.key, requestKey, asked, digest)
   }
 
   private receipt({ version, seq, at }: Stand): AppendResult {
@@ -467,8 +468,8 @@ function inTime<T>(promise: Promise<T>, timeoutMs: number, command: string): Pro
 }
 
 /** Of what was asked for: not of who asks (`meta`), which may differ in a retry. */
-function digestOf(events: readonly UncheckedEvent[]): string {
-  return requestDigest(events.map(({ type, data, at }) => [type, data ?? {}, at ?? null]))
+function askedOf(events: readonly UncheckedEvent[]): readonly unknown[] {
+  return events.map(({ type, data, at }) => [type, data ?? {}, at ?? null])
 }
 
 function withRequestKey(error: KumaError, requestKey: string | undefined): KumaError {

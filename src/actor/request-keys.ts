@@ -1,7 +1,7 @@
 /** The request keys of one entity: those used lately are in memory, the others in the shard's index. */
 import { checkId } from '../entity/id.ts'
 import { KumaError } from '../errors.ts'
-import { keyHash } from '../store/request-key.ts'
+import { isDigestOf, keyHash } from '../store/request-key.ts'
 import { NOWHERE, type Stand } from './activate.ts'
 import type { Shard } from './actor.ts'
 
@@ -25,11 +25,15 @@ export class RequestKeys {
     private onDisk: boolean,
   ) {}
 
-  /** What the key was used for before, or null. @throws KUMA_REQUEST_KEY_REUSED if that was another request */
-  recall(entity: number, requestKey: string, digest: string): Keyed | null {
+  /**
+   * What the key was used for before, or null.
+   * @param request as it came @param digest of it
+   * @throws KUMA_REQUEST_KEY_REUSED if that was another request
+   */
+  recall(entity: number, requestKey: string, request: readonly unknown[], digest: string): Keyed | null {
     checkId(requestKey, 'a request key')
     const known = this.recent?.get(requestKey) ?? this.lookUp(entity, requestKey)
-    if (known === null || known.digest === digest) return known
+    if (known === null || isDigestOf(known.digest, request, digest)) return known
     throw new KumaError(
       'KUMA_REQUEST_KEY_REUSED',
       `the request key ${JSON.stringify(requestKey)} of ${this.id} was used before, with other events`,

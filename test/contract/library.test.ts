@@ -171,6 +171,23 @@ describe.each(['in process', 'through a daemon'] as const)('%s:', (kind) => {
       )
     })
 
+    test('under a request key is known whatever the order of its keys, several at once too', async () => {
+      const doc = await (await open()).spawn(kuma.document, 'd')
+      const first = await doc.append(
+        { type: 'Paid', data: { to: 'ann', amount: { value: 5, currency: 'EUR' } } },
+        { requestKey: 'k' },
+      )
+      const sorted = { type: 'Paid', data: { amount: { currency: 'EUR', value: 5 }, to: 'ann' } }
+      expect(await doc.append(sorted, { requestKey: 'k' })).toEqual(first)
+      const both = await doc.appendAll([sorted, { type: 'Set', data: { b: [{ y: 1, x: 2 }], a: 1 } }], {
+        requestKey: 'both',
+      })
+      const again = [sorted, { data: { a: 1, b: [{ x: 2, y: 1 }] }, type: 'Set' }]
+      expect(await doc.appendAll(again, { requestKey: 'both' })).toEqual(both)
+      const others = [sorted, { type: 'Set', data: { a: 1, b: [{ x: 1, y: 2 }] } }]
+      await expect(doc.appendAll(others, { requestKey: 'both' })).rejects.toEqual(code('KUMA_REQUEST_KEY_REUSED'))
+    })
+
     test('of the caller’s object keeps what it was when it was called, also while the entity is loaded', async () => {
       const path = folder()
       const first = await open(path)
