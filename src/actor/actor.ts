@@ -8,7 +8,12 @@
  * decision that was begun before is rejected with it. An answer without an event of its own (a rejection, a known
  * request key, a command that changes nothing) rests on the next stand, so it is not given before that stand is
  * durable; if it never is, the caller gets that failure instead.
+ *
+ * Of a command under a request key the first answer is the one for good, also if that is that nothing changes: then it is
+ * recorded as well (store/empty-answer.ts). A rejection is not: it promises nothing, and what the entity does not allow
+ * today it may allow when the same message comes again.
  */
+import type { Group } from '../commit/batch.ts'
 import { cascaded, type Lane, type Pending, type Settlement } from '../commit/lane.ts'
 import type {
   AppendRequest,
@@ -26,11 +31,12 @@ import { copyPlain, type JsonObject } from '../entity/json.ts'
 import { revertTo } from '../entity/revert.ts'
 import { upcast } from '../entity/upcast.ts'
 import { isKumaError, KumaError } from '../errors.ts'
+import { answersOf, emptyAnswer } from '../store/empty-answer.ts'
 import { keyHash, requestDigest, withKey } from '../store/request-key.ts'
-import { recorded, type ShardReader } from '../store/shard-reader.ts'
+import { type Head, recorded, type ShardReader } from '../store/shard-reader.ts'
 import { inSlices } from '../store/slices.ts'
 import { Acks } from './acks.ts'
-import { type Stand, standAt } from './activate.ts'
+import { NOWHERE, type Stand, standAt } from './activate.ts'
 import type { Definitions } from './definitions.ts'
 import { draft } from './draft.ts'
 import { type Keyed, RequestKeys } from './request-keys.ts'
@@ -84,7 +90,13 @@ export class Actor {
   private next: Stand
   /** It was on disk before this actor was: so may be request keys of it. */
   private readonly existed: boolean
+  /** Holds the newest of its rows that are on their way to the disk; null if none is. */
   private last: Pending | null = null
+  /** The seqs of its newest row that was recorded, and that is on disk: of an event, or of an empty answer. */
+  private recordedSeq: number
+  private durableSeq: number
+  /** Its newest empty answer; null while that was not asked for. */
+  private answered: Head | null = null
   /** made when the first request key comes */
   private keys: RequestKeys | null = null
   private deciding = false
@@ -107,12 +119,14 @@ export class Actor {
     this.usedAt = this.bornAt
     this.counted = durable.version
     this.next = durable
+    this.recordedSeq = durable.seq
+    this.durableSeq = durable.seq
     this.existed = durable.version > 0
   }
 
   /** Nothing is under way, and what is on disk is enough to bring it back. */
   get canLeave(): boolean {
-    return this.next === this.durable && !this.deciding && this.durable.seq <= this.shard.lane.flushed
+    return !this.isBusy && this.durableSeq <= this.shard.lane.flushed
   }
 
   touch(): void {
@@ -126,7 +140,7 @@ export class Actor {
   }
 
   get isBusy(): boolean {
-    return this.deciding || this.next !== this.durable
+    return this.deciding || this.last !== null
   }
 
   /** Keeps its durable state. False if that is done already, or JSON cannot give it back. @throws KUMA_NOT_FOUND */
@@ -146,7 +160,7 @@ export class Actor {
   /** So that it can leave later on. */
   askForHead(): void {
     const { lane } = this.shard
-    if (this.durable.seq > lane.flushed) lane.sweepWanted = true
+    if (this.durableSeq > lane.flushed) lane.sweepWanted = true
   }
 
   append(request: AppendRequest): Promise<AppendResult> {
@@ -161,7 +175,7 @@ export class Actor {
       const keyed = this.recall(requestKey, asked, digest)
       if (keyed === null) return this.record(request, events, digest, false)
       const answer = { ...this.receipt(keyed.stand), repeated: true } as const
-      return this.whenDurable(request, keyed.stand, () => answer)
+      return this.whenDurable(request, keyed.seq, () => answer)
     } catch (error) {
       return this.rejectWhenDurable(request, error)
     }
@@ -191,7 +205,7 @@ export class Actor {
       const { requestKey } = request
       const digest = requestKey === undefined ? '' : requestDigest(digested)
       const keyed = this.recall(requestKey, digested, digest)
-      if (keyed !== null) return this.whenDurable(request, keyed.stand, () => this.repeat(keyed))
+      if (keyed !== null) return this.whenDurable(request, keyed.seq, () => this.repeat(keyed))
       this.shard.lane.assertRoom()
       const definition = this.admit(request)
       return this.decide(request, definition, commandOf(definition), digest)
@@ -245,8 +259,10 @@ export class Actor {
 
   private conclude(request: DecideRequest, events: readonly UncheckedEvent[], digest: string): Promise<ExecuteResult> {
     if (events.length > 0) return this.record(request, events, digest, true) as Promise<ExecuteResult>
-    const stand = this.next
-    return this.whenDurable(request, stand, () => this.executed(stand, []))
+    const { next: stand } = this
+    const { requestKey } = request
+    if (requestKey !== undefined) return this.recordAnswer(requestKey, digest) as Promise<ExecuteResult>
+    return this.whenDurable(request, stand.seq, () => this.executed(stand, []))
   }
 
   private executed(stand: Stand, events: readonly RecordedEvent[]): ExecuteResult {
@@ -338,24 +354,55 @@ export class Actor {
       keyRow = { seq, hash: keyHash(id, requestKey), count: keyed.count, digest: keyed.digest }
       drafts[0] = { ...drafts[0]!, meta: withKey(drafts[0]!.meta, keyed) }
       // without the state, which may be large
-      this.keys!.remember(requestKey, { ...keyed, stand: { ...stand, state: undefined } })
+      this.keys!.remember(requestKey, { ...keyed, seq: stand.seq, stand: { ...stand, state: undefined } })
     }
+    const group = { entity: key, created, version: before.version + 1, prev: before.seq, drafts, key: keyRow }
+    const recording = this.add(group, stand.seq, stand, requestKey, events)
+    for (const row of snapshots) lane.addSnapshot(row)
+    this.key = key
+    this.type = definition.type
+    this.next = stand
+    return recording
+  }
+
+  /** Records that a request was answered without an event. */
+  private recordAnswer(requestKey: string, digest: string): Promise<AppendResult> {
+    const { lane, reader } = this.shard
+    lane.assertRoom()
+    const { id, next: stand } = this
+    const entity = answersOf(this.key)
+    const { version, seq: prev, at: last } = this.answered ?? reader.head(entity) ?? NOWHERE
+    const [seq, at] = [lane.nextSeq, Math.max(Date.now(), last, stand.at)]
+    const key = { seq, hash: keyHash(id, requestKey), count: 0, digest }
+    const meta = withKey(null, { key: requestKey, count: 0, digest })
+    const drafts = [{ ...emptyAnswer(stand.seq), meta, at }]
+    const group = { entity, created: null, version: version + 1, prev, drafts, key }
+    this.keys!.remember(requestKey, { digest, count: 0, seq, stand: { ...stand, state: undefined } })
+    this.answered = { version: version + 1, seq, at }
+    return this.add(group, seq, stand, requestKey, [])
+  }
+
+  /** @param seq of the group's last row @param stand after it */
+  private add(
+    group: Group,
+    seq: number,
+    stand: Stand,
+    requestKey: string | undefined,
+    events: readonly RecordedEvent[] | null,
+  ): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
-      const group = { entity: key, created, version: before.version + 1, prev: before.seq, drafts, key: keyRow }
       const begun = this.shard.traffic.isWatched ? performance.now() : 0
-      const settlement = new Recording(this, stand, requestKey, events, begun, resolve, reject)
-      this.last = lane.add(group, settlement)
-      for (const row of snapshots) lane.addSnapshot(row)
-      this.key = key
-      this.type = definition.type
-      this.next = stand
+      const settlement = new Recording(this, seq, stand, requestKey, events, begun, resolve, reject)
+      this.last = this.shard.lane.add(group, settlement)
+      this.recordedSeq = seq
     })
   }
 
   /** On disk: readers see it from now on. */
-  advance(stand: Stand, events: readonly RecordedEvent[] | null): AppendResult {
+  advance(seq: number, stand: Stand, events: readonly RecordedEvent[] | null): AppendResult {
     this.durable = stand
-    if (this.next === stand) this.last = null // it holds the whole batch
+    this.durableSeq = seq
+    if (this.recordedSeq === seq) this.last = null // it holds the whole batch
     return events === null ? this.receipt(stand) : this.executed(stand, events)
   }
 
@@ -368,6 +415,8 @@ export class Actor {
   fallBack(error: KumaError, requestKey: string | undefined): void {
     this.next = this.durable
     this.last = null
+    this.recordedSeq = this.durableSeq
+    this.answered = null
     this.generation++
     this.failure = error
     if (requestKey !== undefined) this.keys!.forget(requestKey)
@@ -397,10 +446,10 @@ export class Actor {
     return this.shard.definitions.of(actual)
   }
 
-  /** Answers when `stand`, or all that was on its way when it was asked, is on disk. */
+  /** Answers when its row at `seq`, or all that was on its way when it was asked, is on disk. */
   private whenDurable<T>(
     { requestKey }: { requestKey?: string | undefined },
-    stand: Stand,
+    seq: number,
     answer: () => T | Promise<T>,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -411,14 +460,14 @@ export class Actor {
           reject(error)
         }
       }
-      if (this.last === null || stand.seq <= this.durable.seq) return settle()
+      if (this.last === null || seq <= this.durableSeq) return settle()
       const failed = (error: KumaError) => reject(withRequestKey(error, requestKey))
       this.last.settlements.push({ durable: settle, failed })
     })
   }
 
   private rejectWhenDurable(request: { requestKey?: string | undefined }, error: unknown): Promise<never> {
-    return this.whenDurable(request, this.next, () => {
+    return this.whenDurable(request, this.recordedSeq, () => {
       throw error
     })
   }
@@ -433,6 +482,8 @@ export class Actor {
 class Recording implements Settlement {
   constructor(
     private readonly actor: Actor,
+    /** of the last of them */
+    private readonly seq: number,
     private readonly stand: Stand,
     private readonly requestKey: string | undefined,
     /** if the caller wants them back */
@@ -445,7 +496,7 @@ class Recording implements Settlement {
 
   durable(): void {
     if (this.begun > 0) this.actor.acknowledged(performance.now() - this.begun)
-    this.resolve(this.actor.advance(this.stand, this.events))
+    this.resolve(this.actor.advance(this.seq, this.stand, this.events))
   }
 
   failed(error: KumaError): void {

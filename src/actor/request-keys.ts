@@ -5,12 +5,14 @@ import { isDigestOf, keyHash } from '../store/request-key.ts'
 import { NOWHERE, type Stand } from './activate.ts'
 import type { Shard } from './actor.ts'
 
-/** What was recorded under a request key. */
+/** What was answered under a request key. */
 export interface Keyed {
   readonly digest: string
-  /** events in the group */
+  /** events in the group; 0 for a command that decided on nothing */
   readonly count: number
-  /** after its last event, without the state */
+  /** of the last row that was recorded for it */
+  readonly seq: number
+  /** of the entity then, without the state */
   readonly stand: Stand
 }
 
@@ -36,7 +38,7 @@ export class RequestKeys {
     if (known === null || isDigestOf(known.digest, request, digest)) return known
     throw new KumaError(
       'KUMA_REQUEST_KEY_REUSED',
-      `the request key ${JSON.stringify(requestKey)} of ${this.id} was used before, with other events`,
+      `the request key ${JSON.stringify(requestKey)} of ${this.id} was used before, for another request`,
       { requestKey },
       { hint: 'a request key stands for one request: take a new one' },
     )
@@ -47,15 +49,16 @@ export class RequestKeys {
     const { reader, lane } = this.shard
     const found = reader.keyed(entity, keyHash(this.id, requestKey), requestKey, lane.keyCommits)
     if (found === null) return null
-    const { seq, count, digest } = found
-    const [last] = reader.rows([seq + count - 1])
-    return { digest, count, stand: { ...NOWHERE, version: last!.version, seq: last!.seq, at: last!.at } }
+    const { seq, count, digest, last } = found
+    const [row] = reader.rows([last])
+    const stand = { ...NOWHERE, version: row!.version, seq: last, at: row!.at }
+    return { digest, count, seq: count === 0 ? seq : last, stand }
   }
 
   remember(requestKey: string, keyed: Keyed): void {
     this.recent ??= new Map()
-    for (const [key, { stand }] of this.recent) {
-      if (stand.seq > this.shard.lane.flushed) break // in order of their seqs
+    for (const [key, { seq }] of this.recent) {
+      if (seq > this.shard.lane.flushed) break // in order of their seqs
       this.recent.delete(key)
       this.onDisk = true
     }

@@ -26,9 +26,9 @@ export interface Draft {
   readonly at: number
 }
 
-/** Events of one entity that are recorded together or not at all. */
+/** Events of one entity that are recorded together or not at all; or an answer without an event (empty-answer.ts). */
 export interface Group {
-  /** the entity's key */
+  /** the entity's key; of an answer, what it is kept as */
   readonly entity: number
   /** if this group creates the entity */
   readonly created: NewEntity | null
