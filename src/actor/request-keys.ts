@@ -1,7 +1,7 @@
 /** The request keys of one entity: those used lately are in memory, the others in the shard's index. */
 import { checkId } from '../entity/id.ts'
 import { KumaError } from '../errors.ts'
-import { isDigestOf, keyHash } from '../store/request-key.ts'
+import { CUT, isDigestOf, keyHash } from '../store/request-key.ts'
 import { NOWHERE, type Stand } from './activate.ts'
 import type { Shard } from './actor.ts'
 
@@ -36,12 +36,7 @@ export class RequestKeys {
     checkId(requestKey, 'a request key')
     const known = this.recent?.get(requestKey) ?? this.lookUp(entity, requestKey)
     if (known === null || isDigestOf(known.digest, request, digest)) return known
-    throw new KumaError(
-      'KUMA_REQUEST_KEY_REUSED',
-      `the request key ${JSON.stringify(requestKey)} of ${this.id} was used before, for another request`,
-      { requestKey },
-      { hint: 'a request key stands for one request: take a new one' },
-    )
+    throw known.digest === CUT ? cut(this.id, requestKey) : reused(this.id, requestKey)
   }
 
   private lookUp(entity: number, requestKey: string): Keyed | null {
@@ -69,4 +64,16 @@ export class RequestKeys {
   forget(requestKey: string): void {
     this.recent?.delete(requestKey)
   }
+}
+
+function reused(id: string, requestKey: string): KumaError<'KUMA_REQUEST_KEY_REUSED'> {
+  const message = `the request key ${JSON.stringify(requestKey)} of ${id} was used before, for another request`
+  const hint = 'a request key stands for one request: take a new one'
+  return new KumaError('KUMA_REQUEST_KEY_REUSED', message, { requestKey }, { hint })
+}
+
+function cut(id: string, requestKey: string): KumaError<'KUMA_REQUEST_KEY_REUSED'> {
+  const message = `this copy of ${id} has only the first events of those that the request key ${JSON.stringify(requestKey)} stands for`
+  const hint = 'it was cut within them: record what is missing under another key'
+  return new KumaError('KUMA_REQUEST_KEY_REUSED', message, { requestKey }, { hint })
 }

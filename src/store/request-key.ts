@@ -51,6 +51,14 @@ function textOf(request: readonly unknown[], form: (text: string) => string): st
   }
 }
 
+/** Of a copy that ends within a group: no request has this digest. */
+export const CUT = ''
+
+/** The request key of a group of which a copy has so many events. */
+export function cutTo(key: RequestKey, count: number): RequestKey {
+  return count === key.count ? key : { ...key, count, digest: CUT }
+}
+
 /** The text of `meta` with the engine's own part in front. */
 export function withKey(meta: string | null, key: RequestKey): string {
   const own = `${KEY_PREFIX}${JSON.stringify(key)}`

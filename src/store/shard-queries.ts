@@ -105,6 +105,13 @@ export function prepareQueries(db: Database, cipher: Cipher | null) {
     lastKey: () => db.prepare('SELECT coalesce(max(key), 0) FROM entities').pluck(),
     keys: () => db.prepare('SELECT seq, hash, count, digest FROM request_keys WHERE hash = ? ORDER BY seq DESC'),
     expired: () => db.prepare('SELECT last_seq FROM commits WHERE id = (SELECT max(id) FROM commits) - ?').pluck(),
+    expiredKeys: () =>
+      db
+        .prepare(
+          `SELECT last_seq FROM commits
+           WHERE id = (SELECT max(id) FROM commits) - (SELECT value FROM settings WHERE name = 'key_commits')`,
+        )
+        .pluck(),
     scan: () =>
       db.prepare(
         `SELECT seq, at FROM events

@@ -291,6 +291,11 @@ export class ShardReader {
     return null
   }
 
+  /** The seq up to which request keys have expired. */
+  expiredKeys(): number {
+    return (this.run(() => this.queries.expiredKeys.get()) as number | undefined) ?? 0
+  }
+
   /** A page of matching events in order of seq: seq and at. */
   scan(filter: ScanFilter, after: number, limit: number): { seq: number; at: number }[] {
     const types = filter.types === undefined ? null : JSON.stringify(filter.types)
