@@ -18,6 +18,8 @@ import { cascaded, type Lane, type Pending, type Settlement } from '../commit/la
 import type {
   AppendRequest,
   AppendResult,
+  CopiedRequest,
+  CopyRequest,
   DecideRequest,
   ExecuteRequest,
   ExecuteResult,
@@ -25,12 +27,14 @@ import type {
 } from '../engine.ts'
 import { type CheckedCommand, checkCommand, decide } from '../entity/decide.ts'
 import type { Definition } from '../entity/define-entity.ts'
-import { EMPTY_META, formatPosition, mergeMeta, type RecordedEvent } from '../entity/event.ts'
+import { EMPTY_META, formatPosition, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
 import { deepFreeze } from '../entity/fold.ts'
+import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
 import { revertTo } from '../entity/revert.ts'
 import { upcast } from '../entity/upcast.ts'
 import { isKumaError, KumaError } from '../errors.ts'
+import type { KeyRow, NewEntity } from '../store/commit.ts'
 import { answersOf, emptyAnswer } from '../store/empty-answer.ts'
 import { keyHash, requestDigest, withKey } from '../store/request-key.ts'
 import { type Head, recorded, type ShardReader } from '../store/shard-reader.ts'
@@ -38,7 +42,7 @@ import { inSlices } from '../store/slices.ts'
 import { Acks } from './acks.ts'
 import { NOWHERE, type Stand, standAt } from './activate.ts'
 import type { Definitions } from './definitions.ts'
-import { draft } from './draft.ts'
+import { type Drafted, draft, type Place } from './draft.ts'
 import { type Keyed, RequestKeys } from './request-keys.ts'
 import { stateRow } from './snapshot.ts'
 
@@ -75,6 +79,21 @@ export interface RevertToRequest extends DecideRequest {
 export const MAILBOX_MAX = 16_384
 
 type Call = () => void
+
+type Admitted = Pick<AppendRequest, 'type' | 'newType' | 'expectedVersion'>
+type Kept = Pick<CopiedRequest, 'requestKey' | 'digest' | 'version' | 'count'>
+
+/** Events that are ready to be recorded, and where. */
+interface Made {
+  readonly place: Place
+  readonly drafted: Drafted
+  /** of the entity */
+  readonly type: string
+  readonly created: NewEntity | null
+}
+
+const NO_KEYS: readonly KeyRow[] = []
+const NO_GROUPS: readonly Group[] = []
 
 export class Actor {
   /** Rounds of the search for idle actors since it was last used. */
@@ -336,55 +355,134 @@ export class Actor {
     digest: string,
     executing: boolean,
   ): Promise<AppendResult> {
+    const { requestKey } = request
+    const made = this.make(request, given, request.meta, executing)
+    const { version } = made.drafted.stand
+    const keys =
+      requestKey === undefined ? NO_KEYS : [this.keep(made, { requestKey, digest, version, count: given.length })]
+    return this.add(made, keys, NO_GROUPS, requestKey)
+  }
+
+  /** Makes events ready to be recorded. Nothing here is changed by it. */
+  private make(request: Admitted, given: readonly UncheckedEvent[], meta: Meta | undefined, executing: boolean): Made {
     const { lane } = this.shard
     lane.assertRoom()
     const definition = this.admit(request)
-    const { id, next: before } = this
-    const { requestKey } = request
+    const { id, idHash, next: before } = this
     const [seq, key] = [lane.nextSeq, before.version === 0 ? lane.nextKey : this.key]
     const place = { id, key, seq, before }
-    const { drafts, events, stand, snapshots } = draft(this.shard, place, definition, given, request.meta, executing)
+    const drafted = draft(this.shard, place, definition, given, meta, executing)
+    const { drafts, stand } = drafted
     // the model's code has run: had it appended here, this request would stand on what is no longer the end of the log
     if (lane.nextSeq !== seq || this.next !== before) throw appendedMeanwhile(id, drafts[0]!.type, stand.version)
-    const { idHash } = this
-    const created = before.version === 0 ? { key, idHash, id, type: definition.type, createdAt: drafts[0]!.at } : null
-    let keyRow = null
-    if (requestKey !== undefined) {
-      const keyed = { key: requestKey, count: drafts.length, digest }
-      keyRow = { seq, hash: keyHash(id, requestKey), count: keyed.count, digest: keyed.digest }
-      drafts[0] = { ...drafts[0]!, meta: withKey(drafts[0]!.meta, keyed) }
-      // without the state, which may be large
-      this.keys!.remember(requestKey, { ...keyed, seq: stand.seq, stand: { ...stand, state: undefined } })
-    }
-    const group = { entity: key, created, version: before.version + 1, prev: before.seq, drafts, key: keyRow }
-    const recording = this.add(group, stand.seq, stand, requestKey, events)
-    for (const row of snapshots) lane.addSnapshot(row)
-    this.key = key
-    this.type = definition.type
-    this.next = stand
-    return recording
+    const { type } = definition
+    const created = before.version === 0 ? { key, idHash, id, type, createdAt: drafts[0]!.at } : null
+    return { place, drafted, type, created }
+  }
+
+  /** Puts a request key on the first event of its group. @param version of its last */
+  private keep(
+    { place: { seq, before }, drafted: { drafts } }: Made,
+    { requestKey, digest, version, count }: Kept,
+  ): KeyRow {
+    const last = version - before.version - 1
+    const first = last - count + 1
+    drafts[first] = { ...drafts[first]!, meta: withKey(drafts[first]!.meta, { key: requestKey, count, digest }) }
+    const stand = { version, seq: seq + last, at: drafts[last]!.at, state: undefined } // the state may be large
+    this.keys!.remember(requestKey, { digest, count, seq: stand.seq, stand })
+    return { seq: seq + first, hash: keyHash(this.id, requestKey), count, digest }
   }
 
   /** Records that a request was answered without an event. */
   private recordAnswer(requestKey: string, digest: string): Promise<AppendResult> {
-    const { lane, reader } = this.shard
+    const { lane } = this.shard
     lane.assertRoom()
-    const { id, next: stand } = this
-    const entity = answersOf(this.key)
-    const { version, seq: prev, at: last } = this.answered ?? reader.head(entity) ?? NOWHERE
-    const [seq, at] = [lane.nextSeq, Math.max(Date.now(), last, stand.at)]
-    const key = { seq, hash: keyHash(id, requestKey), count: 0, digest }
-    const meta = withKey(null, { key: requestKey, count: 0, digest })
-    const drafts = [{ ...emptyAnswer(stand.seq), meta, at }]
-    const group = { entity, created: null, version: version + 1, prev, drafts, key }
-    this.keys!.remember(requestKey, { digest, count: 0, seq, stand: { ...stand, state: undefined } })
-    this.answered = { version: version + 1, seq, at }
-    return this.add(group, seq, stand, requestKey, [])
+    const { next: stand } = this
+    const seq = lane.nextSeq
+    const answer = this.answer(this.key, { requestKey, digest, at: Date.now() }, seq, stand)
+    return this.send(answer, NO_GROUPS, seq, stand, requestKey, [])
   }
 
-  /** @param seq of the group's last row @param stand after it */
+  /** An answer without an event, as it is recorded at a seq. @param after where the entity stood */
+  private answer(
+    key: number,
+    { requestKey, digest, at: given }: Pick<CopiedRequest, 'requestKey' | 'digest' | 'at'>,
+    seq: number,
+    after: Omit<Stand, 'state'>,
+  ): Group {
+    const entity = answersOf(key)
+    const { version: last, seq: prev, at: before } = this.answered ?? this.shard.reader.head(entity) ?? NOWHERE
+    const [version, at] = [last + 1, Math.max(given, before, after.at)]
+    const drafts = [{ ...emptyAnswer(after.seq), meta: withKey(null, { key: requestKey, count: 0, digest }), at }]
+    this.answered = { version, seq, at }
+    this.keys!.remember(requestKey, { digest, count: 0, seq, stand: { ...after, state: undefined } })
+    const keys = [{ seq, hash: keyHash(this.id, requestKey), count: 0, digest }]
+    return { entity, created: null, version, prev, drafts, keys }
+  }
+
+  /** Events of a copy, with the requests that they were recorded for there. */
+  appendCopy(request: CopyRequest): Promise<AppendResult> {
+    if (this.deciding) return this.afterDecision(() => this.appendCopy(request))
+    try {
+      return this.recordCopy(request)
+    } catch (error) {
+      return this.rejectWhenDurable({}, error)
+    }
+  }
+
+  private recordCopy(request: CopyRequest): Promise<AppendResult> {
+    const { events, requests } = request
+    const { next: before } = this
+    const isEmpty = events.length === 0 && before.version > 0
+    const made = isEmpty ? this.nothing(request) : this.make(request, events, undefined, false)
+    checkRequests(request)
+    this.keys ??= new RequestKeys(this.id, this.shard, this.existed)
+    const { key, seq } = made.place
+    const { drafts } = made.drafted
+    // of a copy that was cut off, and is made again
+    const isNew = ({ requestKey }: CopiedRequest) => !this.keys!.knows(this.key, requestKey)
+    const unanswered = requests.filter((one) => one.count === 0 && isNew(one))
+    const keys = requests.filter(({ count }) => count > 0).map((one) => this.keep(made, one))
+    const answers = unanswered.map((one, i) => {
+      const last = one.version - before.version - 1
+      const after = last < 0 ? before : { version: one.version, seq: seq + last, at: drafts[last]!.at }
+      return this.answer(key, one, seq + drafts.length + i, after)
+    })
+    if (drafts.length + answers.length > 0) return this.add(made, keys, answers, undefined)
+    return this.whenDurable({}, this.recordedSeq, () => this.receipt(before))
+  }
+
+  private nothing(request: CopyRequest): Made {
+    this.shard.lane.assertRoom()
+    const { type } = this.admit(request)
+    const { id, key, next: before } = this
+    const place = { id, key, seq: this.shard.lane.nextSeq, before }
+    return { place, drafted: { drafts: [], events: null, stand: before, snapshots: [] }, type, created: null }
+  }
+
   private add(
+    made: Made,
+    keys: readonly KeyRow[],
+    answers: readonly Group[],
+    requestKey: string | undefined,
+  ): Promise<AppendResult> {
+    const { place, drafted, type, created } = made
+    const { key, seq, before } = place
+    const { drafts, events, stand, snapshots } = drafted
+    const group = { entity: key, created, version: before.version + 1, prev: before.seq, drafts, keys }
+    const last = seq + drafts.length + answers.length - 1
+    const recording = this.send(group, answers, last, stand, requestKey, events)
+    for (const row of snapshots) this.shard.lane.addSnapshot(row)
+    this.key = key
+    this.type = type
+    this.next = stand
+    return recording
+  }
+
+  /** @param seq of the last row @param stand after it */
+  private send(
     group: Group,
+    others: readonly Group[],
     seq: number,
     stand: Stand,
     requestKey: string | undefined,
@@ -393,7 +491,7 @@ export class Actor {
     return new Promise((resolve, reject) => {
       const begun = this.shard.traffic.isWatched ? performance.now() : 0
       const settlement = new Recording(this, seq, stand, requestKey, events, begun, resolve, reject)
-      this.last = this.shard.lane.add(group, settlement)
+      this.last = this.shard.lane.add(group, settlement, others)
       this.recordedSeq = seq
     })
   }
@@ -412,25 +510,21 @@ export class Actor {
   }
 
   /** What was on its way is lost. */
-  fallBack(error: KumaError, requestKey: string | undefined): void {
+  fallBack(error: KumaError): void {
     this.next = this.durable
     this.last = null
     this.recordedSeq = this.durableSeq
     this.answered = null
     this.generation++
     this.failure = error
-    if (requestKey !== undefined) this.keys!.forget(requestKey)
+    this.keys?.forgetAfter(this.durableSeq)
     if (this.durable.version > 0) return
     this.key = 0
     this.type = null
   }
 
   /** May this request be recorded on the next stand? Then by which definition. */
-  private admit({
-    type,
-    newType,
-    expectedVersion,
-  }: Pick<AppendRequest, 'type' | 'newType' | 'expectedVersion'>): Definition {
+  private admit({ type, newType, expectedVersion }: Admitted): Definition {
     const { version } = this.next
     if (version === 0 && newType === undefined) throw notFound(this.id)
     if (expectedVersion !== undefined && expectedVersion !== version) {
@@ -500,7 +594,7 @@ class Recording implements Settlement {
   }
 
   failed(error: KumaError): void {
-    this.actor.fallBack(error, this.requestKey)
+    this.actor.fallBack(error)
     this.reject(withRequestKey(error, this.requestKey))
   }
 }
@@ -526,6 +620,20 @@ function askedOf(events: readonly UncheckedEvent[]): readonly unknown[] {
 function withRequestKey(error: KumaError, requestKey: string | undefined): KumaError {
   if (requestKey === undefined || !isKumaError(error, 'KUMA_INDETERMINATE')) return error
   return new KumaError(error.code, error.message, { requestKey }, { cause: error.cause, hint: error.hint ?? undefined })
+}
+
+/** They come from anybody who may open a daemon's socket. @throws KUMA_INVALID_ID, KUMA_INVALID_DATA */
+function checkRequests({ events, requests, expectedVersion }: CopyRequest): void {
+  let end = expectedVersion
+  for (const { requestKey, version, count } of requests) {
+    checkId(requestKey, 'a request key')
+    const isPlaced = version > 0 && count >= 0 && version - count >= (count > 0 ? end : expectedVersion)
+    if (!isPlaced || version > expectedVersion + events.length) {
+      const message = `the request ${JSON.stringify(requestKey)} is not of these events`
+      throw new KumaError('KUMA_INVALID_DATA', message, { path: '' })
+    }
+    if (count > 0) end = version
+  }
 }
 
 function appendedMeanwhile(entity: string, type: string, version: number): KumaError<'KUMA_MODEL_FAILED'> {

@@ -39,6 +39,12 @@ export class RequestKeys {
     throw known.digest === CUT ? cut(this.id, requestKey) : reused(this.id, requestKey)
   }
 
+  /** Is anything known of it? */
+  knows(entity: number, requestKey: string): boolean {
+    checkId(requestKey, 'a request key')
+    return (this.recent?.has(requestKey) ?? false) || this.lookUp(entity, requestKey) !== null
+  }
+
   private lookUp(entity: number, requestKey: string): Keyed | null {
     if (!this.onDisk) return null
     const { reader, lane } = this.shard
@@ -60,9 +66,9 @@ export class RequestKeys {
     this.recent.set(requestKey, keyed)
   }
 
-  /** It was not recorded after all. */
-  forget(requestKey: string): void {
-    this.recent?.delete(requestKey)
+  /** What comes after was not recorded after all. */
+  forgetAfter(seq: number): void {
+    for (const [key, keyed] of this.recent ?? []) if (keyed.seq > seq) this.recent!.delete(key)
   }
 }
 

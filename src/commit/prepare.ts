@@ -99,7 +99,7 @@ function recordsOf(records: readonly ErasureRecord[], writer: ShardWriter): Even
   const drafts = records.map((record) => ({ type: ERASED, data: JSON.stringify(record), meta: null, at }))
   const { version, seq } = writer.headOf(ENGINE)
   const batch = new OpenBatch(shard, tip.lastSeq + 1)
-  batch.add({ entity: ENGINE, created: null, version: version + 1, prev: seq, drafts, key: null })
+  batch.add({ entity: ENGINE, created: null, version: version + 1, prev: seq, drafts, keys: [] })
   return batch.close(false).events
 }
 

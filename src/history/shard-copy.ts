@@ -114,7 +114,7 @@ export class ShardCopy {
       version: first!.version,
       prev,
       drafts,
-      key: key === undefined ? null : this.keyRow(name, key),
+      keys: key === undefined ? [] : [this.keyRow(name, key)],
     })
     for (const { data, meta } of drafts) this.batch.bytes += data.length + (meta?.length ?? 0)
     this.last[entity] = this.batch.nextSeq - 1
@@ -144,7 +144,7 @@ export class ShardCopy {
       version: version + 1,
       prev: seq,
       drafts: [draft],
-      key: this.keyRow(name, key),
+      keys: [this.keyRow(name, key)],
     })
     this.batch.bytes += draft.data.length + draft.meta.length
   }
