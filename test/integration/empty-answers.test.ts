@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import * as kuma from 'kuma'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { restore } from '../../src/backup/restore.ts'
 import { verifyStore } from '../../src/store/verify.ts'
 import { filesWith } from '../files-with.ts'
 import { folder } from '../folder.ts'
@@ -113,8 +114,9 @@ describe.each([[undefined], ['entity-keys' as const]])('encryption %s:', (encryp
     const [order, other] = await Promise.all(['secret-id', 'other'].map((id) => ctx.spawn(Order, id)))
     for (let i = 0; i < 700; i++) void order!.execute(apply(), { requestKey: `secret-key-${i}` })
     const first = await other!.execute(apply(), { requestKey: 'message-1' })
+    await ctx.backup()
     const receipt = await order!.delete()
-    expect(receipt).toMatchObject({ erased: 1, notReached: [] })
+    expect(receipt).toMatchObject({ erased: 1, notReached: [], reached: [expect.stringContaining('backups')] })
     expect(receipt.files.map(({ dirty }) => dirty)).toEqual([[]])
     await other!.append(opened)
     await ctx.close()
@@ -127,6 +129,27 @@ describe.each([[undefined], ['entity-keys' as const]])('encryption %s:', (encryp
     await anew.append(opened)
     expect(await anew.execute(apply(), { requestKey: 'secret-key-0' })).toMatchObject({ version: 3 })
   })
+})
+
+test('a backup has it, and a store that is set back to a time has those of before', async () => {
+  const path = join(folder(), 'store')
+  const ctx = await open(path)
+  const order = await ctx.spawn(Order, 'o')
+  const first = await order.execute(apply(), { requestKey: 'message-1' })
+  const at = Date.now()
+  while (Date.now() === at); // times are in milliseconds
+  await order.execute(apply(), { requestKey: 'message-2' })
+  await order.append(opened)
+  const backup = await ctx.backup()
+  for (const to of ['whole', 'then']) {
+    await restore(backup.path, `${path}-${to}`, to === 'then' ? { at } : {})
+    expect(await problemsOf(`${path}-${to}`)).toEqual([])
+    const there = await (await open(`${path}-${to}`)).entity(Order, 'o')
+    if (to === 'then') await there.append(opened)
+    expect(await there.execute(apply(), { requestKey: 'message-1' })).toMatchObject({ at: first.at, events: [] })
+    const { events } = await there.execute(apply(), { requestKey: 'message-2' })
+    expect(events).toHaveLength(to === 'then' ? 1 : 0)
+  }
 })
 
 test('it is on disk when it is given: a process that is killed just after has kept it', async () => {
