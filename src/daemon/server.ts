@@ -105,10 +105,16 @@ export class Server {
     peer.socket.on('close', () => this.connections.delete(connection))
   }
 
+  /** Tells every client of the protocol which of its calls was the last one that is taken. */
+  sayGoodbye(): void {
+    for (const connection of this.connections) connection.sayGoodbye()
+  }
+
   /** Takes nobody and nothing new, and answers what is under way. The socket's name goes with it, while the lock is held. */
   async drain(): Promise<void> {
     for (const net of this.listening) net.close()
     rmSync(this.path, { force: true })
+    this.sayGoodbye()
     await Promise.all([this.http.drain(), ...Array.from(this.connections, (connection) => connection.drain())])
   }
 
