@@ -85,6 +85,8 @@ export class Connection {
   /** It comes back when it has something to say. */
   private idled(): void {
     if (this.greeted && this.peer.underWay > 0) return
+    this.sayGoodbye()
+    this.flush()
     this.ended = true
     this.socket.end()
   }

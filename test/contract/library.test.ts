@@ -493,6 +493,7 @@ describe.each(['in process', 'through a daemon'] as const)('%s:', (kind) => {
     await expect(account.read({ version: 1 })).rejects.toEqual(code('KUMA_CLOSED'))
     await expect(account.log().toArray()).rejects.toEqual(code('KUMA_CLOSED'))
     await expect(ctx.entities().toArray()).rejects.toEqual(code('KUMA_CLOSED'))
+    await expect(ctx.subscribe()[Symbol.asyncIterator]().next()).rejects.toEqual(code('KUMA_CLOSED'))
     const again = await open(path)
     expect(await (await again.entity(Account, 'a')).read()).toMatchObject({ balance: 500 })
   })
