@@ -56,16 +56,27 @@ class Iteration<T> implements AsyncIterableIterator<T> {
   }
 
   async return(value?: unknown): Promise<IteratorResult<T>> {
-    const isFirst = !this.isOver
-    this.end()
-    if (isFirst) {
-      this.left.abort()
-      const ended = this.inner.return?.()
-      if (this.waiting.size === 0) await ended
-      else ended?.catch(() => {}) // nobody is left who would hear of it
-      for (const resolve of this.waiting) resolve(OVER)
+    if (!this.isOver) {
+      this.end()
+      if (this.waiting.size === 0) await this.leave()
+      else this.leaveWaiting()
     }
     return { done: true, value }
+  }
+
+  /** One that was not asked for anything does not run, and hears of it by its signal alone. */
+  private async leave(): Promise<void> {
+    try {
+      await this.inner.return?.()
+    } finally {
+      this.left.abort()
+    }
+  }
+
+  private leaveWaiting(): void {
+    this.left.abort()
+    this.inner.return?.().catch(() => {}) // nobody is left who would hear of it
+    for (const resolve of this.waiting) resolve(OVER)
   }
 
   [Symbol.asyncIterator](): this {

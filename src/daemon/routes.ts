@@ -160,7 +160,7 @@ export const ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/feed',
     about:
-      'What is recorded, as server-sent events: what is there, then what comes. The id of each is the place after it; `Last-Event-ID` goes on from there.',
+      'What is recorded, as server-sent events: what is there, then what comes. The id of each is the place after it; `Last-Event-ID` goes on from there. An id alone tells a place at which there is nothing to give.',
     query: {
       from: { about: 'a place, `start` (where it begins without it), `now`, or a point' },
       entity: { about: 'only this entity' },

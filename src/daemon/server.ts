@@ -29,6 +29,7 @@ export class Server {
   private readonly listening: NetServer[] = []
   private readonly http: HttpSide
   private lastId = 0
+  private isLeaving = false
   /** Where it listens over TCP. */
   address: string | null = null
 
@@ -101,12 +102,14 @@ export class Server {
 
   private speakLines(peer: Peer): void {
     const connection = new Connection(peer, this.host)
+    if (this.isLeaving) connection.sayGoodbye() // it was connected, and had said nothing yet
     this.connections.add(connection)
     peer.socket.on('close', () => this.connections.delete(connection))
   }
 
   /** Tells every client of the protocol which of its calls was the last one that is taken. */
   sayGoodbye(): void {
+    this.isLeaving = true
     for (const connection of this.connections) connection.sayGoodbye()
   }
 
