@@ -121,6 +121,14 @@ export interface EngineLogQuery extends Range, MetaFilter {
   readonly reverse?: boolean | undefined
 }
 
+/** A list of entities that can be gone on with where it was cut off. */
+export interface ListQuery extends EntitiesQuery {
+  /** Only those after this place, which a list of the same store told. */
+  readonly after?: string | undefined
+  /** Told the place after each entity, before that is given. */
+  readonly reached?: ((place: string) => void) | undefined
+}
+
 /** Two points of one entity; or, with `other`, one entity at `from` and another at `to`. */
 export interface DiffRequest {
   readonly id: string
@@ -144,7 +152,7 @@ export interface FeedRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Items that follow on each other in one shard; none where nothing passed the filter. */
+/** Items that follow on each other in one shard; none in the first page, and where nothing passed the filter. */
 export interface FeedPage {
   readonly items: readonly FeedItem[]
   /** the place after them, and after what did not pass */
@@ -279,9 +287,9 @@ export interface Engine {
   log(query?: EngineLogQuery): AsyncIterable<RecordedEvent>
   /** In pages. @throws KUMA_INVALID_POSITION, KUMA_INVALID_POINT, KUMA_MODEL_FAILED */
   feed(request?: FeedRequest): AsyncIterable<FeedPage>
-  entities(query?: EntitiesQuery): AsyncIterable<EntitySummary>
+  entities(query?: ListQuery): AsyncIterable<EntitySummary>
   /** @throws KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED */
-  inspectAll(query?: EntitiesQuery): AsyncIterable<Inspected>
+  inspectAll(query?: ListQuery): AsyncIterable<Inspected>
   /**
    * Erases entities, all of them or, if one does not exist, none. What cannot be finished now, also after a crash, is when
    * the store is opened next.
