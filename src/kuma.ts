@@ -44,6 +44,7 @@ import { type Lock, takeLock } from './store/lock.ts'
 import { type Manifest, readManifest } from './store/manifest.ts'
 import { masterKeyFor, masterKeyFrom } from './store/master-key.ts'
 import { Readers } from './store/readers.ts'
+import { gone, poisonedText, type Span } from './store/watch.ts'
 
 const CREATE_TRIES = 100
 const CREATE_WAIT_MS = 20
@@ -75,7 +76,8 @@ export interface EngineOptions {
  */
 export async function start(config: Config = {}): Promise<Kuma> {
   const projects = config.projections !== undefined
-  return kumaOf(await openEngine(config, { access: 'write', create: true, projects }), config)
+  const engine = await openEngine(config, { access: 'write', create: true, projects })
+  return kumaOf(engine, config, () => engine.assertHeld())
 }
 
 /**
@@ -108,10 +110,17 @@ async function notHere(target: string): Promise<never> {
   throw new KumaError('KUMA_USAGE', message, {}, { hint: 'run it on that machine' })
 }
 
-function kumaOf(engine: Engine, config: Config): Kuma {
+/** @param assertHeld that what is at the store's path is what the engine has open */
+function kumaOf(engine: Engine, config: Config, assertHeld = () => {}): Kuma {
   const close = () => engine.close()
-  const backup = (options?: BackupOptions) => createBackup(engine.path, options)
-  const fork = (to: string, options?: ForkOptions) => forkStore({ ...config, path: engine.path }, to, options)
+  const backup = async (options?: BackupOptions) => {
+    assertHeld()
+    return createBackup(engine.path, options)
+  }
+  const fork = async (to: string, options?: ForkOptions) => {
+    assertHeld()
+    return forkStore({ ...config, path: engine.path }, to, options)
+  }
   return { ...contextOf(engine), stats: () => engine.stats(), backup, fork, close, [Symbol.asyncDispose]: close }
 }
 
@@ -159,7 +168,8 @@ export async function repairSnapshots(config: Config, options: RebuildOptions = 
   let lock: Lock | undefined
   try {
     lock = await takeLock(path, config.lockTimeoutMs, config.signal)
-    return await rebuildSnapshots(readers, manifest, definitions, options)
+    readers.hold(lock)
+    return await rebuildSnapshots(readers, lock, manifest, definitions, options)
   } finally {
     readers.close()
     lock?.release()
@@ -280,11 +290,13 @@ interface Opened {
 function committersOf(
   path: string,
   { manifest, masterKey }: Opened,
+  { held }: Lock,
   kind: EngineOptions['committer'],
   count = Math.min(COMMITTERS_MAX, Math.max(COMMITTERS_MIN, availableParallelism() - 1)),
 ): Committer[] {
-  if (kind === 'inline') return [new InlineCommitter(path, manifest, masterKey)]
-  return Array.from({ length: Math.min(count, manifest.shards) }, () => new WorkerCommitter(path, manifest, masterKey))
+  if (kind === 'inline') return [new InlineCommitter(path, manifest, masterKey, held)]
+  const threads = Math.min(count, manifest.shards)
+  return Array.from({ length: threads }, () => new WorkerCommitter(path, manifest, masterKey, held))
 }
 
 async function writingEngine(
@@ -300,7 +312,8 @@ async function writingEngine(
   const lock = await takeLock(path, lockTimeoutMs, signal)
   let committing: Committer[]
   try {
-    committing = committersOf(path, opened, committer, committers)
+    readers.hold(lock)
+    committing = committersOf(path, opened, lock, committer, committers)
   } catch (error) {
     lock.release()
     throw error
@@ -316,8 +329,9 @@ async function writingEngine(
     isBusy: () => commits.load.appends > BUSY_APPENDS,
     onFailed: (name, failure) => onProjectionFailed(name, failure),
     onReached: () => {
+      lock.assertHeld()
       rememberSink(path, readModels)
-      void resumeErasures(parts)
+      void resumeErasures(parts).catch(() => {}) // it is not the store any more: that is told elsewhere
     },
   })
   const parts: EraseParts = {
@@ -328,7 +342,12 @@ async function writingEngine(
     underWay: new Set(),
   }
   let onProjectionFailed: ProjectorOptions['onFailed'] = warnOfProjection
+  let onLost: (error: KumaError) => void = ({ message }) => process.emitWarning(message, 'KumaWarning')
+  let lost: KumaError | null = null
   let closing: Promise<void> | undefined
+  commits.onPoisoned = warnOfLoss
+  commits.onGone = (what) => lock.lose(gone(path, what))
+  lock.onLost = lose
   try {
     await resumeErasures(parts)
     if (projects) await readModels.follow()
@@ -343,7 +362,10 @@ async function writingEngine(
     revert: (request) =>
       revert(readers, definitions, request, request.dryRun ? null : (decided) => router.revert(decided)),
     erase: (ids, options) => erase(parts, ids, options),
-    stats: () => statistics.now(),
+    stats: () => {
+      lock.look() // so that whoever asks how it does is told the truth
+      return statistics.now()
+    },
     shards: () => statistics.shards(),
     projections: () => readModels.now(),
     actors: (query) => census.page(query),
@@ -356,10 +378,26 @@ async function writingEngine(
     onProjectionFailed: (told) => {
       onProjectionFailed = told
     },
+    onLost: (told) => {
+      onLost = told
+      if (lost !== null) told(lost)
+    },
+    assertHeld: () => lock.assertHeld(),
     readModels,
     find: (id) => router.find(id),
     inspect: (id, point) => (point === undefined ? router.inspect(id) : inspectAt(readers, definitions, id, point)),
     close: () => (closing ??= closeAll()),
+  }
+
+  /** What is at the path is not the store that was opened: nothing is taken, and nothing read any more. */
+  function lose(error: KumaError<'KUMA_POISONED'>): void {
+    lost = error
+    router.lose(error)
+    commits.lose(error, readers.manifest.shards)
+    readers.lose(error)
+    ends.close(error)
+    void readModels.close()
+    onLost(error)
   }
 
   /** The lock goes last: until then nobody else may write. */
@@ -367,6 +405,8 @@ async function writingEngine(
     statistics.close()
     try {
       await router.close()
+    } catch (error) {
+      if (lock.look()) throw error // that was told when it happened
     } finally {
       ends.close()
       await readModels.close()
@@ -374,6 +414,10 @@ async function writingEngine(
       lock.release()
     }
   }
+}
+
+function warnOfLoss(shard: number, why: string, lost: Span | null): void {
+  if (lost !== null) process.emitWarning(poisonedText(shard, why, lost), 'KumaWarning')
 }
 
 function warnOfProjection(name: string, { message }: { readonly message: string }): void {

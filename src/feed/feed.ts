@@ -37,12 +37,12 @@ export async function* feed(
 ): AsyncGenerator<FeedPage> {
   const { signal, follow = false } = request
   const reading = new Reading(readers, ends, definitions, request)
-  while (!ends.isClosed) {
+  while (!isOver(ends)) {
     const { moves } = ends
     let isBehind = false
     for (const shard of reading.shards) {
       signal?.throwIfAborted()
-      if (ends.isClosed) return
+      if (isOver(ends)) return
       const page = reading.page(shard)
       if (page === null) continue
       isBehind = true
@@ -54,6 +54,12 @@ export async function* feed(
     await ends.moved(moves, signal)
     signal?.throwIfAborted()
   }
+}
+
+/** @throws why, if nobody wanted it to end */
+function isOver({ isClosed, reason }: Ends): boolean {
+  if (reason !== null) throw reason
+  return isClosed
 }
 
 class Reading {

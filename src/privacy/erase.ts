@@ -62,6 +62,7 @@ export async function erase(
   for (const id of unique) entities.push(await parts.router.keyOf(id))
   const requestedAt = new Date().toISOString()
   const forks = forksWith(parts.readers.path, unique)
+  parts.readers.assertHeld()
   const job: Job = { receipt: randomUUID(), requestedAt, by: by || null, reason: reason || null, entities, forks }
   writeJob(parts.readers.path, job)
   return run(parts, job, WAL_WAIT_MS)
@@ -69,8 +70,10 @@ export async function erase(
 
 /** Goes on with what was cut off. What fails again stays for the next time, and is told as a warning. @throws KUMA_IO */
 export async function resumeErasures(parts: EraseParts): Promise<void> {
+  parts.readers.assertHeld()
   for (const path of jobsOf(parts.readers.path)) {
     try {
+      parts.readers.assertHeld()
       const job = readJob(path)
       if (!parts.underWay.has(job.receipt)) await run(parts, job, 0)
     } catch (error) {
@@ -98,8 +101,10 @@ async function runSteps(parts: EraseParts, job: Job, walWaitMs: number): Promise
     if ((await parts.commits.scrub(shard, keys, walWaitMs)) === 'wal') notReached.push(wal(parts, shard))
   }
   const rows = await eraseRows(parts, erasures)
+  parts.readers.assertHeld()
   const backups = await eraseInBackups(path, erasures)
   notReached.push(...rows.notReached, ...formerSinks(parts), ...backups.notReached, ...(job.forks ?? []).map(fork))
+  parts.readers.assertHeld()
   const files = await findRemnantsIn(shards.map((shard) => parts.readers.at(shard).path))
   for (const { file, dirty } of files) if (dirty.length > 0) notReached.push(remnants(path, file))
   const receipt = sealed({
@@ -122,6 +127,7 @@ async function runSteps(parts: EraseParts, job: Job, walWaitMs: number): Promise
     reached: [...rows.reached, ...backups.reached],
     notReached,
   })
+  parts.readers.assertHeld()
   writeReceipt(path, receipt)
   // what waits for others is tried again by whoever opens the store next, and when a sink answers again
   if (!rows.isOpen && !notReached.some(({ what }) => what.endsWith('-wal') || what === BUSY))

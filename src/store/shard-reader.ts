@@ -69,6 +69,8 @@ export class ShardReader {
   private readonly db: Database
   private readonly cipher: Cipher | null
   private readonly queries: ReturnType<typeof prepareQueries>
+  /** Why it was closed, unless that is what its owner wanted. */
+  private reason: KumaError | null = null
 
   constructor(
     directory: string,
@@ -83,7 +85,8 @@ export class ShardReader {
     this.queries = prepareQueries(this.db, this.cipher)
   }
 
-  close(): void {
+  close(reason: KumaError | null = null): void {
+    this.reason ??= reason
     this.db.close()
   }
 
@@ -91,7 +94,8 @@ export class ShardReader {
     try {
       return query()
     } catch (error) {
-      if (!this.db.open) throw new KumaError('KUMA_CLOSED', `${this.path} is closed`, { path: this.path })
+      if (!this.db.open)
+        throw this.reason ?? new KumaError('KUMA_CLOSED', `${this.path} is closed`, { path: this.path })
       throw sqliteError(error, this.path)
     }
   }
