@@ -76,7 +76,7 @@ export class Statistics {
       snapshots: stats.snapshots,
       snapshotCharsMax: stats.snapshotCharsMax,
       unfitForSnapshots: [...this.definitions.unfit],
-      poisonedShards: [...this.commits.poisoned],
+      poisonedShards: [...this.commits.poisoned].sort((a, b) => a - b),
       lost: this.commits.lost.map(({ shard, from, to }) => {
         return { from: formatPosition(shard, from), to: formatPosition(shard, to) }
       }),

@@ -30,7 +30,8 @@ function lines(status: DaemonStatus): string[] {
       ? []
       : [`shards ${poisonedShards.join(', ')} take no more writes; stop it, look at the disk, start it`]),
     ...lost.map(
-      ({ from, to }) => `events ${from} to ${to} were acknowledged and are lost unless they are found in the file`,
+      ({ from, to }) =>
+        `events ${from} to ${to} were acknowledged, and are lost unless they were copied or moved elsewhere before`,
     ),
     ...(failed.length === 0 ? [] : [`projections ${failed.join(', ')} have stopped: see \`kuma projections\``]),
   ]

@@ -136,7 +136,7 @@ export function poisonedText(shard: number, why: string, lost: Span | null = nul
 export function lostText({ shard, from, to }: Span & { readonly shard: number }): string {
   const [first, last] = [formatPosition(shard, from), formatPosition(shard, to)]
   const which = first === last ? first : `${first} to ${last}`
-  return `what was acknowledged as ${which} is lost unless it was copied into the database before`
+  return `what was acknowledged as ${which} is lost unless it was copied or moved elsewhere before`
 }
 
 /** Looks at the files of one shard, for its writer, who has them open. */
@@ -217,9 +217,10 @@ export class ShardWatch {
     this.copied = lastSeq
   }
 
-  /** Which of the events that were acknowledged may have gone with a file. A -shm holds none. */
+  /** Which of the events that were acknowledged may have gone with a file. A -shm holds none, and neither does a lock. */
   lostWith({ of }: Change, lastSeq: number): Span | null {
-    const kept = { wal: this.copied, shm: lastSeq, database: this.found, store: this.found }[of]
+    const isGone = of === 'database' || (of === 'store' && this.lookAtDatabase() !== null)
+    const kept = of === 'wal' ? this.copied : isGone ? this.found : lastSeq
     return kept < lastSeq ? { from: kept + 1, to: lastSeq } : null
   }
 }
