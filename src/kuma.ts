@@ -400,7 +400,11 @@ async function writingEngine(
     onLost(error)
   }
 
-  /** The lock goes last: until then nobody else may write. */
+  /**
+   * The lock goes last: until then nobody else may write. The readers go after the writers: whichever connection is the last
+   * of its file, SQLite has it copy the WAL that it has open and remove the one of that name. Where those are two, what
+   * others wrote would be gone; a reader may not write, and so does neither.
+   */
   async function closeAll(): Promise<void> {
     statistics.close()
     try {

@@ -70,9 +70,9 @@ export class Readers {
     assertSame(shard, this.files[shard], files)
   }
 
-  /** Nothing more is read. @param error why */
+  /** Nothing more is read. They stay open as long as the writers: see `closeAll` in kuma.ts. @param error why */
   lose(error: KumaError<'KUMA_POISONED'>): void {
-    for (const reader of this.open.values()) reader.close(error)
+    for (const reader of this.open.values()) reader.lose(error)
   }
 
   /** All shards, in order of their numbers. */

@@ -69,7 +69,7 @@ export class ShardReader {
   private readonly db: Database
   private readonly cipher: Cipher | null
   private readonly queries: ReturnType<typeof prepareQueries>
-  /** Why it was closed, unless that is what its owner wanted. */
+  /** Why nothing is read any more. */
   private reason: KumaError | null = null
 
   constructor(
@@ -85,17 +85,21 @@ export class ShardReader {
     this.queries = prepareQueries(this.db, this.cipher)
   }
 
-  close(reason: KumaError | null = null): void {
-    this.reason ??= reason
+  /** Reads nothing any more. @param reason what those are told who ask */
+  lose(reason: KumaError): void {
+    this.reason = reason
+  }
+
+  close(): void {
     this.db.close()
   }
 
   private run<T>(query: () => T): T {
+    if (this.reason !== null) throw this.reason
     try {
       return query()
     } catch (error) {
-      if (!this.db.open)
-        throw this.reason ?? new KumaError('KUMA_CLOSED', `${this.path} is closed`, { path: this.path })
+      if (!this.db.open) throw new KumaError('KUMA_CLOSED', `${this.path} is closed`, { path: this.path })
       throw sqliteError(error, this.path)
     }
   }
