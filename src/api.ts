@@ -416,6 +416,8 @@ export interface BackupOptions {
   readonly to?: string | undefined
   /** Link the files of shards that did not change since the backup before. Default: true. */
   readonly link?: boolean | undefined
+  /** Verify it in all that `kuma verify` checks. Always done with `keep` and `keepWithinMs`. */
+  readonly verify?: boolean | undefined
   /** Remove all but so many of the newest; those that are links of one another count as one. */
   readonly keep?: number | undefined
   /** Remove those that are older. With `keep`, what either keeps stays. */
@@ -432,6 +434,8 @@ export interface Backup {
   readonly bytes: number
   /** how many shards are links to the backup before */
   readonly linked: number
+  /** was it verified? */
+  readonly verified: boolean
   /** names of older backups that were removed */
   readonly removed: readonly string[]
   /** backups of the same place in which something is left that was erased from the store */
@@ -472,7 +476,10 @@ export interface ConnectOptions {
 }
 
 export interface Kuma extends Context, AsyncDisposable {
-  /** Takes a backup, in a process of its own, while the store is in use. */
+  /**
+   * Takes a backup, in a process of its own, while the store is in use.
+   * @throws KUMA_CORRUPT if it was verified and is not sound: it stays, and nothing is removed
+   */
   backup(options?: BackupOptions): Promise<Backup>
   /**
    * Makes another store of the history up to a time, to try things out: in a folder that is new or empty, verified, while
