@@ -57,6 +57,11 @@ export function sealedManifest(manifest: Omit<BackupManifest, 'sha256'>): Backup
   return { ...manifest, sha256: hash('sha256', canonicalJson(manifest), 'hex') }
 }
 
+/** A shard of a backup as the next one has it that links to its file: it is taken with what the file ends in. */
+export function asLinked(shard: BackedUpShard): BackedUpShard {
+  return { ...shard, taken: { commit: shard.commit, head: shard.head } }
+}
+
 export function isBackup(path: string): boolean {
   return existsSync(join(path, NAME))
 }

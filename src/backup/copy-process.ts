@@ -10,16 +10,17 @@ import { contentsOf, copyShard, fileHash, settle } from '../store/copy-shard.ts'
 import { ioError } from '../store/directory.ts'
 import { type Manifest, shardPath } from '../store/manifest.ts'
 import { verifyShard } from '../store/verify.ts'
-import type { BackedUpShard } from './backup-manifest.ts'
+import { asLinked, type BackedUpShard, readBackupManifest } from './backup-manifest.ts'
 import { isVerified } from './soundness.ts'
 
 export interface CopyTask {
   readonly from: string
   readonly to: string
   readonly shards: readonly number[]
-  /** Verify what is copied, and these links that are in their place already. */
+  /** Verify what is copied. */
   readonly verify: boolean
-  readonly links: readonly BackedUpShard[]
+  /** Verify these too: they are in their place already, as links to the files of a backup. */
+  readonly links: { readonly of: string; readonly shards: readonly number[] } | null
   readonly manifest: Manifest
 }
 
@@ -27,10 +28,10 @@ const task = JSON.parse(process.argv[2]!) as CopyTask
 let orphaned = false
 process.stdin.on('end', () => (orphaned = true)).resume()
 try {
-  for (const due of [...task.links, ...task.shards]) {
+  const links = linksOf(task)
+  for (const shard of [...links.keys(), ...task.shards]) {
     if (orphaned) break
-    const shard = typeof due === 'number' ? copy(due, task) : due
-    process.stdout.write(`${JSON.stringify(task.verify ? await verified(shard, task) : shard)}\n`)
+    process.stdout.write(`${JSON.stringify(await settled(shard, task, links))}\n`)
     await new Promise((resolve) => setImmediate(resolve))
   }
 } catch (error) {
@@ -53,18 +54,32 @@ function copy(shard: number, { from, to, manifest }: CopyTask): BackedUpShard {
   }
 }
 
-/** Of a file that was verified before, as it is linked here, the SHA-256 tells that it is still the same. */
-async function verified(said: BackedUpShard, { to, manifest }: CopyTask): Promise<BackedUpShard> {
-  const path = shardPath(to, said.shard)
-  const problems: string[] = []
-  if (fileHash(path) !== said.sha256) problems.push('the file is not as it was written: its SHA-256 is another')
-  else if (!isVerified(to, said)) {
-    const known = { file: null, keys: null } // nothing of them is beside a backup
-    const report = await verifyShard(to, said.shard, manifest, known, endIfOrphaned)
-    problems.push(...report.problems.map((problem) => problem.replaceAll(path, said.file))) // it gets another name
-  }
-  const { verified: _, problems: __, ...rest } = said
-  return problems.length === 0 ? { ...rest, verified: statSync(path).ino } : { ...rest, problems }
+function linksOf({ links }: CopyTask): Map<number, BackedUpShard> {
+  if (links === null) return new Map()
+  const linked = readBackupManifest(links.of).shards.filter(({ shard }) => links.shards.includes(shard))
+  return new Map(linked.map((said) => [said.shard, asLinked(said)]))
+}
+
+async function settled(shard: number, task: CopyTask, links: ReadonlyMap<number, BackedUpShard>) {
+  const link = links.get(shard)
+  const said = link ?? copy(shard, task)
+  if (!task.verify) return said
+  const problems = link === undefined ? await problemsIn(shard, task) : await problemsOfLink(link, task)
+  const { verified: _, ...rest } = said
+  return problems.length > 0 ? { ...rest, problems } : { ...rest, verified: statSync(shardPath(task.to, shard)).ino }
+}
+
+/** Of the file that was verified before, its SHA-256 tells that it is still the same. */
+async function problemsOfLink(link: BackedUpShard, task: CopyTask): Promise<string[]> {
+  if (fileHash(shardPath(task.to, link.shard)) !== link.sha256)
+    return ['the file is not as it was written: its SHA-256 is another']
+  return isVerified(task.to, link) ? [] : problemsIn(link.shard, task)
+}
+
+async function problemsIn(shard: number, { to, manifest }: CopyTask): Promise<string[]> {
+  const keys = { file: null, keys: null } // nothing of them is beside a backup
+  const { problems } = await verifyShard(to, shard, manifest, keys, endIfOrphaned)
+  return problems.map((problem) => problem.replaceAll(shardPath(to, shard), fileOf(shard))) // the folder gets another name
 }
 
 function endIfOrphaned(): void {

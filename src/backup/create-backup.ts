@@ -18,6 +18,7 @@ import { erasuresIn } from '../store/erasures.ts'
 import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
 import { breathe } from '../store/slices.ts'
 import {
+  asLinked,
   BACKUP_FORMAT,
   type BackedUpShard,
   readBackupManifest,
@@ -116,7 +117,8 @@ async function fill(
     onProgress?.({ shards: shards.length, shardsTotal: manifest.shards })
   }
   if (!verify) links.forEach(done)
-  const task = { from: store, to: partial, shards: due, verify, links: verify ? links : [], manifest }
+  const toVerify = verify && links.length > 0 ? { of: previous!.path, shards: links.map(({ shard }) => shard) } : null
+  const task = { from: store, to: partial, shards: due, verify, links: toVerify, manifest }
   await copyShards(task, done, signal)
   return { shards: shards.sort((a, b) => a.shard - b.shard), linked: links.length }
 }
@@ -160,7 +162,7 @@ function unchanged(
   if (commit !== then.commit || head !== then.head) return null
   const path = shardPath(previous!.path, shard)
   if (statSync(path, { throwIfNoEntry: false })?.size !== then.bytes || damaged.has(inodeOf(path)!)) return null
-  return { ...then, taken: { commit, head } }
+  return asLinked(then)
 }
 
 /** Where links do not work, or no more of them, it is copied anew. */
@@ -178,7 +180,7 @@ async function copyShards(
   done: (shard: BackedUpShard) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  if (task.shards.length + task.links.length === 0) return
+  if (task.shards.length === 0 && task.links === null) return
   signal?.throwIfAborted()
   const child = spawn(process.execPath, [bundled('copy'), JSON.stringify(task)], { stdio: ['pipe', 'pipe', 'pipe'] })
   // appends come first: a backup may take its time
@@ -190,7 +192,7 @@ async function copyShards(
   child.stderr.on('data', (chunk) => (stderr += chunk))
   child.once('error', (error) => (stderr += error.message))
   try {
-    let left = task.shards.length + task.links.length
+    let left = task.shards.length + (task.links?.shards.length ?? 0)
     for await (const line of createInterface({ input: child.stdout })) {
       const answer = JSON.parse(line) as BackedUpShard | { error: WireError }
       if ('error' in answer) throw fromWire(answer.error)
