@@ -418,9 +418,9 @@ export interface BackupOptions {
   readonly link?: boolean | undefined
   /** Verify it in all that `kuma verify` checks. Always done with `keep` and `keepWithinMs`. */
   readonly verify?: boolean | undefined
-  /** Remove all but so many of the newest; those that are links of one another count as one. */
+  /** Remove all but so many of the newest of this history; those that are links of one another count as one. */
   readonly keep?: number | undefined
-  /** Remove those that are older. With `keep`, what either keeps stays. */
+  /** Remove those of this history that are older than the one before the new one by more. With `keep`, what either keeps stays. */
   readonly keepWithinMs?: number | undefined
   /** Of an encrypted store: copies the keys of its entities to this file, after the shards. Backups do not hold them. */
   readonly keysTo?: string | undefined

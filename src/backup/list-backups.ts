@@ -22,7 +22,7 @@ export interface ListedBackup {
   /** was it verified when it was taken? */
   readonly soundness: Known['soundness']
   readonly history: (typeof HISTORIES)[OrderedBackup['history']]
-  /** why it cannot be restored, as far as its manifest and the sizes of its files tell */
+  /** why it cannot be restored, as far as its manifest, the sizes of its files and what was found when it was taken tell */
   readonly problem: string | null
 }
 

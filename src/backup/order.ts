@@ -40,7 +40,7 @@ function rank({ backup, history }: { backup: PlacedBackup; history: History }): 
 }
 
 /** `..Z-10` comes after `..Z-2`. */
-function byName(a: string, b: string): number {
+export function byName(a: string, b: string): number {
   return a.slice(0, 20) === b.slice(0, 20) ? Number(a.slice(21)) - Number(b.slice(21)) : a < b ? -1 : 1
 }
 

@@ -8,7 +8,7 @@ import { KumaError } from '../errors.ts'
 import { ioError, makeDirectory } from '../store/directory.ts'
 import type { Manifest } from '../store/manifest.ts'
 import { type BackupManifest, isBackup, readBackupManifest } from './backup-manifest.ts'
-import { inOrder } from './order.ts'
+import { byName, inOrder } from './order.ts'
 
 /**
  * One path in JSON a line, in the store; `{ "keys": path }` for a copy of the keys of an encrypted one, and
@@ -127,7 +127,7 @@ function linesOf(store: string): Line[] {
   })
 }
 
-/** Backups in a place, in no order (see order.ts). None if the place is not there. @throws KUMA_IO */
+/** Backups in a place, by name: `inOrder` tells which is the newer. None if the place is not there. @throws KUMA_IO */
 export function backupsIn(place: string): PlacedBackup[] {
   let names: string[]
   try {
@@ -136,7 +136,10 @@ export function backupsIn(place: string): PlacedBackup[] {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw ioError(cause, place)
   }
-  return names.filter((name) => NAME.test(name)).map((name) => describe(join(place, name), name))
+  return names
+    .filter((name) => NAME.test(name))
+    .sort(byName)
+    .map((name) => describe(join(place, name), name))
 }
 
 function describe(path: string, name: string): PlacedBackup {

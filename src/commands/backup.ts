@@ -35,7 +35,8 @@ export default class Backup extends BaseCommand {
     }),
     keep: Flags.integer({ description: 'remove all but the newest so many of this history', min: 1, helpValue: 'N' }),
     'keep-within': Flags.custom<number>({
-      description: 'remove what is older: 12h, 30d, 8w. With --keep, what either keeps stays',
+      description:
+        'remove what is older than the backup before this one by more: 12h, 30d, 8w. With --keep, what either keeps stays',
       helpValue: 'TIME',
       parse: async (text) => parseDuration(text),
     })(),

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { chmodSync, closeSync, openSync, readSync } from 'node:fs'
 import { syncFile } from './directory.ts'
-import { type Database, sqliteError } from './driver.ts'
+import { type Database, sqliteCode, sqliteError } from './driver.ts'
 import { ENGINE } from './erasure.ts'
 import { type Manifest, shardPath } from './manifest.ts'
 import { openShard } from './shard-file.ts'
@@ -33,7 +33,8 @@ export function copyShard(from: string, to: string, shard: number, manifest: Man
     db.pragma('synchronous = OFF') // of the copy, that is: `settle` fsyncs it
     db.prepare('VACUUM INTO ?').run(path)
   } catch (error) {
-    throw sqliteError(error, path)
+    const isOfSource = /^SQLITE_(?:CORRUPT|NOTADB)/.test(sqliteCode(error))
+    throw sqliteError(error, isOfSource ? shardPath(from, shard) : path)
   } finally {
     db.close()
   }
