@@ -86,6 +86,23 @@ test('a backup of a damaged store is told as not sound, and the last good one st
   expect((await verifyBackup(good.path)).problems).toEqual([])
 })
 
+test('of a store that cannot be copied there is no backup, its file is named, and all that there are stay', async () => {
+  const { ctx, path, note } = await open()
+  await note('one')
+  await ctx.backup()
+  await note('two')
+  await ctx.backup()
+  await note('three')
+  await ctx.close()
+  const bytes = readFileSync(shard(path))
+  writeFileSync(shard(path), bytes.fill(0xff, 4096, 8192)) // where the events begin
+  await expect(createBackup(path, { keep: 1 })).rejects.toMatchObject({
+    code: 'KUMA_CORRUPT',
+    message: expect.stringContaining(`${shard(path)}: `),
+  })
+  expect(await listed(path)).toMatchObject([{ problem: null }, { problem: null }])
+})
+
 test('one that is not sound is not counted, and none is linked to what is damaged in it', async () => {
   const { ctx, path, note } = await open()
   await note('one')
