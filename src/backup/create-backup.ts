@@ -5,7 +5,7 @@
  * wherever this is cut off.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, linkSync, renameSync, rmSync, statSync } from 'node:fs'
+import { linkSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -29,7 +29,7 @@ import type { CopyTask } from './copy-process.ts'
 import { eraseInPlace, lockBackups, tidy } from './erase-in-backups.ts'
 import { prune } from './keep.ts'
 import { checkCopy, copyKeys, destroyInCopies } from './key-copies.ts'
-import { inOrder } from './order.ts'
+import { byName, inOrder } from './order.ts'
 import { backupsIn, openPlace, type PlacedBackup } from './places.ts'
 import { damagedFiles, inodeOf } from './soundness.ts'
 
@@ -140,12 +140,15 @@ function problemsIn(shards: readonly BackedUpShard[]): string[] {
   return shards.flatMap(({ shard, problems }) => (problems ?? []).map((problem) => `shard ${shard}: ${problem}`))
 }
 
+/** After all of the same second: those that hold the same are ordered by name. */
 function nameFor(place: string, at: Date): string {
   const base = `${at.toISOString().slice(0, 19).replaceAll(':', '-')}Z`
-  for (let n = 1; ; n++) {
-    const name = n === 1 ? base : `${base}-${n}`
-    if (!existsSync(join(place, name))) return name
-  }
+  const last = readdirSync(place)
+    .filter((name) => name.startsWith(base) && /^(?:-\d+)?$/.test(name.slice(base.length)))
+    .sort(byName)
+    .at(-1)
+  if (last === undefined) return base
+  return `${base}-${last === base ? 2 : Number(last.slice(base.length + 1)) + 1}`
 }
 
 /** What the last backup says of a shard to which nothing was added since, and whose file has the size it says. */

@@ -167,6 +167,19 @@ test('after a clock that ran ahead the new backup stays, is the newest, and is w
   expect((await ctx.backup({ keep: 1, link: false })).removed).toEqual([])
 })
 
+test('of backups of one second, a newer one has a name that comes later, also where a name has become free', async () => {
+  const { ctx, path, note, place } = await open()
+  setClock(Date.now())
+  await note('one')
+  await ctx.backup()
+  await note('two')
+  const second = await ctx.backup({ keep: 1 })
+  const third = await ctx.backup({ keep: 1, link: false })
+  expect(third.removed).toEqual([basename(second.path)])
+  expect(readdirSync(place).filter((name) => name.startsWith('2'))).toEqual([basename(third.path)])
+  expect(await findBackup(undefined, async () => path)).toBe(third.path)
+})
+
 test('of daily backups, one from a clock that was 30 days ahead makes none go that would not have gone', async () => {
   const { ctx, path, note } = await open()
   const start = Date.now()
