@@ -12,7 +12,7 @@ const COLUMNS: readonly Column<ListedBackup>[] = [
   { head: 'events', text: ({ events }) => events?.toLocaleString('en') ?? '', align: 'right' },
   { head: 'restores to', text: ({ recorded_at, problem }) => problem ?? recorded_at ?? 'an empty store' },
   { head: 'verified', text: ({ soundness }) => soundness },
-  { head: 'history', text: ({ history }) => history },
+  { head: 'history', text: ({ history }) => (history === 'of this history' ? '' : history) },
   { head: 'place', text: ({ place }) => place },
 ]
 
