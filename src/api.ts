@@ -421,9 +421,11 @@ export interface BackupOptions {
   readonly to?: string | undefined
   /** Link the files of shards that did not change since the backup before. Default: true. */
   readonly link?: boolean | undefined
-  /** Remove all but so many of the newest; those that are links of one another count as one. */
+  /** Verify it in all that `kuma verify` checks. Always done with `keep` and `keepWithinMs`. */
+  readonly verify?: boolean | undefined
+  /** Remove all but so many of the newest of this history; those that are links of one another count as one. */
   readonly keep?: number | undefined
-  /** Remove those that are older. With `keep`, what either keeps stays. */
+  /** Remove those of this history that are older than the one before the new one by more. With `keep`, what either keeps stays. */
   readonly keepWithinMs?: number | undefined
   /** Of an encrypted store: copies the keys of its entities to this file, after the shards. Backups do not hold them. */
   readonly keysTo?: string | undefined
@@ -437,6 +439,8 @@ export interface Backup {
   readonly bytes: number
   /** how many shards are links to the backup before */
   readonly linked: number
+  /** was it verified? */
+  readonly verified: boolean
   /** names of older backups that were removed */
   readonly removed: readonly string[]
   /** backups of the same place in which something is left that was erased from the store */
@@ -477,7 +481,10 @@ export interface ConnectOptions {
 }
 
 export interface Kuma extends Context, AsyncDisposable {
-  /** Takes a backup, in a process of its own, while the store is in use. */
+  /**
+   * Takes a backup, in a process of its own, while the store is in use.
+   * @throws KUMA_CORRUPT if it was verified and is not sound: it stays, and nothing is removed
+   */
   backup(options?: BackupOptions): Promise<Backup>
   /**
    * Makes another store of the history up to a time, to try things out: in a folder that is new or empty, verified, while

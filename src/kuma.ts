@@ -8,7 +8,7 @@ import { setTimeout } from 'node:timers/promises'
 import { Census } from './actor/census.ts'
 import { Definitions } from './actor/definitions.ts'
 import { Router } from './actor/router.ts'
-import type { BackupOptions, Config, ConnectOptions, Fork, ForkOptions, Kuma, Stats } from './api.ts'
+import type { Backup, BackupOptions, Config, ConnectOptions, Fork, ForkOptions, Kuma, Stats } from './api.ts'
 import { createBackup } from './backup/create-backup.ts'
 import { remember } from './backup/places.ts'
 import { type Committer, InlineCommitter } from './commit/committer.ts'
@@ -116,13 +116,21 @@ function kumaOf(engine: Engine, config: Config, assertHeld = () => {}): Kuma {
   const close = () => engine.close()
   const backup = async (options?: BackupOptions) => {
     assertHeld()
-    return createBackup(engine.path, options)
+    return soundBackup(engine.path, options)
   }
   const fork = async (to: string, options?: ForkOptions) => {
     assertHeld()
     return forkStore({ ...config, path: engine.path }, to, options)
   }
   return { ...contextOf(engine), stats: () => engine.stats(), backup, fork, close, [Symbol.asyncDispose]: close }
+}
+
+async function soundBackup(store: string, options?: BackupOptions): Promise<Backup> {
+  const { problems, ...taken } = await createBackup(store, options)
+  if (problems.length === 0) return taken
+  const { path } = taken
+  const hint = 'all older backups are still there; `kuma verify` tells whether the store itself is damaged'
+  throw new KumaError('KUMA_CORRUPT', `the new backup ${path} is not sound: ${problems[0]}`, { path }, { hint })
 }
 
 /** The engine in this process. @throws what `start` throws; KUMA_NOT_A_STORE unless `create` */

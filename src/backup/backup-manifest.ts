@@ -27,6 +27,8 @@ export interface BackupManifest {
   readonly backup: string
   readonly created_at: string
   readonly shards: readonly BackedUpShard[]
+  /** Every shard was verified when it was taken; then what is not sound has its problems, and the others `verified`. */
+  readonly checked?: true | undefined
   /** In hexadecimal, over the canonical JSON (RFC 8785) of the rest. */
   readonly sha256: string
 }
@@ -43,10 +45,21 @@ export interface BackedUpShard {
   readonly head: string
   readonly recorded_at: string | null
   readonly entities: number
+  /** As it was taken: an erasure that is recorded in the file changes what it ends in. Earlier versions kept none. */
+  readonly taken?: Pick<BackedUpShard, 'commit' | 'head'> | undefined
+  /** the inode of the file that was verified: every crc, the chains and the seal */
+  readonly verified?: number | undefined
+  /** what is wrong with it, in words */
+  readonly problems?: readonly string[] | undefined
 }
 
 export function sealedManifest(manifest: Omit<BackupManifest, 'sha256'>): BackupManifest {
   return { ...manifest, sha256: hash('sha256', canonicalJson(manifest), 'hex') }
+}
+
+/** A shard of a backup as the next one has it that links to its file: it is taken with what the file ends in. */
+export function asLinked(shard: BackedUpShard): BackedUpShard {
+  return { ...shard, taken: { commit: shard.commit, head: shard.head } }
 }
 
 export function isBackup(path: string): boolean {

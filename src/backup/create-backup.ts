@@ -4,7 +4,7 @@
  * the backup its name, and the rename is the only thing that does: so there is no partial backup under a final name,
  * wherever this is cut off.
  */
-import { existsSync, linkSync, renameSync, rmSync, statSync } from 'node:fs'
+import { linkSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Backup, BackupOptions } from '../api.ts'
@@ -16,6 +16,7 @@ import { Helper } from '../store/helper.ts'
 import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
 import { breathe } from '../store/slices.ts'
 import {
+  asLinked,
   BACKUP_FORMAT,
   type BackedUpShard,
   readBackupManifest,
@@ -26,15 +27,22 @@ import type { CopyTask } from './copy-process.ts'
 import { eraseInPlace, lockBackups, tidy } from './erase-in-backups.ts'
 import { prune } from './keep.ts'
 import { checkCopy, copyKeys, destroyInCopies } from './key-copies.ts'
+import { byName, inOrder } from './order.ts'
 import { backupsIn, openPlace, type PlacedBackup } from './places.ts'
+import { damagedFiles, inodeOf } from './soundness.ts'
 
 export interface CreateOptions extends BackupOptions {
   readonly lockTimeoutMs?: number | undefined
   readonly onProgress?: ((progress: { readonly shards: number; readonly shardsTotal: number }) => void) | undefined
 }
 
+export interface TakenBackup extends Backup {
+  /** what is wrong with it, in words, if it was verified. Then nothing was removed. */
+  readonly problems: readonly string[]
+}
+
 /** @throws KUMA_USAGE for a place that cannot be one, KUMA_LOCKED, KUMA_DISK_FULL, KUMA_IO, KUMA_CORRUPT; the signal's reason */
-export async function createBackup(path: string, options: CreateOptions = {}): Promise<Backup> {
+export async function createBackup(path: string, options: CreateOptions = {}): Promise<TakenBackup> {
   const store = resolve(path)
   checkDirectory(store)
   const manifest = readManifest(store)
@@ -51,37 +59,19 @@ export async function createBackup(path: string, options: CreateOptions = {}): P
   }
 }
 
-async function create(
-  store: string,
-  manifest: Manifest,
-  place: string,
-  { link = true, signal, onProgress, keep, keepWithinMs, keysTo }: CreateOptions,
-): Promise<Backup> {
-  const previous = backupsIn(place).findLast(({ manifest }) => manifest !== null)
+async function create(store: string, manifest: Manifest, place: string, options: CreateOptions): Promise<TakenBackup> {
+  const { signal, keep, keepWithinMs, keysTo } = options
+  const verify = options.verify === true || keep !== undefined || keepWithinMs !== undefined
   const created = new Date()
   const name = nameFor(place, created)
   const partial = join(place, `.${name}.partial`)
-  const shards: BackedUpShard[] = []
-  const done = (shard: BackedUpShard) => {
-    shards.push(shard)
-    onProgress?.({ shards: shards.length, shardsTotal: manifest.shards })
-  }
   try {
-    makeDirectory(join(partial, 'shards'))
-    const due: number[] = []
-    for (let shard = 0; shard < manifest.shards; shard++) {
-      const same = link ? unchanged(store, shard, manifest, previous) : null
-      if (same !== null && linked(previous!.path, partial, shard)) done(same)
-      else due.push(shard)
-      await breathe()
-    }
-    const links = shards.length
-    await copyShards({ from: store, to: partial, shards: due, manifest }, done, signal)
-    shards.sort((a, b) => a.shard - b.shard)
-    writeManifest(partial, manifest)
+    const { shards, linked } = await fill(partial, store, manifest, place, { ...options, verify })
+    // read after the last shard: a store writes there first, and then in a shard, what it takes to read the shard
+    writeManifest(partial, readManifest(store))
     const { store: id } = manifest
     const head = { format: BACKUP_FORMAT, store: id, backup: name, created_at: created.toISOString(), shards }
-    writeBackupManifest(partial, sealedManifest(head))
+    writeBackupManifest(partial, sealedManifest(verify ? { ...head, checked: true } : head))
     syncDirectory(join(partial, 'shards'))
     syncDirectory(partial)
     signal?.throwIfAborted()
@@ -90,27 +80,73 @@ async function create(
     syncDirectory(place)
     // after the shards, so that it has the keys of all that is in them
     if (keysTo !== undefined) copyKeys(store, manifest, keysTo)
-    // who erases looks for backups after recording, and here it is the other way round: one of the two sees the other
-    const erasures = await erasuresIn(store, manifest)
-    const notReached: Backup['notReached'][number][] = []
-    if (erasures.length > 0) {
-      if (keysTo !== undefined) notReached.push(...destroyInCopies(store, manifest, erasures).notReached)
-      notReached.push(...(await eraseInPlace(place, erasures)).notReached)
-    }
-    const removed = await prune(place, { keep, keepWithinMs }, created.getTime())
+    const notReached = await eraseAgain(store, manifest, place, keysTo)
+    const removed = await prune(store, place, { keep, keepWithinMs }, name, created.getTime())
     const bytes = readBackupManifest(path).shards.reduce((sum, shard) => sum + shard.bytes, 0)
-    return { path, bytes, linked: links, removed, notReached }
+    return { path, bytes, linked, removed, notReached, verified: verify, problems: problemsIn(shards) }
   } finally {
     rmSync(partial, { recursive: true, force: true })
   }
 }
 
+/** Every shard comes to its place: as a link where it did not change, else as a copy. */
+async function fill(
+  partial: string,
+  store: string,
+  manifest: Manifest,
+  place: string,
+  { link = true, verify, signal, onProgress }: CreateOptions & { readonly verify: boolean },
+): Promise<{ shards: BackedUpShard[]; linked: number }> {
+  const before = link ? await inOrder(store, backupsIn(place)) : []
+  const previous = before.findLast(({ manifest }) => manifest !== null)
+  const damaged = damagedFiles(before)
+  makeDirectory(join(partial, 'shards'))
+  const links: BackedUpShard[] = []
+  const due: number[] = []
+  for (let shard = 0; shard < manifest.shards; shard++) {
+    const same = unchanged(store, shard, manifest, previous, damaged)
+    if (same !== null && linked(previous!.path, partial, shard)) links.push(same)
+    else due.push(shard)
+    await breathe()
+  }
+  const shards: BackedUpShard[] = []
+  const done = (shard: BackedUpShard) => {
+    shards.push(shard)
+    onProgress?.({ shards: shards.length, shardsTotal: manifest.shards })
+  }
+  if (!verify) links.forEach(done)
+  const toVerify = verify && links.length > 0 ? { of: previous!.path, shards: links.map(({ shard }) => shard) } : null
+  const task = { from: store, to: partial, shards: due, verify, links: toVerify, manifest }
+  await copyShards(task, done, signal)
+  return { shards: shards.sort((a, b) => a.shard - b.shard), linked: links.length }
+}
+
+/** Who erases looks for backups after recording, and here it is the other way round: one of the two sees the other. */
+async function eraseAgain(
+  store: string,
+  manifest: Manifest,
+  place: string,
+  keysTo: string | undefined,
+): Promise<Backup['notReached']> {
+  const erasures = await erasuresIn(store, manifest)
+  if (erasures.length === 0) return []
+  const inCopies = keysTo === undefined ? [] : destroyInCopies(store, manifest, erasures).notReached
+  return [...inCopies, ...(await eraseInPlace(place, erasures)).notReached]
+}
+
+function problemsIn(shards: readonly BackedUpShard[]): string[] {
+  return shards.flatMap(({ shard, problems }) => (problems ?? []).map((problem) => `shard ${shard}: ${problem}`))
+}
+
+/** After all of the same second: those that hold the same are ordered by name. */
 function nameFor(place: string, at: Date): string {
   const base = `${at.toISOString().slice(0, 19).replaceAll(':', '-')}Z`
-  for (let n = 1; ; n++) {
-    const name = n === 1 ? base : `${base}-${n}`
-    if (!existsSync(join(place, name))) return name
-  }
+  const last = readdirSync(place)
+    .filter((name) => name.startsWith(base) && /^(?:-\d+)?$/.test(name.slice(base.length)))
+    .sort(byName)
+    .at(-1)
+  if (last === undefined) return base
+  return `${base}-${last === base ? 2 : Number(last.slice(base.length + 1)) + 1}`
 }
 
 /** What the last backup says of a shard to which nothing was added since, and whose file has the size it says. */
@@ -119,12 +155,15 @@ function unchanged(
   shard: number,
   manifest: Manifest,
   previous: PlacedBackup | undefined,
+  damaged: ReadonlyMap<string, string>,
 ): BackedUpShard | null {
   const then = previous?.manifest?.shards.find((one) => one.shard === shard)
   if (then === undefined) return null
   const { commit, head } = tipOf(store, shard, manifest)
   if (commit !== then.commit || head !== then.head) return null
-  return statSync(shardPath(previous!.path, shard), { throwIfNoEntry: false })?.size === then.bytes ? then : null
+  const path = shardPath(previous!.path, shard)
+  if (statSync(path, { throwIfNoEntry: false })?.size !== then.bytes || damaged.has(inodeOf(path)!)) return null
+  return asLinked(then)
 }
 
 /** Where links do not work, or no more of them, it is copied anew. */
@@ -142,7 +181,7 @@ async function copyShards(
   done: (shard: BackedUpShard) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  if (task.shards.length === 0) return
+  if (task.shards.length === 0 && task.links === null) return
   signal?.throwIfAborted()
   const helper = new Helper('copy', (why) => {
     const message = `the process that copies the shards of ${task.from} did not do it: ${why}`

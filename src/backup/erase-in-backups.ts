@@ -20,9 +20,9 @@ import { createLock, type Lock, takeLock } from '../store/lock.ts'
 import { readManifest, shardPath, writeManifest } from '../store/manifest.ts'
 import { type BackedUpShard, sealedManifest, writeBackupManifest } from './backup-manifest.ts'
 import { eraseFrom, heldIn } from './erase-from.ts'
-import { inodeOf } from './keep.ts'
 import { destroyInCopies } from './key-copies.ts'
 import { backupsIn, defaultPlace, keyCopiesOf, type PlacedBackup, placesOf } from './places.ts'
+import { inodeOf } from './soundness.ts'
 
 export interface Reached {
   /** backups in which nothing of the erased is left */
@@ -34,7 +34,10 @@ export interface Reached {
 export const BUSY = 'the backups'
 
 /** What became of a file that several backups may link to: it says where the new one is, or null if it stays. */
-type Rewritten = Map<string, { readonly path: string; readonly shard: BackedUpShard } | null>
+type Rewritten = Map<string, { readonly path: string; readonly shard: RewrittenShard } | null>
+
+/** What an erasure changes of it. */
+type RewrittenShard = Omit<BackedUpShard, 'shard' | 'file' | 'taken' | 'verified' | 'problems'>
 
 /** Removes or finishes what others left when they were cut off: nobody else is at work in the place. */
 export function tidy(place: string): void {
@@ -115,11 +118,12 @@ export async function eraseInPlace(place: string, erasures: readonly Erasure[]):
 
 async function eraseInBackup(backup: PlacedBackup, erasures: readonly Erasure[], rewritten: Rewritten): Promise<void> {
   const { path, manifest } = backup
-  const changed = new Map<number, { path: string; shard: BackedUpShard }>()
+  const changed = new Map<number, { path: string; shard: RewrittenShard }>()
   for (const { shard } of manifest!.shards) {
     const here = erasures.filter((erasure) => erasure.shard === shard)
     if (here.length === 0) continue
     const inode = inodeOf(shardPath(path, shard))
+    if (inode === null) throw new KumaError('KUMA_CORRUPT', `${shardPath(path, shard)} is missing`, { path })
     if (!rewritten.has(inode)) rewritten.set(inode, await rewrite(backup, shard, here))
     const made = rewritten.get(inode)
     if (made) changed.set(shard, made)
@@ -147,15 +151,14 @@ async function rewrite(backup: PlacedBackup, shard: number, erasures: readonly E
   const { at, ...end } = contentsOf(made, shard, manifest)
   const file = shardPath(made, shard)
   const sha256 = settle(file)
-  const old = backup.manifest!.shards[shard]!
   const recorded_at = at === null ? null : new Date(at).toISOString()
-  return { path: file, shard: { ...old, ...end, recorded_at, bytes: statSync(file).size, sha256 } }
+  return { path: file, shard: { ...end, recorded_at, bytes: statSync(file).size, sha256 } }
 }
 
 /** The backup with its new files comes to the place of the old one. */
 function exchange(
   { name, path, manifest }: PlacedBackup,
-  changed: ReadonlyMap<number, { path: string; shard: BackedUpShard }>,
+  changed: ReadonlyMap<number, { path: string; shard: RewrittenShard }>,
 ): void {
   const place = dirname(path)
   const partial = join(place, `.${name}.partial`)
@@ -165,7 +168,10 @@ function exchange(
     share(changed.get(shard)?.path ?? shardPath(path, shard), shardPath(partial, shard))
   writeManifest(partial, readManifest(path))
   const { sha256: _, ...rest } = manifest!
-  const shards = rest.shards.map((shard) => changed.get(shard.shard)?.shard ?? shard)
+  const shards = rest.shards.map((shard) => {
+    const made = changed.get(shard.shard)
+    return made === undefined ? shard : rewrittenShard(shard, made.shard)
+  })
   writeBackupManifest(partial, sealedManifest({ ...rest, shards }))
   syncDirectory(join(partial, 'shards'))
   syncDirectory(partial)
@@ -177,6 +183,11 @@ function exchange(
     const work = dirname(dirname(dirname(made.path)))
     if (work.endsWith('.partial')) rmSync(work, { recursive: true, force: true })
   }
+}
+
+/** What it was taken with stays; the file is another, which nobody has verified. */
+function rewrittenShard({ verified: _, ...old }: BackedUpShard, made: RewrittenShard): BackedUpShard {
+  return { ...old, ...made }
 }
 
 /** Where links do not work, it is a copy. */

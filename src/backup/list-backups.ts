@@ -1,7 +1,9 @@
 /** The backups of a store, with what each is worth. */
 import { statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { backupsIn, type PlacedBackup, placesOf } from './places.ts'
+import { inOrder, type OrderedBackup } from './order.ts'
+import { backupsIn, placesOf } from './places.ts'
+import { type Known, knownOf } from './soundness.ts'
 
 export interface ListedBackup {
   readonly backup: string
@@ -17,23 +19,27 @@ export interface ListedBackup {
   readonly events: number | null
   /** of the newest event: what it restores to */
   readonly recorded_at: string | null
-  /** why it cannot be restored, as far as its manifest and the sizes of its files tell */
+  /** was it verified when it was taken? */
+  readonly soundness: Known['soundness']
+  readonly history: (typeof HISTORIES)[OrderedBackup['history']]
+  /** why it cannot be restored, as far as its manifest, the sizes of its files and what was found when it was taken tell */
   readonly problem: string | null
 }
 
-/** Place by place, in each the oldest first. @param to only those in this folder */
-export function listBackups(store: string, to?: string): ListedBackup[] {
-  const places = to === undefined ? placesOf(store) : [resolve(to)]
-  return places.flatMap((place) => backupsIn(place).map((backup) => listed(backup, place)))
+const HISTORIES = { own: 'of this history', other: 'of another history', unknown: 'unknown' } as const
+
+/** Place by place, in each the oldest first, and those of another history before them. @param to only those in this folder */
+export async function* listBackups(store: string, to?: string): AsyncGenerator<ListedBackup> {
+  for (const place of to === undefined ? placesOf(store) : [resolve(to)]) {
+    const backups = await inOrder(store, backupsIn(place))
+    const known = knownOf(backups)
+    for (const backup of backups) yield listed(backup, place, known(backup))
+  }
 }
 
-function listed({ name, path, manifest, problem }: PlacedBackup, place: string): ListedBackup {
+function listed({ name, path, manifest, history }: OrderedBackup, place: string, known: Known): ListedBackup {
   const shards = manifest?.shards ?? []
-  const files = shards.map(({ file, bytes }) => ({
-    bytes,
-    stats: statSync(join(path, file), { throwIfNoEntry: false }),
-  }))
-  const wrong = files.filter(({ bytes, stats }) => stats?.size !== bytes).length
+  const files = shards.map(({ file }) => ({ stats: statSync(join(path, file), { throwIfNoEntry: false }) }))
   const sum = (of: (file: (typeof files)[number]) => number) => files.reduce((total, file) => total + of(file), 0)
   const ends = shards.flatMap(({ recorded_at }) => recorded_at ?? [])
   return {
@@ -47,6 +53,7 @@ function listed({ name, path, manifest, problem }: PlacedBackup, place: string):
     entities: manifest && shards.reduce((total, { entities }) => total + entities, 0),
     events: manifest && shards.reduce((total, { position }) => total + position, 0),
     recorded_at: ends.sort().at(-1) ?? null,
-    problem: problem ?? (wrong === 0 ? null : `${wrong} files are missing or have another size`),
+    history: HISTORIES[history],
+    ...known,
   }
 }

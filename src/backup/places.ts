@@ -8,6 +8,7 @@ import { KumaError } from '../errors.ts'
 import { ioError, makeDirectory } from '../store/directory.ts'
 import type { Manifest } from '../store/manifest.ts'
 import { type BackupManifest, isBackup, readBackupManifest } from './backup-manifest.ts'
+import { byName, inOrder } from './order.ts'
 
 /**
  * One path in JSON a line, in the store; `{ "keys": path }` for a copy of the keys of an encrypted one, and
@@ -126,7 +127,7 @@ function linesOf(store: string): Line[] {
   })
 }
 
-/** Backups in a place, the oldest first. None if the place is not there. @throws KUMA_IO */
+/** Backups in a place, by name: `inOrder` tells which is the newer. None if the place is not there. @throws KUMA_IO */
 export function backupsIn(place: string): PlacedBackup[] {
   let names: string[]
   try {
@@ -137,13 +138,8 @@ export function backupsIn(place: string): PlacedBackup[] {
   }
   return names
     .filter((name) => NAME.test(name))
-    .sort(byAge)
+    .sort(byName)
     .map((name) => describe(join(place, name), name))
-}
-
-/** `..Z-10` comes after `..Z-2`. */
-function byAge(a: string, b: string): number {
-  return a.slice(0, 20) === b.slice(0, 20) ? Number(a.slice(21)) - Number(b.slice(21)) : a < b ? -1 : 1
 }
 
 function describe(path: string, name: string): PlacedBackup {
@@ -165,8 +161,7 @@ export async function findBackup(given: string | undefined, store: () => Promise
   if (given !== undefined && !NAME.test(given)) throw notFound(`there is no backup ${given}`, given)
   const path = await store()
   const all = placesOf(path).flatMap((place) => backupsIn(place))
-  const found =
-    given === undefined ? all.sort((a, b) => byAge(a.name, b.name)).at(-1) : all.find(({ name }) => name === given)
+  const found = given === undefined ? (await inOrder(path, all)).at(-1) : all.find(({ name }) => name === given)
   if (found !== undefined) return found.path
   throw given === undefined
     ? notFound(`${path} has no backup`, path)

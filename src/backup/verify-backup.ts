@@ -1,10 +1,11 @@
 /** Is a backup what its manifest says, and is what it holds as it was recorded? Never writes. */
 import { statSync } from 'node:fs'
 import { isKumaError } from '../errors.ts'
+import { CommitHeads } from '../store/commit-heads.ts'
 import { contentsOf, fileHash } from '../store/copy-shard.ts'
 import { type Manifest, readManifest, shardPath } from '../store/manifest.ts'
 import { type VerifyProgress, verifyShards } from '../store/verify.ts'
-import { type BackupManifest, readBackupManifest } from './backup-manifest.ts'
+import { type BackedUpShard, type BackupManifest, readBackupManifest } from './backup-manifest.ts'
 
 export interface BackupReport {
   readonly backup: string
@@ -66,13 +67,25 @@ function fileProblems(path: string, { shard, bytes, sha256 }: BackupManifest['sh
   return fileHash(file) === sha256 ? [] : [`${file}: the SHA-256 is not that of backup.json`]
 }
 
+/** An erasure that was recorded in it follows on what it was taken with. */
+function isTaken(path: string, { shard, taken }: BackedUpShard, manifest: Manifest): boolean {
+  if (taken === undefined) return true
+  const heads = new CommitHeads(path, shard, manifest)
+  try {
+    return Number.isSafeInteger(taken.commit) && heads.of(taken.commit) === taken.head
+  } finally {
+    heads.close()
+  }
+}
+
 function contentProblems(path: string, said: BackupManifest['shards'][number], manifest: Manifest): string[] {
   try {
     const { commit, position, head, at, entities } = contentsOf(path, said.shard, manifest)
     const recordedAt = at === null ? null : new Date(at).toISOString()
     const same =
       said.commit === commit && said.position === position && said.head === head && said.entities === entities
-    return same && said.recorded_at === recordedAt ? [] : [`shard ${said.shard} does not end where backup.json says`]
+    if (!same || said.recorded_at !== recordedAt) return [`shard ${said.shard} does not end where backup.json says`]
+    return isTaken(path, said, manifest) ? [] : [`shard ${said.shard} was not taken with what backup.json says`]
   } catch (error) {
     if (!isKumaError(error, 'KUMA_CORRUPT', 'KUMA_NEWER_FORMAT')) throw error
     return [error.message]

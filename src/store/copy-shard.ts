@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { chmodSync, closeSync, openSync, readSync } from 'node:fs'
 import { syncFile } from './directory.ts'
-import { type Database, sqliteError } from './driver.ts'
+import { type Database, sqliteCode, sqliteError } from './driver.ts'
 import { ENGINE } from './erasure.ts'
 import { type Manifest, shardPath } from './manifest.ts'
 import { openShard } from './shard-file.ts'
@@ -33,7 +33,8 @@ export function copyShard(from: string, to: string, shard: number, manifest: Man
     db.pragma('synchronous = OFF') // of the copy, that is: `settle` fsyncs it
     db.prepare('VACUUM INTO ?').run(path)
   } catch (error) {
-    throw sqliteError(error, path)
+    const isOfSource = /^SQLITE_(?:CORRUPT|NOTADB)/.test(sqliteCode(error))
+    throw sqliteError(error, isOfSource ? shardPath(from, shard) : path)
   } finally {
     db.close()
   }
@@ -41,20 +42,23 @@ export function copyShard(from: string, to: string, shard: number, manifest: Man
 
 /** @throws as `openShard` */
 export function tipOf(directory: string, shard: number, manifest: Manifest): Tip {
-  const db = openShard(directory, shard, manifest, 'read')
-  try {
-    return tip(db)
-  } finally {
-    db.close()
-  }
+  return ask(directory, shard, manifest, tip)
 }
 
 /** The same, and how many entities there are. @throws as `openShard` */
 export function contentsOf(directory: string, shard: number, manifest: Manifest): Tip & { readonly entities: number } {
-  const db = openShard(directory, shard, manifest, 'read')
-  try {
+  return ask(directory, shard, manifest, (db) => {
     const entities = db.prepare('SELECT count(*) FROM entities WHERE id_hash >= 0').pluck().get() as number
     return { ...tip(db), entities }
+  })
+}
+
+function ask<T>(directory: string, shard: number, manifest: Manifest, question: (db: Database) => T): T {
+  const db = openShard(directory, shard, manifest, 'read')
+  try {
+    return question(db)
+  } catch (error) {
+    throw sqliteError(error, shardPath(directory, shard))
   } finally {
     db.close()
   }

@@ -132,16 +132,25 @@ function parsed(line: string): Said | null {
 }
 
 /** The helper's side: for as long as there is somebody who asks. The pipe is a blocking one here. */
-export function answerQuestions<Q, A>(answersTo: (question: Q) => Iterable<A>): never {
+export async function answerQuestions<Q, A>(
+  answersTo: (question: Q) => Iterable<A> | AsyncIterable<A>,
+): Promise<never> {
   for (const line of questions()) {
     try {
-      for (const answer of answersTo(JSON.parse(line) as Q)) say({ answer })
+      for await (const answer of answersTo(JSON.parse(line) as Q)) say({ answer })
       say({ done: true })
     } catch (error) {
       say({ error: toWire(error) })
     }
   }
   process.exit() // also where a module of NODE_OPTIONS has something to wait for
+}
+
+const parent = process.ppid
+
+/** To be called by a helper that has long to do before it answers: it ends where nobody waits for it any more. */
+export function endIfOrphaned(): void {
+  if (process.ppid !== parent) process.exit()
 }
 
 function* questions(): Generator<string> {

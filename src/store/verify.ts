@@ -69,7 +69,8 @@ export async function* verifyShards(
   }
 }
 
-async function verifyShard(
+/** The same for one shard. @throws as `openShard`, but for a shard that is damaged */
+export async function verifyShard(
   directory: string,
   shard: number,
   manifest: Manifest,

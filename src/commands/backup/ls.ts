@@ -11,13 +11,15 @@ const COLUMNS: readonly Column<ListedBackup>[] = [
   { head: 'its own', text: ({ own_bytes }) => megabytes(own_bytes), align: 'right' },
   { head: 'events', text: ({ events }) => events?.toLocaleString('en') ?? '', align: 'right' },
   { head: 'restores to', text: ({ recorded_at, problem }) => problem ?? recorded_at ?? 'an empty store' },
+  { head: 'verified', text: ({ soundness }) => soundness },
+  { head: 'history', text: ({ history }) => (history === 'of this history' ? '' : history) },
   { head: 'place', text: ({ place }) => place },
 ]
 
 export default class BackupLs extends BaseCommand {
   static override summary = 'List the backups of the store.'
   static override description =
-    'In its own folder and in every place that it ever wrote one to, or only in the one given. `its own` is what removing it would free; the rest it shares with others.'
+    'In its own folder and in every place that it ever wrote one to, or only in the one given. `its own` is what removing it would free; the rest it shares with others. `verified` says what was found when it was taken with --verify, --keep or --keep-within. One of another history, from before a restore or of a copy of the store that went its own way, is never counted and never removed.'
   static override examples = ['<%= config.bin %> backup ls', '<%= config.bin %> backup ls --to /mnt/disk2/kuma --json']
   static override flags = {
     to: Flags.string({ description: 'only those in this folder', helpValue: 'DIR' }),

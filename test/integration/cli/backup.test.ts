@@ -88,10 +88,37 @@ test('--keep counts copies and not links, --keep-within the age, and one that is
   rmSync(join(place, broken!, 'shards/000.db'))
   expect((await backup('--keep', '1', '--keep-within', '1h')).removed).toEqual([])
   await run(['append', 'a', 'Made'])
-  expect((await backup('--keep-within', '0s')).removed).toHaveLength(3)
-  expect(namesIn(place)).toHaveLength(2)
+  // older than the one before, which is a link of another
+  expect((await backup('--keep-within', '0s')).removed).toHaveLength(1)
+  expect(namesIn(place)).toHaveLength(4)
   expect(namesIn(place)).toContain(broken)
 })
+
+test('--keep verifies first: of a damaged store nothing is removed, and it is told', async () => {
+  const { run, backup, store } = await shellWith('a')
+  const good = await backup('--verify')
+  await run(['append', 'a', 'Made', 'text=some-mark'])
+  const file = ['shards/000.db', 'shards/001.db'].map((name) => join(store, name)).find(hasMark)!
+  const bytes = readFileSync(file)
+  bytes[bytes.indexOf('some-mark')]! ^= 1
+  writeFileSync(file, bytes)
+  const { code, stdout, stderr } = await run(['backup', '--keep', '1'])
+  expect({ code, stderr }).toEqual({ code: 6, stderr: expect.stringMatching(/crc is wrong[\s\S]*nothing was removed/) })
+  const { path } = JSON.parse(stdout)
+  expect(JSON.parse(stdout)).toMatchObject({
+    verified: true,
+    removed: [],
+    problems: [expect.anything(), expect.anything()],
+  })
+  await backup('--no-link')
+  expect(ndjson((await run(['backup', 'ls'])).stdout)).toMatchObject([
+    { path: good.path, soundness: 'sound', history: 'of this history', problem: null },
+    { path, soundness: 'not sound', problem: expect.stringContaining('crc is wrong') },
+    { soundness: 'not checked', problem: null },
+  ])
+})
+
+const hasMark = (file: string) => readFileSync(file).includes('some-mark')
 
 test('an erasure reaches backups in every place, and those that are not there are named', async () => {
   const { cwd, run, backup, store } = await shellWith('canary', 'other')
