@@ -42,6 +42,31 @@ export interface UncheckedEvent {
   readonly at?: number | undefined
 }
 
+/** What was asked for under a request key, of events that were recorded elsewhere. */
+export interface CopiedRequest {
+  readonly requestKey: string
+  readonly digest: string
+  /** of the last of its events; of one that was answered without an event, of the newest event then */
+  readonly version: number
+  /** of its events; 0 if it was answered without */
+  readonly count: number
+  /** when it was answered, if it was without an event */
+  readonly at: number
+}
+
+/** Events that were recorded elsewhere, of the versions after the expected one. */
+export interface CopyRequest {
+  readonly id: string
+  readonly type: string
+  /** If there is no such entity, make one of this type. */
+  readonly newType?: string | undefined
+  /** None if there are only requests that were answered without. */
+  readonly events: readonly UncheckedEvent[]
+  readonly expectedVersion: number
+  /** In order of their versions; those with events are of these events, and of all of one request. */
+  readonly requests: readonly CopiedRequest[]
+}
+
 export interface AppendResult extends Appended {
   /** Only if the request key was known: then this is the first answer again, and nothing was recorded. */
   readonly repeated?: true | undefined
@@ -232,6 +257,8 @@ export interface Engine {
   readonly store: string
   /** Resolves when the events are on disk. */
   append(request: AppendRequest): Promise<AppendResult>
+  /** Records events of a copy with the request keys that they had there: the same requests are known from then on. */
+  appendCopy(request: CopyRequest): Promise<AppendResult>
   /**
    * Decides a command and records what comes of it; resolves when that is on disk. The entity takes nothing else
    * meanwhile.

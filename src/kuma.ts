@@ -269,6 +269,7 @@ function readingEngine(
   return {
     ...historyOf(readers, definitions, ends),
     append: async () => readOnly(path),
+    appendCopy: async () => readOnly(path),
     execute: async () => readOnly(path),
     erase: async () => readOnly(path),
     revert: async (request) => (request.dryRun ? revert(readers, definitions, request, null) : readOnly(path)),
@@ -338,6 +339,7 @@ async function writingEngine(
     commits,
     readModels,
     underWay: new Set(),
+    failed: new Set(),
   }
   let onProjectionFailed: ProjectorOptions['onFailed'] = warnOfProjection
   let closing: Promise<void> | undefined
@@ -351,6 +353,7 @@ async function writingEngine(
   return {
     ...historyOf(readers, definitions, ends),
     append: (request) => router.append(request),
+    appendCopy: (request) => router.appendCopy(request),
     execute: (request) => router.execute(request),
     revert: (request) =>
       revert(readers, definitions, request, request.dryRun ? null : (decided) => router.revert(decided)),

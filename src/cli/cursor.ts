@@ -1,12 +1,15 @@
 /**
- * A cursor is a file that keeps a place in a store: { "store": its id, "position": a token }. It is written beside its
- * name and then renamed, so that it is whole whatever happens.
+ * A cursor is a file that keeps a place in a store: { "store": its id, "position": a token }. It moves past what was handled
+ * and no further. It is written beside its name, synced and then renamed, so that it is whole whatever happens.
  */
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { accessSync, constants, readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import type { Position } from '../entity/event.ts'
 import { ioError, writeDurably, writeError } from '../store/directory.ts'
 import { usage } from './event-data.ts'
+
+/** Where nothing else says when, it is written so often: each time costs an fsync. */
+export const CURSOR_MS = 500
 
 export class Cursor {
   private readonly path: string
@@ -18,7 +21,7 @@ export class Cursor {
     this.path = resolve(file)
   }
 
-  /** Null if there is none yet. @throws KUMA_USAGE for a file that is none of this store's, KUMA_IO */
+  /** Null if there is none yet. @throws KUMA_USAGE for a file that is none of this store's; KUMA_IO, also if none can be kept */
   read(): Position | null {
     const text = this.text()
     if (text === null) return null
@@ -32,6 +35,11 @@ export class Cursor {
   }
 
   private text(): string | null {
+    try {
+      accessSync(dirname(this.path), constants.W_OK | constants.X_OK)
+    } catch (error) {
+      throw ioError(error, this.path)
+    }
     try {
       return readFileSync(this.path, 'utf8')
     } catch (error) {

@@ -10,7 +10,7 @@ import { findBackup } from '../backup/places.ts'
 import { restore } from '../backup/restore.ts'
 import { restoreEntity } from '../backup/restore-entity.ts'
 import { BaseCommand, type GlobalFlags, pointOf } from '../cli/base-command.ts'
-import { usage } from '../cli/event-data.ts'
+import { checkWord, usage } from '../cli/event-data.ts'
 import { interruptible } from '../cli/interrupted.ts'
 import { isTerminal, note, print, visible } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
@@ -22,6 +22,7 @@ import { holdsKeysOf, keyFilePath } from '../store/key-file.ts'
 import { Keys, keyFileFor } from '../store/keys.ts'
 import { readManifest } from '../store/manifest.ts'
 import { masterKeyFor } from '../store/master-key.ts'
+import { Readers } from '../store/readers.ts'
 
 export default class Restore extends BaseCommand {
   static override summary = 'Make a store of a backup, or bring one entity back.'
@@ -62,6 +63,7 @@ export default class Restore extends BaseCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Restore)
     if ((args.store === undefined) !== (flags.entity !== undefined)) throw usage('give either NEWDIR or --entity')
+    checkWord(flags.into ?? flags.entity, 'the id')
     if (flags.entity !== undefined) return this.runEntity(args.backup, flags.entity, flags)
     const to = resolve(args.store!)
     if (flags['if-not-exists'] && isStore(to)) return note(`${to} is a store already: it stays as it is`)
@@ -99,16 +101,23 @@ export default class Restore extends BaseCommand {
     const isErased = isErasedIn(path, backup, id, openKeys(backup, keyFile, config))
     if (isErased && flags.into === undefined) throw wasErased(id)
     const from = await openEngine({ ...config, path: backup }, { access: 'read', keyFile })
+    const readers = new Readers(backup, readManifest(backup), openKeys(backup, keyFile, config))
     try {
       if (isErased && (await from.find(id)) === null) throw keyDestroyed(id)
       if (isErased) note(`${id} was erased from the store, on request: this brings it back under another id`)
       await this.withEngine(flags, { access: 'write', committer: 'inline' }, async (to) => {
         const reason = `restored from backup ${basename(backup)}${flags.at === undefined ? '' : ` at ${flags.at}`}`
-        const { entity, version, events } = await restoreEntity(from, to, { id, at, into: flags.into, reason })
+        const { entity, version, events } = await restoreEntity({ from, readers }, to, {
+          id,
+          at,
+          into: flags.into,
+          reason,
+        })
         if (flags.json) await print(JSON.stringify({ entity, version, events }))
         else await print(`ok ${visible(entity)} v${version}, events ${events}`)
       })
     } finally {
+      readers.close()
       await from.close()
     }
   }

@@ -23,6 +23,15 @@ const point: Check = (value) => {
   return version === undefined ? number(at) : Number.isSafeInteger(version) && Number(version) >= 0 && at === undefined
 }
 const events: Check = (value) => Array.isArray(value) && value.every((event) => object(event) && text(event.type))
+const requests: Check = (value) =>
+  Array.isArray(value) &&
+  value.every(
+    (one) =>
+      object(one) &&
+      text(one.requestKey) &&
+      text(one.digest) &&
+      [one.version, one.count, one.at].every((part) => Number.isSafeInteger(part)),
+  )
 
 const RANGE = { from: point, to: point }
 const DECIDED = { id: text, type: text, expectedVersion: number, requestKey: text, meta: object }
@@ -46,6 +55,12 @@ function method<Result>(shape: Shape, required: readonly string[], isSafe: boole
 export const CALLS: { readonly [call: string]: Method<unknown> } = {
   append: method({ ...DECIDED, newType: text, events }, ['id', 'events'], false, ({ engine }, params) =>
     engine.append(params as never),
+  ),
+  appendCopy: method(
+    { id: text, type: text, newType: text, events, expectedVersion: number, requests },
+    ['id', 'type', 'events', 'expectedVersion', 'requests'],
+    false,
+    ({ engine }, params) => engine.appendCopy(params as never),
   ),
   execute: method({ ...DECIDED, command: object }, ['id', 'command'], false, ({ engine }, params) =>
     engine.execute(params as never),

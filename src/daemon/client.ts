@@ -309,6 +309,7 @@ export function engineOf(client: Client, stats: Stats | null = null): Engine {
       for (const { type, data, meta } of request.events) checkPlain(type, data, meta)
       return client.call('append', request, request.requestKey)
     },
+    appendCopy: (request) => client.call('appendCopy', request),
     execute: async (request) => {
       checkPlain(request.command.type, request.command.data, request.meta)
       return frozen(await client.call<ExecuteResult>('execute', request, request.requestKey))
