@@ -343,7 +343,7 @@ export interface Context {
   /**
    * What is recorded, each shard's events in their order: first what is there, and then, as long as the store is open,
    * what comes. At least once, if you keep the position of what you have dealt with. Read as it is asked for: to be slow
-   * holds up nobody.
+   * holds up nobody. Where it begins is fixed by this call. `return()` ends it at once, also while it waits.
    */
   subscribe<const D extends readonly AnyEntityDefinition[] = readonly AnyEntityDefinition[]>(
     options?: SubscribeOptions<D>,
@@ -405,6 +405,11 @@ export interface Stats {
   readonly unfitForSnapshots: readonly string[]
   /** Shards that take no more writes until the store is opened anew: the disk failed while something was committed. */
   readonly poisonedShards: readonly number[]
+  /**
+   * Events that were acknowledged, and are lost unless what they were in was copied into the database before: a file was
+   * removed or replaced below this process. Positions, from the first to the last of a shard.
+   */
+  readonly lost: readonly { readonly from: Position; readonly to: Position }[]
   readonly walBytes: number
   readonly walBytesByShard: readonly number[]
   /** how late the event loop came to its timers: an evolve that takes its time shows here */

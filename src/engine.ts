@@ -18,6 +18,7 @@ import type { UncheckedCommand } from './entity/decide.ts'
 import type { Meta, MetaFilter, Position, RecordedEvent } from './entity/event.ts'
 import type { Json, JsonObject } from './entity/json.ts'
 import type { ResolvedPoint } from './entity/time.ts'
+import type { KumaError } from './errors.ts'
 
 export interface AppendRequest {
   readonly id: string
@@ -121,6 +122,14 @@ export interface EngineLogQuery extends Range, MetaFilter {
   readonly reverse?: boolean | undefined
 }
 
+/** A list of entities that can be gone on with where it was cut off. */
+export interface ListQuery extends EntitiesQuery {
+  /** Only those after this place, which a list of the same store told. */
+  readonly after?: string | undefined
+  /** Told the place after each entity, before that is given. */
+  readonly reached?: ((place: string) => void) | undefined
+}
+
 /** Two points of one entity; or, with `other`, one entity at `from` and another at `to`. */
 export interface DiffRequest {
   readonly id: string
@@ -144,7 +153,7 @@ export interface FeedRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Items that follow on each other in one shard; none where nothing passed the filter. */
+/** Items that follow on each other in one shard; none in the first page, and where nothing passed the filter. */
 export interface FeedPage {
   readonly items: readonly FeedItem[]
   /** the place after them, and after what did not pass */
@@ -279,9 +288,9 @@ export interface Engine {
   log(query?: EngineLogQuery): AsyncIterable<RecordedEvent>
   /** In pages. @throws KUMA_INVALID_POSITION, KUMA_INVALID_POINT, KUMA_MODEL_FAILED */
   feed(request?: FeedRequest): AsyncIterable<FeedPage>
-  entities(query?: EntitiesQuery): AsyncIterable<EntitySummary>
+  entities(query?: ListQuery): AsyncIterable<EntitySummary>
   /** @throws KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED */
-  inspectAll(query?: EntitiesQuery): AsyncIterable<Inspected>
+  inspectAll(query?: ListQuery): AsyncIterable<Inspected>
   /**
    * Erases entities, all of them or, if one does not exist, none. What cannot be finished now, also after a crash, is when
    * the store is opened next.
@@ -379,8 +388,17 @@ export interface LiveEngine extends OwnEngine {
    * @throws KUMA_NOT_FOUND
    */
   snapshot(id: string): Promise<boolean>
-  /** @param told of each shard that takes no more writes, when that happens */
-  onPoisoned(told: (shard: number) => void): void
+  /**
+   * @param told of each shard that takes no more writes, when that happens, and why; and which events, by seq, were
+   * acknowledged and have gone with a file that was taken away
+   */
+  onPoisoned(
+    told: (shard: number, why: string, lost: { readonly from: number; readonly to: number } | null) => void,
+  ): void
+  /** @param told why, when what is at the store's path is not the store any more that was opened: everything is refused then */
+  onLost(told: (error: KumaError) => void): void
+  /** @throws KUMA_POISONED if what is at the store's path is not the store any more that was opened */
+  assertHeld(): void
   /** @param told of each projection that stops, when that happens */
   onProjectionFailed(told: (name: string, failure: NonNullable<ProjectionInfo['error']>) => void): void
 }

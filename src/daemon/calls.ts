@@ -35,7 +35,13 @@ const requests: Check = (value) =>
 
 const RANGE = { from: point, to: point }
 const DECIDED = { id: text, type: text, expectedVersion: number, requestKey: text, meta: object }
-const LISTED = { type: text, prefix: text, at: (value: unknown) => text(value) || number(value), limit: number }
+const LISTED = {
+  type: text,
+  prefix: text,
+  at: (value: unknown) => text(value) || number(value),
+  limit: number,
+  after: text,
+}
 
 type Run<Result> = (host: Host, params: Params, caller: Caller) => Result
 
@@ -133,8 +139,12 @@ export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> 
     true,
     ({ engine }, params, { signal }) => engine.log({ ...params, signal }),
   ),
-  entities: method(LISTED, [], true, ({ engine }, params, { signal }) => engine.entities({ ...params, signal })),
-  inspectAll: method(LISTED, [], true, ({ engine }, params, { signal }) => engine.inspectAll({ ...params, signal })),
+  entities: method(LISTED, [], true, ({ engine }, params, { signal, reached }) =>
+    engine.entities({ ...params, signal, reached }),
+  ),
+  inspectAll: method(LISTED, [], true, ({ engine }, params, { signal, reached }) =>
+    engine.inspectAll({ ...params, signal, reached }),
+  ),
   query: method(
     { sql: text, params: (value) => Array.isArray(value), after: text, timeoutMs: number },
     ['sql'],

@@ -16,7 +16,7 @@ import { around, invalidPosition, parsePosition } from '../entity/position.ts'
 import { type ResolvedPoint, timeOf } from '../entity/time.ts'
 import { Pages } from '../store/chain.ts'
 import { ENGINE, recordOf } from '../store/erasure.ts'
-import type { Readers } from '../store/readers.ts'
+import { type Readers, storeClosed } from '../store/readers.ts'
 import type { Row } from '../store/row.ts'
 import { type EntityName, recorded, type ShardReader } from '../store/shard-reader.ts'
 import { breathe } from '../store/slices.ts'
@@ -26,23 +26,49 @@ import type { Ends } from './ends.ts'
 const WINDOW = 20_000
 
 /**
- * Pages of items. Ends at the end of the log, or when the store is closed; with `follow` only then.
- * @throws KUMA_INVALID_POSITION, KUMA_INVALID_POINT, KUMA_MODEL_FAILED, KUMA_CORRUPT, and the reason of the signal
+ * Pages of items. The first one has none and tells where it begins, which is fixed when this is called and not when the page
+ * is asked for. Ends at the end of the log, or when the store is closed; with `follow` only then.
+ * @throws KUMA_INVALID_POSITION, KUMA_INVALID_POINT, KUMA_MODEL_FAILED, KUMA_CORRUPT, KUMA_CLOSED, and the reason of the
+ * signal: all of them when the first page is asked for, or later
  */
-export async function* feed(
+export function feed(
   readers: Readers,
   ends: Ends,
   definitions: Definitions,
   request: FeedRequest = {},
 ): AsyncGenerator<FeedPage> {
-  const { signal, follow = false } = request
-  const reading = new Reading(readers, ends, definitions, request)
-  while (!ends.isClosed) {
+  const begun = attempt(() => {
+    if (ends.isClosed) throw storeClosed(readers.path)
+    return new Reading(readers, ends, definitions, request)
+  })
+  return pages(begun, ends, request)
+}
+
+/** What comes of it, now, for who asks later. */
+function attempt<T>(make: () => T): () => T {
+  try {
+    const made = make()
+    return () => made
+  } catch (error) {
+    return () => {
+      throw error
+    }
+  }
+}
+
+async function* pages(
+  begun: () => Reading,
+  ends: Ends,
+  { signal, follow = false }: FeedRequest,
+): AsyncGenerator<FeedPage> {
+  const reading = begun()
+  yield reading.beginning()
+  while (!isOver(ends)) {
     const { moves } = ends
     let isBehind = false
     for (const shard of reading.shards) {
       signal?.throwIfAborted()
-      if (ends.isClosed) return
+      if (isOver(ends)) return
       const page = reading.page(shard)
       if (page === null) continue
       isBehind = true
@@ -54,6 +80,12 @@ export async function* feed(
     await ends.moved(moves, signal)
     signal?.throwIfAborted()
   }
+}
+
+/** @throws why, if nobody wanted it to end */
+function isOver({ isClosed, reason }: Ends): boolean {
+  if (reason !== null) throw reason
+  return isClosed
 }
 
 class Reading {
@@ -107,6 +139,13 @@ class Reading {
     const reader = this.readers.at(shard)
     const entity = reader.find(id, idHash)
     return (entity && reader.entryBefore(entity.key, from)?.seq) ?? 0
+  }
+
+  /** No items, and the place before all that come. */
+  beginning(): FeedPage {
+    const shard = this.shards[0]!
+    const [before, behind] = around(this.seqs, shard)
+    return { items: [], position: `${before}${formatPosition(shard, this.seqs[shard]!)}${behind}` }
   }
 
   /** The next page of a shard. Null if there is nothing more at present. */

@@ -70,6 +70,8 @@ export class ShardReader {
   private readonly db: Database
   private readonly cipher: Cipher | null
   private readonly queries: ReturnType<typeof prepareQueries>
+  /** Why nothing is read any more. */
+  private reason: KumaError | null = null
 
   constructor(
     directory: string,
@@ -84,11 +86,17 @@ export class ShardReader {
     this.queries = prepareQueries(this.db, this.cipher)
   }
 
+  /** Reads nothing any more. @param reason what those are told who ask */
+  lose(reason: KumaError): void {
+    this.reason = reason
+  }
+
   close(): void {
     this.db.close()
   }
 
   private run<T>(query: () => T): T {
+    if (this.reason !== null) throw this.reason
     try {
       return query()
     } catch (error) {

@@ -1,4 +1,7 @@
 /** The library as a program uses it: one suite, run on an engine in the process and through a daemon. On real files. */
+import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import { ReadableStream } from 'node:stream/web'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import * as kuma from '../../src/index.ts'
@@ -478,6 +481,49 @@ describe.each(['in process', 'through a daemon'] as const)('%s:', (kind) => {
       await expect(ctx.query('select 1', [], { timeoutMs }).toArray()).rejects.toEqual(code('KUMA_INVALID_QUERY'))
   })
 
+  test('a subscription begins where it is made, also if it is read later', async () => {
+    const ctx = await open()
+    await ctx.spawn(Account, 'before')
+    const [all, one] = [ctx.subscribe({ from: 'now' }), ctx.subscribe({ from: 'now', filter: { entity: 'after' } })]
+    await ctx.spawn(Account, 'after')
+    for (const each of [all, one]) {
+      for await (const item of each) {
+        expect(item).toMatchObject({ event: { entity: 'after', version: 1 } })
+        break
+      }
+    }
+  })
+
+  test('what waits is left at once, by whatever holds it', async () => {
+    const ctx = await open()
+    const endless = 'with recursive c(x) as (select 1 union all select x + 1 from c) select max(x) from c'
+    const lists: (() => AsyncIterable<unknown>)[] = [
+      () => ctx.subscribe(),
+      () => ctx.subscribe({ from: 'now' }),
+      () => ctx.query(endless),
+    ]
+    for (const list of lists) {
+      const iterator = list()[Symbol.asyncIterator]()
+      const waiting = [iterator.next(), iterator.next()]
+      expect(await iterator.return!()).toEqual({ done: true, value: undefined })
+      expect(await Promise.all(waiting)).toEqual(Array(2).fill({ done: true, value: undefined }))
+      expect(await iterator.next()).toEqual({ done: true, value: undefined })
+      const unread = list()[Symbol.asyncIterator]()
+      expect(await unread.return!()).toEqual({ done: true, value: undefined })
+      const readable = Readable.from(list())
+      readable.resume().destroy()
+      await once(readable, 'close')
+      const reader = ReadableStream.from(list()).getReader()
+      const read = reader.read()
+      await reader.cancel()
+      expect(await read).toEqual({ done: true, value: undefined })
+    }
+    const stop = new AbortController()
+    const aborted = ctx.subscribe({ signal: stop.signal })[Symbol.asyncIterator]().next()
+    stop.abort(new Error('enough'))
+    await expect(aborted).rejects.toThrow('enough')
+  })
+
   test('close settles what was accepted, and refuses what comes after', async () => {
     const path = folder()
     const ctx = await open(path)
@@ -492,6 +538,7 @@ describe.each(['in process', 'through a daemon'] as const)('%s:', (kind) => {
     await expect(account.read({ version: 1 })).rejects.toEqual(code('KUMA_CLOSED'))
     await expect(account.log().toArray()).rejects.toEqual(code('KUMA_CLOSED'))
     await expect(ctx.entities().toArray()).rejects.toEqual(code('KUMA_CLOSED'))
+    await expect(ctx.subscribe()[Symbol.asyncIterator]().next()).rejects.toEqual(code('KUMA_CLOSED'))
     const again = await open(path)
     expect(await (await again.entity(Account, 'a')).read()).toMatchObject({ balance: 500 })
   })
