@@ -117,9 +117,7 @@ describe('sound is', () => {
 
 test('plain stores say nothing beside the events of a commit', async () => {
   const path = await counters(['a'], { encrypted: false })
-  const db = openDatabase(shardPath(path, 0), 'read')
-  expect(db.prepare('SELECT DISTINCT length(extra) FROM commits').pluck().all()).toEqual([0])
-  db.close()
+  expect(inShard(path, 0, extrasIn)).toEqual([''])
 })
 
 describe('found is, though every crc and link was made anew,', () => {
@@ -290,6 +288,25 @@ describe('of a store of format 1', () => {
     await expectFound(path, 'cannot be opened with its key')
   })
 
+  test('a backup that an erasure rewrites holds nothing of later versions; the store restored of it is proven', async () => {
+    const path = first()
+    const env = { KUMA_MASTER_KEY: MASTER_KEY }
+    const backup = JSON.parse((await kuma(['backup', '--dir', path, '--json'])).stdout).path as string
+    const counts = [0, 1].map((shard) => valuesOf(backup, shard).length)
+    expect((await kuma(['delete', 'user_1', '--yes', '--dir', path], { env })).code).toBe(0)
+    const left = [0, 1].map((shard) => valuesOf(backup, shard))
+    expect(left.map(({ length }) => length)).not.toEqual(counts)
+    expect(left.flat().filter((value) => value.startsWith('~'))).toEqual([])
+    for (const shard of [0, 1])
+      expect(inShard(backup, shard, (db) => [db.pragma('user_version', { simple: true }), extrasIn(db)])).toEqual([
+        1,
+        [''],
+      ])
+    const restored = join(path, '..', 'restored')
+    expect((await kuma(['restore', backup, restored, '--dir', path], { env })).code).toBe(0)
+    expect(await problemsOf(restored)).toEqual([])
+  })
+
   test('values that changed places are found from the first day, and all else from the first HMAC on', async () => {
     const swapped = first()
     reseal(swapped, 1, (db) =>
@@ -359,12 +376,17 @@ test('verify holds every receipt against the shards, and tells of one that is no
 })
 
 function inShard<T>(path: string, shard: number, use: (db: Database) => T): T {
-  const db = openDatabase(shardPath(path, shard), 'write')
+  const db = openDatabase(shardPath(path, shard), 'read')
   try {
     return use(db)
   } finally {
     db.close()
   }
+}
+
+/** What its commits say beside their events, each once, in hexadecimal. */
+function extrasIn(db: Database): unknown[] {
+  return db.prepare('SELECT DISTINCT hex(extra) FROM commits').pluck().all()
 }
 
 /** Data of events as they are stored. */
