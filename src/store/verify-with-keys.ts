@@ -9,13 +9,12 @@
  * - Each value opens under the key of its entity, with all that it belongs to. One of codec 2 that was made to look like
  *   one of codec 1, so that its commit needs no HMAC, does not.
  *
- * So nothing can be altered, left out or put between up to the last commit that must have an HMAC. Not seen: commits that
- * are missing at the end, as in a copy of an earlier day (unless something was erased since: then its key is gone, and its
- * receipt is there); what erasures that come last say of their time; and where all that was ever written in codec 2 is
- * erased, which HMACs there were.
+ * So up to the last commit that must have an HMAC, nothing can be altered, left out or put in. Not seen: that commits are
+ * missing at the end, as in a copy of an earlier day (unless something was erased since: then its key is gone, and its
+ * receipt is there); when the erasures that come last were recorded; and, in a shard where all that was ever written in
+ * codec 2 is erased, what is altered beside the contents of codec 1.
  */
-import type { Cipher } from './cipher.ts'
-import { isOfCodec2 } from './cipher.ts'
+import { type Cipher, isOfCodec2 } from './cipher.ts'
 import type { SnapshotRow } from './commit.ts'
 import { ENGINE } from './erasure.ts'
 import { extraWithout, MAC, tagsOf } from './extra.ts'
