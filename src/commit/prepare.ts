@@ -32,13 +32,14 @@ export function prepare(batch: Batch, writer: ShardWriter): Commit {
   })
   const rows = encodeRows(events, firstSeq)
   const content = contentOf(leavesOf(rows, entities, writer))
-  const sealed = {
+  const untagged = {
     id: tip.commitId + 1,
     firstSeq,
     lastSeq: firstSeq + events.count - 1,
     at: Math.max(Date.now(), tip.at),
     extra: NO_EXTRA,
   }
+  const sealed = writer.cipher?.withMac(tip.head, content, untagged) ?? untagged
   const head = headOf(tip.head, content, sealed)
   return {
     ...sealed,

@@ -15,6 +15,7 @@ const WRAP_IV = Buffer.alloc(8, 0xa6)
 export class Keys {
   private readonly wrapping: Buffer
   private readonly blinding: Buffer
+  private readonly sealing: Buffer
   private kept = new Map<string, Buffer>()
 
   private constructor(
@@ -23,6 +24,7 @@ export class Keys {
   ) {
     this.wrapping = derive(storeKey, 'kuma: keys of entities')
     this.blinding = derive(storeKey, 'kuma: hashes of ids')
+    this.sealing = derive(storeKey, 'kuma: seals of commits')
   }
 
   /** @param path the file. @throws KUMA_MASTER_KEY if it is another, and what `KeyFile.open` throws */
@@ -79,6 +81,11 @@ export class Keys {
   /** @param hash of entity and request key, which anyone could make */
   requestKeyHash(hash: number): number {
     return this.blind(`request key ${hash}`)
+  }
+
+  /** HMAC-SHA-256 of what links a commit to the one before it. */
+  commitMac(link: Uint8Array): Buffer {
+    return createHmac('sha256', this.sealing).update(link).digest()
   }
 
   private blind(text: string): number {

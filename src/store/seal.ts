@@ -7,7 +7,7 @@
  *
  * A leaf covers one entity, with a salt of its own, so that an entity can be erased for good while everyone else's
  * proof stays: its leaves are kept, and without the salt they tell nothing. The first commit follows on a head made
- * from the store's id and the shard's number, so that a shard cannot be put in another's place.
+ * from the store's id and the shard's number, so that a shard cannot be put in another's place. What `extra` is: extra.ts.
  */
 import { hash } from 'node:crypto'
 import { writeU64 } from './row.ts'
@@ -39,6 +39,7 @@ export interface SealedCommit {
   readonly firstSeq: number
   readonly lastSeq: number
   readonly at: number
+  /** a list of tagged values: see extra.ts */
   readonly extra: Uint8Array
 }
 
@@ -48,13 +49,18 @@ export function contentOf(leaves: readonly string[]): Buffer {
 }
 
 export function headOf(previous: Uint8Array, content: Uint8Array, commit: SealedCommit): Buffer {
+  return sha256(linkOf(previous, content, commit))
+}
+
+/** All that a head is made of. */
+export function linkOf(previous: Uint8Array, content: Uint8Array, commit: SealedCommit): Buffer {
   const numbers = Buffer.allocUnsafe(32)
   const view = new DataView(numbers.buffer, numbers.byteOffset, 32)
   writeU64(view, 0, commit.id)
   writeU64(view, 8, commit.firstSeq)
   writeU64(view, 16, commit.lastSeq)
   writeU64(view, 24, commit.at)
-  return sha256(Buffer.concat([previous, content, numbers, commit.extra]))
+  return Buffer.concat([previous, content, numbers, commit.extra])
 }
 
 // one-shot: createHash costs four times as much for inputs this small

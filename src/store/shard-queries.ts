@@ -4,6 +4,7 @@ import type { Cipher } from './cipher.ts'
 import type { Database, Statement } from './driver.ts'
 import { ENTITY } from './entity-row.ts'
 import { ENGINE, HIDDEN } from './erasure.ts'
+import type { Row } from './row.ts'
 
 /** Snapshots that stand at their event, whoever made them: one that was damaged leads nowhere. */
 const PLACED = `SELECT s.seq, s.version FROM snapshots s CROSS JOIN events e ON e.seq = s.seq
@@ -20,11 +21,12 @@ export type FeedColumns = [...RowColumns, id: string | null, entityType: string]
 
 export function prepareQueries(db: Database, cipher: Cipher | null) {
   if (cipher !== null)
-    db.function('kuma_meta', (entity, seq, meta, field) =>
-      cipher.metaOf(entity as number, seq as number, meta as string | null, field as string),
+    // SQLite counts the arguments, so they are named
+    db.function('kuma_meta', (entity, seq, version, at, type, meta, field) =>
+      cipher.metaOf({ entity, seq, version, at, type, meta } as Omit<Row, 'prev' | 'data' | 'crc'>, field as string),
     )
   const metaOf = (field: string) =>
-    cipher === null ? `meta ->> '$.${field}'` : `kuma_meta(entity, seq, meta, '${field}')`
+    cipher === null ? `meta ->> '$.${field}'` : `kuma_meta(entity, seq, version, at, type, meta, '${field}')`
   const isMeta = META_FIELDS.map((field) => `(@${field} IS NULL OR ${metaOf(field)} = @${field})`).join(' AND ')
   return whenUsed({
     byHash: () => db.prepare(`SELECT ${ENTITY} FROM entities WHERE id_hash = ?`),

@@ -10,6 +10,7 @@ import { type Database, sqliteCode } from './driver.ts'
 import { answersOf, ownerOf } from './empty-answer.ts'
 import { entityCrc } from './entity-row.ts'
 import { ENGINE, type ErasureRecord, HIDDEN, isEntityTombstone, isTombstone, recordOf, witnessOf } from './erasure.ts'
+import { tagsOf } from './extra.ts'
 import { hashId } from './hash.ts'
 import type { KeyFile } from './key-file.ts'
 import type { Keys } from './keys.ts'
@@ -21,6 +22,7 @@ import { readSettings } from './shard-file.ts'
 import { checkSchema } from './shard-schema.ts'
 import { breathe } from './slices.ts'
 import { isWhole } from './snapshot.ts'
+import { VerifyWithKeys } from './verify-with-keys.ts'
 
 export interface ShardReport {
   readonly shard: number
@@ -64,6 +66,8 @@ export class ShardVerification {
   /** Entities with empty rows or kept leaves that no record has accounted for yet. */
   private readonly unaccounted = new Set<number>()
   private readonly erased = new Map<number, ErasureRecord>()
+  /** Living entities whose keys are destroyed. */
+  private keyless: number[] = []
   private unfinished = 0
   private added: readonly string[] = []
   private last: Omit<CommitRow, 'content' | 'extra'>
@@ -71,6 +75,7 @@ export class ShardVerification {
   /** of empty answers, by the keys of their entities */
   private readonly answers = new Ends()
   private readonly statements: ReturnType<typeof prepareStatements>
+  private readonly withKeys: VerifyWithKeys | null
 
   constructor(
     private readonly db: Database,
@@ -80,6 +85,8 @@ export class ShardVerification {
   ) {
     this.last = { id: 0, firstSeq: 0, lastSeq: 0, at: 0, head: genesis(manifest.store, shard) }
     this.statements = prepareStatements(db)
+    const { keys } = known
+    this.withKeys = keys && new VerifyWithKeys(new Cipher(db.name, shard, keys), (text) => this.problem(text))
   }
 
   async run(progress: (events: number) => void): Promise<ShardReport> {
@@ -89,11 +96,13 @@ export class ShardVerification {
         if (line.integrity_check !== 'ok') this.problem(`SQLite: ${line.integrity_check}`)
       }
       this.added = checkSchema(this.db, this.db.name)
-      while (this.walk(COMMITS)) {
+      // to open what is encrypted takes several times as long
+      while (this.walk(this.withKeys === null ? COMMITS : 1)) {
         progress(this.events)
         await breathe()
       }
       entities = this.db.transaction(() => this.finish())()
+      this.verifyKeyless()
     } catch (error) {
       if (sqliteCode(error) === '') throw error
       this.problem(`SQLite: ${(error as Error).message}`)
@@ -132,6 +141,8 @@ export class ShardVerification {
     if (!headOf(last.head, commit.content, { id, firstSeq, lastSeq, at, extra }).equals(commit.head)) {
       this.problem(`commit ${id}: the seal does not follow on the one before`)
     }
+    if (tagsOf(extra) === null) this.problem(`commit ${id}: what it says beside its events is no list of tags`)
+    this.withKeys?.commit(last.head, commit, rows)
     this.events += rows.length
     this.last = commit
   }
@@ -198,6 +209,7 @@ export class ShardVerification {
     if (flushed > this.last.lastSeq) this.problem(`heads claim to be written up to ${flushed}, beyond the last event`)
     for (const entity of this.unaccounted)
       this.problem(`the rows of entity ${entity} are empty, and no record says that it was erased`)
+    this.withKeys?.conclude()
     const entities = this.verifyEntities(flushed)
     this.verifyKeys(flushed, keyCommits)
     this.verifySnapshots()
@@ -218,7 +230,9 @@ export class ShardVerification {
       const last = this.ends.of(key)
       if (this.erased.has(key)) this.problem(`entity ${key} was erased, and is still there`)
       if (entityCrc(entity) !== entity.crc) this.problem(`entity ${key}: the crc is wrong`)
-      if (this.known.file?.read(this.shard, key) === null) this.problem(`entity ${key} has no key: it cannot be read`)
+      const slot = this.known.file?.read(this.shard, key)
+      if (slot === 'destroyed') this.keyless.push(key)
+      if (slot === null) this.problem(`entity ${key} has no key: it cannot be read`)
       else if (!this.isPlaced(entity)) this.problem(`entity ${key} does not belong in this shard`)
       if (last.version === 0) this.problem(`entity ${key} has no events`)
       this.verifyHead(key, last, { version, seq: head, at: headAt }, flushed)
@@ -228,6 +242,17 @@ export class ShardVerification {
       this.verifyHead(answersOf(key), answered, answersHead ?? { version: null, seq: 0, at: 0 }, flushed)
     }
     return count
+  }
+
+  /** A key is destroyed after the erasure is recorded: one that was under way meanwhile is recorded by now. */
+  private verifyKeyless(): void {
+    for (const key of this.keyless) {
+      const { idHash } = this.statements.entity.get(key) as EntityRow
+      if (idHash === HIDDEN) continue
+      this.problem(
+        `entity ${key} is there, and its key was destroyed: the shard is older than the erasure, or the keys are not its`,
+      )
+    }
   }
 
   /** The head of a chain is its last row, or was it up to `flushed`. */
@@ -297,6 +322,7 @@ export class ShardVerification {
       if (version === 0 && row.state === '' && row.definition === '') continue // of an erased entity
       const of = `the snapshot of entity ${entity} at version ${version}`
       if (!isWhole(row)) this.problem(`${of}: the crc is wrong`)
+      else this.withKeys?.snapshot(row)
       if (this.statements.isEvent.get(seq, entity, version, at) === undefined) this.problem(`${of} is of no event`)
     }
   }

@@ -19,7 +19,7 @@ export interface VerifyProgress {
 export interface VerifyOptions {
   readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
   readonly signal?: AbortSignal | undefined
-  /** Of an encrypted store. Without it, it is not checked that hashes are those of the ids. */
+  /** Of an encrypted store. Without it, nothing is checked that needs it: see verify-with-keys.ts. */
   readonly masterKey?: (() => Uint8Array | null) | undefined
 }
 

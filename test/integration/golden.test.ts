@@ -8,9 +8,10 @@ import { describe, expect, test } from 'vitest'
 import { Airport } from '../../fixtures/models/airport.ts'
 import { kuma } from '../cli.ts'
 import { folder } from '../folder.ts'
+import { MASTER_KEY } from '../master-key.ts'
 
 const fixtures = fileURLToPath(new URL('../../fixtures', import.meta.url))
-const stores = readdirSync(fixtures).filter((name) => /^golden-\d+$/.test(name))
+const stores = readdirSync(fixtures).filter((name) => /^golden-\d+(-encrypted)?$/.test(name))
 
 interface Expected {
   readonly events: number
@@ -28,7 +29,9 @@ function copyOf(name: string): string {
 }
 
 const run = (path: string, args: string[]) =>
-  kuma([...args, '--dir', path, '--config', join(fixtures, 'models/kuma.config.ts')])
+  kuma([...args, '--dir', path, '--config', join(fixtures, 'models/kuma.config.ts')], {
+    env: { KUMA_MASTER_KEY: MASTER_KEY },
+  })
 
 describe.each(stores)('%s', (name) => {
   const expected = JSON.parse(readFileSync(join(fixtures, `${name}.json`), 'utf8')) as Expected
@@ -71,4 +74,5 @@ describe.each(stores)('%s', (name) => {
   })
 })
 
-test('there is one', () => expect(stores).toContain('golden-1'))
+test('there is one of each kind', () =>
+  expect(stores).toEqual(expect.arrayContaining(['golden-1', 'golden-1-encrypted'])))
