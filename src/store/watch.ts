@@ -48,7 +48,8 @@ export interface Held {
 /** What is not as it was. */
 export interface Change {
   readonly what: string
-  readonly of: 'wal' | 'shm' | 'database' | 'store'
+  /** `emptied`: a WAL that another program has copied into the database */
+  readonly of: 'wal' | 'shm' | 'database' | 'store' | 'emptied'
 }
 
 /** Events of a shard that were acknowledged and are gone, from one seq to another. */
@@ -194,6 +195,11 @@ export class ShardWatch {
     if (what !== null) return { what, of: 'wal' }
     const shm = changeOf(this.shm)
     return shm === null ? null : { what: shm, of: 'shm' }
+  }
+
+  /** Under its name, whatever is in it. */
+  get isWalThere(): boolean {
+    return changeOf(this.wal) === null
   }
 
   private lookAtDatabase(): Change | null {
