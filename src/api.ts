@@ -403,7 +403,7 @@ export interface Stats {
   readonly snapshotCharsMax: number
   /** entity types that had a state which JSON cannot give back as it is: such a state is not kept as a snapshot */
   readonly unfitForSnapshots: readonly string[]
-  /** Shards that take no more writes until the store is opened anew: the disk failed while something was committed. */
+  /** Shards that take no more writes until the store is opened anew: the disk failed, or files were taken away or written to by others. */
   readonly poisonedShards: readonly number[]
   /**
    * Events that were acknowledged, and are lost unless what they were in was copied into the database before: a file was

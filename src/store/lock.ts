@@ -28,7 +28,7 @@ export class Lock {
 
   constructor(
     directory: string,
-    private readonly db: Database,
+    private readonly free: () => void,
   ) {
     this.held = seeLock(directory)
     this.timer = setInterval(() => this.look(), LOOK_MS).unref()
@@ -65,7 +65,7 @@ export class Lock {
 
   release(): void {
     clearInterval(this.timer)
-    this.db.close() // rolls the open transaction back, which frees the lock
+    this.free()
   }
 }
 
@@ -103,7 +103,7 @@ export async function takeLock(directory: string, timeoutMs = LOCK_TIMEOUT_MS, s
     db.close()
     throw sqliteError(error, path)
   }
-  return new Lock(directory, db)
+  return new Lock(directory, () => db.close()) // rolls the open transaction back, which frees the lock
 }
 
 function lockPath(directory: string): string {

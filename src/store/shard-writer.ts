@@ -49,6 +49,9 @@ const SCRUBBED_BYTES = 4096
 /** Pages that a commit writes however small it is: events, commits, settings, heads, indexes. */
 const COMMIT_BYTES = 5 * 4096
 
+const NOT_ALONE =
+  'another program wrote to it, or emptied its WAL (a checkpoint or VACUUM by someone else, or a copy of the files by this program)'
+
 export class ShardWriter {
   readonly path: string
   readonly keyCommits: number
@@ -242,10 +245,18 @@ export class ShardWriter {
   }
 
   private assertAlone(): void {
-    if (this.statements.dataVersion.get() === this.dataVersion) return
-    throw this.poisoned(
-      'another program wrote to it, or emptied its WAL (a checkpoint or VACUUM by someone else, or a copy of the files by this program)',
-    )
+    if (this.statements.dataVersion.get() !== this.dataVersion) throw this.poisoned(NOT_ALONE)
+  }
+
+  /** A WAL that is there and shorter was emptied by a checkpoint of another program's, if SQLite knows of it. */
+  private explained(change: Change): Change {
+    try {
+      const isEmptied =
+        change.of === 'wal' && this.watch.isWalThere && this.statements.dataVersion.get() !== this.dataVersion
+      return isEmptied ? { what: NOT_ALONE, of: 'emptied' } : change
+    } catch {
+      return change
+    }
   }
 
   /**
@@ -254,7 +265,7 @@ export class ShardWriter {
    */
   look(): void {
     const change = this.poison === null ? this.watch.lookAtAll(this.tip.lastSeq) : null
-    if (change !== null) this.vanished(change)
+    if (change !== null) this.vanished(this.explained(change))
   }
 
   private vanished(change: Change): KumaError<'KUMA_INDETERMINATE'> {
