@@ -221,8 +221,8 @@ export class ShardWatch {
 
   /** Is it there? The quick way, if there is one. */
   private lookForWal(): Change | null {
-    if (this.link === undefined) this.link = linkTo(this.wal.path)
-    else if (this.link !== null && isInPlace(this.link)) return this.lookAtShm()
+    if (this.link && isInPlace(this.link)) return this.lookAtShm()
+    if (this.link !== null) this.link = linkTo(this.wal.path) // at first, and when the descriptor was closed: it may be a reader's
     return this.lookAtWal()
   }
 
