@@ -5,7 +5,6 @@
 import type { EntitySummary, Inspected } from '../api.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
 import type { AppendRequest, AppendResult, ExecuteRequest, ExecuteResult } from '../engine.ts'
-import { formatPosition } from '../entity/event.ts'
 import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
 import { HIDDEN } from '../store/erasure.ts'
@@ -420,7 +419,7 @@ function inspected(actor: Actor): Inspected {
     type: type!,
     version,
     at,
-    position: formatPosition(shard.lane.shard, seq),
+    position: shard.reader.positionOf(seq),
     state: actor.frozenState() as JsonObject,
   }
 }

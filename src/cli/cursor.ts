@@ -1,12 +1,20 @@
 /**
- * A cursor is a file that keeps a place in a store: { "store": its id, "position": a token }. It is written beside its
- * name and then renamed, so that it is whole whatever happens.
+ * A cursor is a file that keeps a place in a store: { "store": its id, "position": a token, "crcs": of the events there, by
+ * shard }. A store of which the folder was set back by a copy of it says nothing of that: other events at the place do. The
+ * first cursors have no crcs. It is written beside its name and then renamed, so that it is whole whatever happens.
  */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import type { FeedPage } from '../engine.ts'
 import type { Position } from '../entity/event.ts'
 import { ioError, writeDurably, writeError } from '../store/directory.ts'
 import { usage } from './event-data.ts'
+
+/** A place as the feed takes it. */
+export interface KeptPlace {
+  readonly from: Position
+  readonly crcs: readonly number[] | true
+}
 
 export class Cursor {
   private readonly path: string
@@ -19,12 +27,13 @@ export class Cursor {
   }
 
   /** Null if there is none yet. @throws KUMA_USAGE for a file that is none of this store's, KUMA_IO */
-  read(): Position | null {
+  read(): KeptPlace | null {
     const text = this.text()
     if (text === null) return null
-    const { store, position } = parsed(text)
-    if (typeof store !== 'string' || typeof position !== 'string') throw usage(`${this.path} is not a cursor`)
-    if (store === this.store) return position
+    const { store, position, crcs = true } = parsed(text)
+    if (typeof store !== 'string' || typeof position !== 'string' || !(crcs === true || areNumbers(crcs)))
+      throw usage(`${this.path} is not a cursor`)
+    if (store === this.store) return { from: position, crcs }
     throw usage(
       `${this.path} is a cursor of another store`,
       'give another file; a restored store is the same, a fork is not',
@@ -41,18 +50,22 @@ export class Cursor {
   }
 
   /** @throws KUMA_IO, KUMA_DISK_FULL */
-  write(position: Position): void {
+  write({ position, crcs }: Pick<FeedPage, 'position' | 'crcs'>): void {
     try {
-      writeDurably(this.path, `${JSON.stringify({ store: this.store, position })}\n`)
+      writeDurably(this.path, `${JSON.stringify({ store: this.store, position, crcs })}\n`)
     } catch (error) {
       throw writeError(error, this.path)
     }
   }
 }
 
-function parsed(text: string): { store?: unknown; position?: unknown } {
+function areNumbers(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'number')
+}
+
+function parsed(text: string): { store?: unknown; position?: unknown; crcs?: unknown } {
   try {
-    return (JSON.parse(text) ?? {}) as { store?: unknown; position?: unknown }
+    return (JSON.parse(text) ?? {}) as { store?: unknown; position?: unknown; crcs?: unknown }
   } catch {
     return {}
   }

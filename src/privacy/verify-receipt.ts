@@ -1,7 +1,6 @@
 /** Is what a receipt says true of the store as it is now? */
 import { relative } from 'node:path'
 import type { ErasedEntity, Receipt } from '../api.ts'
-import { formatPosition } from '../entity/event.ts'
 import { checkDirectory } from '../store/directory.ts'
 import { isEntityTombstone } from '../store/erasure.ts'
 import { erasuresOf } from '../store/erasures.ts'
@@ -64,7 +63,7 @@ function problemsIn(reader: ShardReader, { entities, seals }: Receipt): string[]
     const said = records.get(entity)
     if (said === undefined) continue
     records.delete(entity)
-    const same = said.position === formatPosition(shard, seq) && said.events === events && said.witness === witness
+    const same = said.position === reader.positionOf(seq) && said.events === events && said.witness === witness
     if (!same) problems.push(`shard ${shard}: the record of entity ${entity} says something else`)
   }
   for (const entity of records.keys()) problems.push(`shard ${shard}: no record says that entity ${entity} was erased`)
