@@ -131,6 +131,8 @@ export interface FeedPage {
   readonly position: Position
   /** of the events there, by shard, if they were asked for: 0 where there is none, or it was erased */
   readonly crcs?: readonly number[] | undefined
+  /** if they were asked for: of the event of each item */
+  readonly itemCrcs?: readonly number[] | undefined
 }
 
 export interface RevertRequest extends DecideRequest {

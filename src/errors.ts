@@ -100,6 +100,8 @@ export interface KumaErrorDetails {
   /** A projection is not as it was when its table was built, and its version does not say so. */
   KUMA_PROJECTION_CHANGED: { readonly projection: string }
   KUMA_UNKNOWN_PROJECTION: { readonly projection: string }
+  /** The command of `tail --exec` did not end with exit code 0: what it got counts as not handled. */
+  KUMA_EXEC_FAILED: { readonly command: string; readonly exitCode: number | null; readonly signal: string | null }
   /** Arguments that do not fit together. */
   KUMA_USAGE: Record<never, never>
   /** The SQLite driver for this version of Node is not installed. */

@@ -328,6 +328,7 @@ async function writingEngine(
     commits,
     readModels,
     underWay: new Set(),
+    failed: new Set(),
   }
   let onProjectionFailed: ProjectorOptions['onFailed'] = warnOfProjection
   let closing: Promise<void> | undefined

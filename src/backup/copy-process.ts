@@ -1,12 +1,11 @@
 /**
  * The process that copies shards: VACUUM INTO takes as long as it takes, and in a process of its own it can be ended at
- * any moment and holds up nobody. Its argument is a CopyTask as JSON. Prints a line of JSON for each shard, BackedUpShard
- * or an error as it travels, and ends when whoever started it does.
+ * any moment and holds up nobody. Answers with each shard as it is in the copy.
  */
 import { statSync } from 'node:fs'
-import { toWire } from '../errors.ts'
 import { contentsOf, copyShard, settle } from '../store/copy-shard.ts'
 import { ioError } from '../store/directory.ts'
+import { answerQuestions } from '../store/helper.ts'
 import { type Manifest, shardPath } from '../store/manifest.ts'
 import type { BackedUpShard } from './backup-manifest.ts'
 
@@ -17,19 +16,9 @@ export interface CopyTask {
   readonly manifest: Manifest
 }
 
-const task = JSON.parse(process.argv[2]!) as CopyTask
-let orphaned = false
-process.stdin.on('end', () => (orphaned = true)).resume()
-try {
-  for (const shard of task.shards) {
-    if (orphaned) break
-    process.stdout.write(`${JSON.stringify(copy(shard, task))}\n`)
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-} catch (error) {
-  process.stdout.write(`${JSON.stringify({ error: toWire(error) })}\n`)
-}
-process.stdin.destroy()
+answerQuestions(function* (task: CopyTask): Generator<BackedUpShard> {
+  for (const shard of task.shards) yield copy(shard, task)
+})
 
 function copy(shard: number, { from, to, manifest }: CopyTask): BackedUpShard {
   copyShard(from, to, shard, manifest)

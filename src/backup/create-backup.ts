@@ -4,17 +4,15 @@
  * the backup its name, and the rename is the only thing that does: so there is no partial backup under a final name,
  * wherever this is cut off.
  */
-import { spawn } from 'node:child_process'
 import { existsSync, linkSync, renameSync, rmSync, statSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { join, resolve } from 'node:path'
-import { createInterface } from 'node:readline'
 import type { Backup, BackupOptions } from '../api.ts'
-import { fromWire, KumaError, type WireError } from '../errors.ts'
-import { bundled } from '../store/bundled.ts'
+import { KumaError } from '../errors.ts'
 import { tipOf } from '../store/copy-shard.ts'
 import { checkDirectory, makeDirectory, syncDirectory, writeError } from '../store/directory.ts'
 import { erasuresIn } from '../store/erasures.ts'
+import { Helper } from '../store/helper.ts'
 import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
 import { breathe } from '../store/slices.ts'
 import {
@@ -146,28 +144,22 @@ async function copyShards(
 ): Promise<void> {
   if (task.shards.length === 0) return
   signal?.throwIfAborted()
-  const child = spawn(process.execPath, [bundled('copy'), JSON.stringify(task)], { stdio: ['pipe', 'pipe', 'pipe'] })
+  const helper = new Helper('copy', (why) => {
+    const message = `the process that copies the shards of ${task.from} did not do it: ${why}`
+    return new KumaError('KUMA_IO', message, { path: task.from }, { hint: 'what it printed went to stderr' })
+  })
   // appends come first: a backup may take its time
-  if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW)
-  const kill = () => child.kill('SIGKILL')
+  if (helper.pid !== undefined) setPriority(helper.pid, constants.priority.PRIORITY_LOW)
+  const kill = () => helper.kill()
   signal?.addEventListener('abort', kill)
-  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()))
-  let stderr = ''
-  child.stderr.on('data', (chunk) => (stderr += chunk))
-  child.once('error', (error) => (stderr += error.message))
   try {
-    let left = task.shards.length
-    for await (const line of createInterface({ input: child.stdout })) {
-      const answer = JSON.parse(line) as BackedUpShard | { error: WireError }
-      if ('error' in answer) throw fromWire(answer.error)
-      done(answer)
-      left--
-    }
+    for await (const shard of helper.ask<BackedUpShard>(task)) done(shard)
+  } catch (error) {
     signal?.throwIfAborted()
-    if (left > 0) throw new KumaError('KUMA_INTERNAL', `the process that copies shards has ended: ${stderr.trim()}`, {})
+    throw error
   } finally {
-    kill()
-    await exited
     signal?.removeEventListener('abort', kill)
+    await helper.close()
   }
+  signal?.throwIfAborted()
 }

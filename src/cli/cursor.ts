@@ -1,14 +1,31 @@
 /**
  * A cursor is a file that keeps a place in a store: { "store": its id, "position": a token, "crcs": of the events there, by
- * shard }. A store of which the folder was set back by a copy of it says nothing of that: other events at the place do. The
- * first cursors have no crcs. It is written beside its name and then renamed, so that it is whole whatever happens.
+ * shard }. It moves past what was handled and no further. A store of which the folder was set back by a copy of it says
+ * nothing of that: other events at the place do. The first cursors have no crcs. It is written beside its name, synced and
+ * then renamed, so that it is whole whatever happens.
  */
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { accessSync, constants, readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import type { FeedPage } from '../engine.ts'
 import type { Position } from '../entity/event.ts'
 import { ioError, writeDurably, writeError } from '../store/directory.ts'
 import { usage } from './event-data.ts'
+
+/** Where nothing else says when, it is written so often: each time costs an fsync. */
+export const CURSOR_MS = 500
+
+/** A place that was come to, with the crcs there as far as they are known. */
+export type Reached = Pick<FeedPage, 'position' | 'crcs'>
+
+/** After one of the items of a page, which are all of one shard. */
+export function reachedIn({ items, crcs, itemCrcs }: FeedPage, index: number): Reached {
+  const { position, entityKey } = items[index]!
+  return { position, crcs: crcs?.with(shardOf(entityKey), itemCrcs![index]!) }
+}
+
+function shardOf(entityKey: string): number {
+  return Number.parseInt(entityKey, 10)
+}
 
 /** A place as the feed takes it. */
 export interface KeptPlace {
@@ -26,7 +43,7 @@ export class Cursor {
     this.path = resolve(file)
   }
 
-  /** Null if there is none yet. @throws KUMA_USAGE for a file that is none of this store's, KUMA_IO */
+  /** Null if there is none yet. @throws KUMA_USAGE for a file that is none of this store's; KUMA_IO, also if none can be kept */
   read(): KeptPlace | null {
     const text = this.text()
     if (text === null) return null
@@ -42,6 +59,11 @@ export class Cursor {
 
   private text(): string | null {
     try {
+      accessSync(dirname(this.path), constants.W_OK | constants.X_OK)
+    } catch (error) {
+      throw ioError(error, this.path)
+    }
+    try {
       return readFileSync(this.path, 'utf8')
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
@@ -50,7 +72,7 @@ export class Cursor {
   }
 
   /** @throws KUMA_IO, KUMA_DISK_FULL */
-  write({ position, crcs }: Pick<FeedPage, 'position' | 'crcs'>): void {
+  write({ position, crcs }: Reached): void {
     try {
       writeDurably(this.path, `${JSON.stringify({ store: this.store, position, crcs })}\n`)
     } catch (error) {

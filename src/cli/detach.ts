@@ -30,10 +30,12 @@ export async function detach(
     stdio: ['ignore', fd, fd],
   })
   closeSync(fd)
-  let ended = false
-  child.once('exit', () => {
-    ended = true
-  })
+  let ended: string | null = null
+  child.once('error', ({ message }) => (ended = message))
+  child.once(
+    'exit',
+    (code, signal) => (ended = signal === null ? `it ended with exit code ${code}` : `${signal} ended it`),
+  )
   for (;;) {
     const client = await Client.find(path)
     const status = await client?.call<DaemonStatus>('status').finally(() => client.close())
@@ -41,7 +43,7 @@ export async function detach(
       child.unref()
       return status!
     }
-    if (ended) throw gaveUp(path, readFileSync(log).subarray(before).toString())
+    if (ended !== null) throw gaveUp(path, readFileSync(log).subarray(before).toString(), ended)
     await setTimeout(LOOK_MS)
   }
 }
@@ -54,13 +56,23 @@ function open(log: string): number {
   }
 }
 
-/** Its last line tells why, as JSON. */
-function gaveUp(path: string, said: string): KumaError {
+/** The last line that is an error, as JSON, tells why; modules that NODE_OPTIONS names print there too. */
+function gaveUp(path: string, said: string, ended: string): KumaError {
   const hint = `see ${join(path, 'kuma.log')}`
+  const error = said
+    .split('\n')
+    .map(errorIn)
+    .findLast((found) => found !== null)
+  if (error) return new KumaError(error.code, error.message, {} as never, { hint: error.hint ?? hint })
+  const message = `the daemon ended at once: ${said.trim() || ended}`
+  return new KumaError('KUMA_NOT_RUNNING', message, { path }, { hint })
+}
+
+function errorIn(line: string): WireError | null {
   try {
-    const { error } = JSON.parse(said.trim().split('\n').at(-1)!) as { error: WireError }
-    return new KumaError(error.code, error.message, {} as never, { hint: error.hint ?? hint })
+    const { error } = JSON.parse(line) as { error?: WireError }
+    return error?.code ? error : null
   } catch {
-    return new KumaError('KUMA_NOT_RUNNING', `the daemon ended at once: ${said.trim()}`, { path }, { hint })
+    return null
   }
 }

@@ -10,6 +10,8 @@ export const EXIT = {
   busy: 5,
   corrupt: 6,
   indeterminate: 7,
+  /** `tail --exec`: its command did not handle what it got */
+  notHandled: 8,
   /** `run`: the program's own codes are told from it */
   notRun: 125,
   interrupted: 130,
@@ -47,6 +49,7 @@ const BY_CODE: Partial<Record<KumaErrorCode, number>> = {
   KUMA_OVERLOADED: EXIT.busy,
   KUMA_CORRUPT: EXIT.corrupt,
   KUMA_INDETERMINATE: EXIT.indeterminate,
+  KUMA_EXEC_FAILED: EXIT.notHandled,
 }
 
 export function exitCodeOf(error: unknown): number {

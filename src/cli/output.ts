@@ -4,7 +4,9 @@
  * change its title.
  */
 import { once } from 'node:events'
+import { fstatSync, fsyncSync } from 'node:fs'
 import { Chalk, type ChalkInstance } from 'chalk'
+import { writeError } from '../store/directory.ts'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g
@@ -25,6 +27,8 @@ export function prettyJson(value: unknown): string {
 function shown(json: string): string {
   return json.replace(/[\u007f-\u009f]/g, escaped)
 }
+
+const STDOUT = 1
 
 let broken = false
 /** From now on a failing stdout ends nothing in the middle; oclif would throw. */
@@ -64,11 +68,30 @@ export async function print(line: string): Promise<boolean> {
   return !broken
 }
 
-/** Resolves when all that was printed has been handed over. False when nobody reads any more. */
-export function flushed(): Promise<boolean> {
-  return new Promise((resolve) => {
+/**
+ * Resolves when all that was printed has been handed over; into a file, when it is on disk. False when nobody reads any
+ * more. @throws KUMA_IO, KUMA_DISK_FULL
+ */
+export async function flushed(): Promise<boolean> {
+  const isHanded = await new Promise<boolean>((resolve) => {
     process.stdout.write('', (error) => resolve(!error && !broken))
   })
+  if (isHanded && fstatSync(STDOUT).isFile()) syncOutput()
+  return isHanded
+}
+
+function syncOutput(): void {
+  try {
+    fsyncSync(STDOUT)
+  } catch (error) {
+    throw writeError(error, 'stdout')
+  }
+}
+
+/** Is there a reader of whom nobody sees what he does with it? */
+export function isPipe(): boolean {
+  const stats = fstatSync(STDOUT)
+  return stats.isFIFO() || stats.isSocket()
 }
 
 /** Writes a line beside the data. */

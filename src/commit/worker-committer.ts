@@ -1,9 +1,9 @@
 /** The committer in a worker thread, seen from the main thread. */
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { fromWire, KumaError } from '../errors.ts'
-import { bundled } from '../store/bundled.ts'
 import { loadDriver } from '../store/driver.ts'
 import type { Manifest } from '../store/manifest.ts'
+import { startThread } from '../store/thread.ts'
 import type { Batch } from './batch.ts'
 import type { Committed, Committer, Scrubbed, ShardEnd } from './committer.ts'
 import { StayAwake } from './stay-awake.ts'
@@ -40,7 +40,7 @@ export class WorkerCommitter implements Committer {
   private start(): Worker {
     const { directory, manifest, masterKey } = this
     const workerData: WorkerInput = { directory, manifest, masterKey }
-    const worker = new Worker(bundled('worker'), { workerData, execArgv: [] })
+    const worker = startThread('worker', workerData)
     worker.unref() // an idle store does not keep a program alive; one with work does
     worker.on('message', (answer: Answer) => this.settle(answer))
     worker.on('error', (error: Error) => this.end(error.message))
@@ -111,5 +111,3 @@ function lost(why: string): KumaError<'KUMA_INDETERMINATE'> {
   const hint = 'open the store again and retry with the same request key: it then tells whether this was recorded'
   return new KumaError('KUMA_INDETERMINATE', `the committer's thread is gone: ${why}`, { requestKey: null }, { hint })
 }
-
-/** `dist/worker.js` of the package that this file is in, from wherever in it this code runs. */

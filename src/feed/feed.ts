@@ -141,9 +141,12 @@ class Reading {
     const [before, behind] = around(seqs, shard, this.timeline)
     const positionOf = (seq: number) => `${before}${formatPosition(shard, seq)}${behind}`
     const items: FeedItem[] = []
+    const itemCrcs: number[] = []
     for (const { row, name } of found) {
       const item = this.itemOf(reader, row, name, positionOf(row.seq))
-      if (item !== null) items.push(item)
+      if (item === null) continue
+      items.push(item)
+      itemCrcs.push(row.crc)
     }
     const last = found.length < pages.size ? to : found.at(-1)!.row.seq
     seqs[shard] = last
@@ -151,7 +154,7 @@ class Reading {
     if (this.crcs === null) return { items, position: positionOf(last) }
     const row = found.at(-1)?.row
     this.crcs[shard] = row?.seq === last ? row.crc : this.crcAt(shard, last)
-    return { items, position: positionOf(last), crcs: [...this.crcs] }
+    return { items, position: positionOf(last), crcs: [...this.crcs], itemCrcs }
   }
 
   /** The key of the one entity that is followed, ENGINE while there is none. Null for all of them. */

@@ -9,7 +9,8 @@
  *     proof      the shards' files are looked through, byte by byte (store/remnants.ts)
  *     receipt    what was done; then the job goes
  *
- * A job that is found when a store is opened was cut off, and goes on before anything else happens.
+ * A job that is found when a store is opened was cut off, and goes on before anything else happens. One that failed is
+ * told to whoever asked, and tried again then, or at the next erasure.
  */
 import { randomUUID } from 'node:crypto'
 import { relative } from 'node:path'
@@ -20,7 +21,7 @@ import { forksWith } from '../backup/forks.ts'
 import { rqlitesOf } from '../backup/places.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
 import type { EraseOptions } from '../engine.ts'
-import { isKumaError, KumaError } from '../errors.ts'
+import { internal, isKumaError, KumaError } from '../errors.ts'
 import type { StoreReadModels } from '../projection/read-models.ts'
 import { rqliteAt } from '../projection/rqlite-url.ts'
 import { type Erasure, HIDDEN } from '../store/erasure.ts'
@@ -38,6 +39,8 @@ export interface EraseParts {
   readonly readModels: StoreReadModels
   /** receipts of the jobs that are being worked on */
   readonly underWay: Set<string>
+  /** paths of jobs that failed */
+  readonly failed: Set<string>
 }
 
 /** How many erasures are on their way to the disk at once. */
@@ -62,20 +65,42 @@ export async function erase(
   const requestedAt = new Date().toISOString()
   const forks = forksWith(parts.readers.path, unique)
   const job: Job = { receipt: randomUUID(), requestedAt, by: by || null, reason: reason || null, entities, forks }
-  writeJob(parts.readers.path, job)
-  return run(parts, job, WAL_WAIT_MS)
+  await resume(parts, [...parts.failed])
+  const path = writeJob(parts.readers.path, job)
+  try {
+    return await run(parts, job, WAL_WAIT_MS)
+  } catch (error) {
+    parts.failed.add(path)
+    throw unfinished(error)
+  }
 }
 
-/** Goes on with what was cut off. What fails again stays for the next time, and is told as a warning. @throws KUMA_IO */
+/** Goes on with what was cut off. What fails again stays for the next time, and is told as a warning: never thrown. */
 export async function resumeErasures(parts: EraseParts): Promise<void> {
-  for (const path of jobsOf(parts.readers.path)) {
+  try {
+    await resume(parts, jobsOf(parts.readers.path))
+  } catch (error) {
+    process.emitWarning(`erasures could not be looked for: ${(error as Error).message}`, 'KumaWarning')
+  }
+}
+
+async function resume(parts: EraseParts, jobs: readonly string[]): Promise<void> {
+  for (const path of jobs) {
     try {
       const job = readJob(path)
       if (!parts.underWay.has(job.receipt)) await run(parts, job, 0)
+      parts.failed.delete(path)
     } catch (error) {
+      parts.failed.add(path)
       process.emitWarning(`the erasure ${path} could not be finished: ${(error as Error).message}`, 'KumaWarning')
     }
   }
+}
+
+function unfinished(error: unknown): KumaError {
+  const { code, message, details, hint } = isKumaError(error) ? error : internal(error)
+  const next = 'the erasure has begun, and goes on at the next one, or when the store is opened to write'
+  return new KumaError(code, message, details, { cause: error, hint: hint === null ? next : `${hint}; ${next}` })
 }
 
 async function run(parts: EraseParts, job: Job, walWaitMs: number): Promise<Receipt> {

@@ -1,22 +1,25 @@
 /** The proof that nothing is left: in files, by a process of its own (store/remnants.ts), and of keys. */
-import { execFile } from 'node:child_process'
 import type { ErasedEntity } from '../api.ts'
 import { KumaError } from '../errors.ts'
-import { bundled } from '../store/bundled.ts'
+import { Helper } from '../store/helper.ts'
 import { KeyFile, keyFilePath } from '../store/key-file.ts'
 import type { Readers } from '../store/readers.ts'
 import type { Remnants } from '../store/remnants.ts'
 
-/** @throws KUMA_IO if a file cannot be read */
-export function findRemnantsIn(files: readonly string[]): Promise<Remnants[]> {
-  return new Promise((resolve, reject) => {
-    const args = [bundled('remnants'), ...files]
-    execFile(process.execPath, args, { maxBuffer: Number.MAX_SAFE_INTEGER }, (cause, stdout, stderr) => {
-      if (cause === null) return resolve(JSON.parse(stdout) as Remnants[])
-      const path = files.join(', ')
-      reject(new KumaError('KUMA_IO', `${path} could not be checked: ${stderr.trim() || cause.message}`, { path }))
-    })
+/** @throws KUMA_IO if a file cannot be read, or the process does not answer */
+export async function findRemnantsIn(files: readonly string[]): Promise<Remnants[]> {
+  const helper = new Helper('remnants', (why) => {
+    const path = files.join(', ')
+    const message = `${path} could not be checked: the process that looks through it did not do it: ${why}`
+    return new KumaError('KUMA_IO', message, { path }, { hint: 'what it printed went to stderr' })
   })
+  const found: Remnants[] = []
+  try {
+    for await (const remnants of helper.ask<Remnants>(files)) found.push(remnants)
+    return found
+  } finally {
+    await helper.close()
+  }
 }
 
 type Key = Pick<ErasedEntity, 'shard' | 'entity'>

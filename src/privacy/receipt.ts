@@ -26,13 +26,16 @@ export interface Job {
   readonly forks?: readonly string[] | undefined
 }
 
-export function writeJob(store: string, job: Job): void {
+/** @returns its path */
+export function writeJob(store: string, job: Job): string {
   const folder = join(store, FOLDER)
   if (!existsSync(folder)) {
     mkdirSync(folder, { mode: 0o700 })
     syncDirectory(store)
   }
-  write(jobPath(store, job.receipt), job)
+  const path = jobPath(store, job.receipt)
+  write(path, job)
+  return path
 }
 
 /** The receipt is on disk before its job goes. */

@@ -1,13 +1,12 @@
 /** The embedded sink: `projections.db` in the store, written to by a thread, asked by a process. */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import type { QueryPage } from '../engine.ts'
-import { fromWire, KumaError, type WireError } from '../errors.ts'
-import { bundled } from '../store/bundled.ts'
-import { loadDriver } from '../store/driver.ts'
+import { fromWire, KumaError } from '../errors.ts'
+import { Helper } from '../store/helper.ts'
+import { startThread } from '../store/thread.ts'
 import type { Param } from './columns.ts'
-import { lines } from './lines.ts'
+import type { FileQuery } from './query-process.ts'
 import { type Query, queryTimeout, type Scrubbed, type Sink, type SinkRow, type Statement } from './sink.ts'
 import type { SinkAnswer, SinkRequest } from './sink-worker.ts'
 import { type Packed, queryFile, SqliteFile } from './sqlite-file.ts'
@@ -67,8 +66,7 @@ class WorkerSink implements Sink {
   }
 
   private start(): Worker {
-    loadDriver() // native code must be loaded by the main thread before any other
-    const worker = new Worker(bundled('sink'), { workerData: this.name, execArgv: [] })
+    const worker = startThread('sink', this.name)
     worker.unref()
     worker.on('message', (answer: SinkAnswer) => this.settle(answer))
     worker.on('error', (error: Error) => this.end(error.message))
@@ -153,78 +151,56 @@ function packed(statements: readonly Statement[]): Packed {
   return { sqls, counts, order, params }
 }
 
-type Said = QueryPage | { readonly done: true } | { readonly error: WireError }
-
 /** Processes that ask the file. One that is done waits for the next question. */
 class Asking {
-  private idle: Asker | null = null
-  private readonly busy = new Set<Asker>()
+  private idle: Helper | null = null
+  private readonly busy = new Set<Helper>()
 
   constructor(private readonly path: string) {}
 
-  async *ask({ signal, timeoutMs, ...query }: Query): AsyncGenerator<QueryPage> {
+  async *ask({ signal, timeoutMs, sql, params }: Query): AsyncGenerator<QueryPage> {
     signal?.throwIfAborted()
-    const asker = this.idle ?? startAsker(this.path)
+    const helper = this.idle?.isAlive ? this.idle : new Helper('query', (why) => this.lost(why))
     this.idle = null
-    this.busy.add(asker)
+    this.busy.add(helper)
     let isTooLong = false
-    const stop = () => void asker.child.kill('SIGKILL')
+    const stop = () => helper.kill()
     const expire = () => {
       isTooLong = true
       stop()
     }
     const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs)
     signal?.addEventListener('abort', stop)
-    let isDone = false
+    const check = () => {
+      signal?.throwIfAborted()
+      if (isTooLong) throw queryTimeout(timeoutMs!)
+    }
+    const question: FileQuery = { path: this.path, sql, params }
     try {
-      asker.setHeld(true)
-      asker.child.stdin!.write(`${JSON.stringify(query)}\n`)
-      for (;;) {
-        const { value: line } = await asker.lines.next()
-        signal?.throwIfAborted()
-        if (isTooLong) throw queryTimeout(timeoutMs!)
-        if (line === undefined) throw this.lost()
-        const said = JSON.parse(line) as Said
-        isDone = !('rows' in said)
-        if ('error' in said) throw fromWire(said.error)
-        if ('done' in said) return
-        yield said
+      for await (const page of helper.ask<QueryPage>(question)) {
+        check()
+        yield page
       }
+    } catch (error) {
+      check()
+      throw error
     } finally {
       clearTimeout(timer)
       signal?.removeEventListener('abort', stop)
-      this.busy.delete(asker)
-      asker.setHeld(false)
-      if (isDone && this.idle === null) this.idle = asker
+      this.busy.delete(helper)
+      if (helper.isAlive && this.idle === null) this.idle = helper
       else stop()
     }
   }
 
-  private lost(): KumaError<'KUMA_SINK_UNAVAILABLE'> {
-    const message = `the process that asks ${this.path} has ended`
-    return new KumaError('KUMA_SINK_UNAVAILABLE', message, { sink: this.path })
+  private lost(why: string): KumaError<'KUMA_SINK_UNAVAILABLE'> {
+    const message = `the process that asks ${this.path} did not answer: ${why}`
+    const hint = 'ask again; what it printed went to stderr'
+    return new KumaError('KUMA_SINK_UNAVAILABLE', message, { sink: this.path }, { hint })
   }
 
   close(): void {
-    for (const asker of [...this.busy, ...(this.idle === null ? [] : [this.idle])]) asker.child.kill('SIGKILL')
+    for (const helper of [...this.busy, ...(this.idle === null ? [] : [this.idle])]) helper.kill()
     this.idle = null
   }
-}
-
-interface Asker {
-  readonly child: ChildProcess
-  readonly lines: AsyncGenerator<string>
-  /** Does it keep the program alive? One that waits does not. */
-  setHeld(isHeld: boolean): void
-}
-
-function startAsker(path: string): Asker {
-  const child = spawn(process.execPath, [bundled('query'), path], { stdio: ['pipe', 'pipe', 'inherit'] })
-  child.on('error', () => {}) // its lines end
-  child.stdin.on('error', () => {})
-  const handles = [child, child.stdin, child.stdout] as readonly { ref(): void; unref(): void }[]
-  const setHeld = (isHeld: boolean) => {
-    for (const handle of handles) isHeld ? handle.ref() : handle.unref()
-  }
-  return { child, lines: lines(child.stdout), setHeld }
 }

@@ -35,7 +35,7 @@ test(`a subscriber that is killed ${KILLS} times has seen every event`, { timeou
   }
   let writer = await append(path, 0)
   for (let kill = 0; kill < KILLS; kill++) {
-    const tail = launch(['tail', '-f', '--cursor', 'c', '--dir', path], { cwd })
+    const tail = launch(['tail', '-f', '--cursor', 'c', '--cursor-on', 'write', '--dir', path], { cwd })
     const output = ended(tail)
     await Promise.race([setTimeout(200 + random() * 1_000), output])
     tail.kill('SIGKILL')
@@ -47,7 +47,7 @@ test(`a subscriber that is killed ${KILLS} times has seen every event`, { timeou
   }
   writer.kill('SIGKILL')
   await once(writer, 'exit')
-  const rest = await kuma(['tail', '--cursor', 'c', '--dir', path], { cwd })
+  const rest = await kuma(['tail', '--cursor', 'c', '--cursor-on', 'write', '--dir', path], { cwd })
   expect(rest.code).toBe(0)
   take(rest.stdout)
 

@@ -227,7 +227,7 @@ test('an erasure that was recorded in the backup is not shared with the store', 
 
 describe('a cursor', () => {
   const tail = (store: string, cwd: string, ...more: string[]) =>
-    run(['tail', '--cursor', 'c', '--dir', store, ...more], { cwd })
+    run(['tail', '--cursor', 'c', '--cursor-on', 'write', '--dir', store, ...more], { cwd })
   const seen = (stdout: string) => [...stdout.matchAll(/"n":(\d+)/g)].map(([, n]) => Number(n))
 
   test('of a history that is no more is refused, and the place that it names is gone on from', async () => {
@@ -262,6 +262,21 @@ describe('a cursor', () => {
       stdout: '',
       stderr: expect.stringMatching(/another event stood at 00[01]:3: the store was set back/),
     })
+  })
+
+  test('in the middle of what was read at once keeps the crc of its own event', async () => {
+    const at = folder()
+    const path = join(at, 'store')
+    const ctx = await open(path)
+    await ctx.spawn(kuma.document, 'a', { n: 1 })
+    await record(ctx, 2, 3, 4)
+    await ctx.close()
+    const hand = (command: string) =>
+      run(['tail', '--cursor', 'c', '--dir', path, '--batch', '3', '--exec', command], { cwd: at })
+    expect(await hand(`! grep -q '"n":4'`)).toMatchObject({ code: 8 })
+    expect(JSON.parse(readFileSync(join(at, 'c'), 'utf8'))).toMatchObject({ position: '000:3' })
+    const { code, stdout } = await hand('cat')
+    expect([code, ...seen(stdout)]).toEqual([0, 4])
   })
 
   test('that earlier versions wrote goes on, and what is erased at its place does not hinder it', async () => {

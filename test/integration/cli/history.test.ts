@@ -414,25 +414,27 @@ describe('tail', () => {
 
   test('--cursor goes on where it ended', async () => {
     const { cwd, run } = await story()
-    expect(ndjson((await run(['tail', '--cursor', 'c'])).stdout)).toHaveLength(5)
-    expect((await run(['tail', '--cursor', 'c'])).stdout).toBe('')
+    expect(ndjson((await run(['tail', '--cursor-on', 'write', '--cursor', 'c'])).stdout)).toHaveLength(5)
+    expect((await run(['tail', '--cursor-on', 'write', '--cursor', 'c'])).stdout).toBe('')
     await run(['append', 'user_2', 'Noted', 'x=1'])
-    expect(ndjson((await run(['tail', '--cursor', 'c'])).stdout)).toMatchObject([{ event: { type: 'Noted' } }])
+    expect(ndjson((await run(['tail', '--cursor-on', 'write', '--cursor', 'c'])).stdout)).toMatchObject([
+      { event: { type: 'Noted' } },
+    ])
     // also past what did not pass the filter
-    await run(['tail', '--cursor', 'd', '--event', 'Nothing'])
+    await run(['tail', '--cursor-on', 'write', '--cursor', 'd', '--event', 'Nothing'])
     expect(readFileSync(join(cwd, 'd'), 'utf8')).toBe(readFileSync(join(cwd, 'c'), 'utf8'))
   })
 
   test('a cursor of another store is refused, and a file that is none', async () => {
     const { cwd, run } = await story()
-    await run(['tail', '--cursor', 'c'])
+    await run(['tail', '--cursor-on', 'write', '--cursor', 'c'])
     await run(['fork', 'try'])
-    expect(await run(['tail', '--cursor', 'c', '--dir', 'try'])).toMatchObject({
+    expect(await run(['tail', '--cursor-on', 'write', '--cursor', 'c', '--dir', 'try'])).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('of another store'),
     })
     writeFileSync(join(cwd, 'notes'), 'mine')
-    expect(await run(['tail', '--cursor', 'notes'])).toMatchObject({
+    expect(await run(['tail', '--cursor-on', 'write', '--cursor', 'notes'])).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('not a cursor'),
     })
@@ -442,7 +444,7 @@ describe('tail', () => {
 
   test('-f waits for what comes, also from another process, and ends with the signal', async () => {
     const { cwd, run } = await story()
-    const tail = launch(['tail', '-f', '--cursor', 'c'], { cwd })
+    const tail = launch(['tail', '-f', '--cursor', 'c', '--cursor-on', 'write'], { cwd })
     let text = ''
     tail.stdout!.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
     const lines = async (count: number) => {
@@ -459,7 +461,7 @@ describe('tail', () => {
     tail.kill('SIGINT')
     const [code] = await once(tail, 'close')
     expect(code).toBe(130)
-    expect((await run(['tail', '--cursor', 'c'])).stdout).toBe('')
+    expect((await run(['tail', '--cursor-on', 'write', '--cursor', 'c'])).stdout).toBe('')
   })
 
   test('ends cleanly when nobody reads any more', async () => {
