@@ -44,7 +44,8 @@ async function setBack(config: kuma.Config = {}) {
   return { at, path, restored, backup: backup.path, ctx: again, last: last!.position, newest: newest!.position }
 }
 
-const timelinesOf = (path: string) => JSON.parse(readFileSync(join(path, 'kuma.json'), 'utf8')).timelines
+const manifestOf = (path: string) => JSON.parse(readFileSync(join(path, 'kuma.json'), 'utf8'))
+const timelinesOf = (path: string) => manifestOf(path).timelines
 
 async function numbers(ctx: kuma.Context, from: string): Promise<unknown[]> {
   const found: unknown[] = []
@@ -61,6 +62,8 @@ const refusal = (position: string, shared: string | null) =>
 test('a restore begins a timeline, which new positions name and old ones do not', async () => {
   const { path, restored, ctx, last, newest } = await setBack()
   expect(timelinesOf(path)).toBeUndefined()
+  expect(manifestOf(path).requires).not.toContain('timelines')
+  expect(manifestOf(restored).requires).toContain('timelines')
   const [timeline] = timelinesOf(restored)
   expect(timeline).toEqual({ id: expect.stringMatching(/^[0-9a-f]{8}$/), from: null, parted: { 0: 3 } })
   expect(last).toBe('000:7')
@@ -284,7 +287,7 @@ describe('a cursor', () => {
     const path = join(at, 'store')
     const ctx = await open(path)
     await ctx.spawn(kuma.document, 'a', { n: 1 })
-    const store = JSON.parse(readFileSync(join(path, 'kuma.json'), 'utf8')).store
+    const { store } = manifestOf(path)
     writeFileSync(join(at, 'c'), JSON.stringify({ store, position: '000:1' }))
     expect((await tail(path, at)).stdout).toBe('')
     await record(ctx, 2)
