@@ -125,19 +125,38 @@ export async function openEngine(config: Config, options: EngineOptions): Promis
   const definitions = definitionsOf(config)
   if (options.create) await createUnlessThere(path, config)
   checkDirectory(path)
-  const manifest = readManifest(path)
-  const masterKey = masterKeyOf(path, manifest, config)
   if (options.access === 'read') {
+    const manifest = readManifest(path)
+    const masterKey = masterKeyOf(path, manifest, config)
     return readingEngine(openReaders(path, manifest, masterKey, options.keyFile), definitions, config, options)
   }
-  const lock = await takeLock(path, config.lockTimeoutMs, config.signal)
-  let readers: Readers | undefined
+  const opened = await openLocked(path, config, options.keyFile)
   try {
-    const opened = { lock, manifest: upgradedManifest(path), masterKey }
-    readers = openReaders(path, opened.manifest, masterKey, options.keyFile)
-    return await writingEngine(readers, definitions, opened, config, options)
+    return await writingEngine(opened, definitions, config, options)
   } catch (error) {
-    readers?.close()
+    opened.readers.close()
+    opened.lock.release()
+    throw error
+  }
+}
+
+/** A store that is held for writing. */
+interface Opened {
+  readonly lock: Lock
+  readonly readers: Readers
+  /** of an encrypted store */
+  readonly masterKey: Uint8Array | null
+}
+
+/** Takes the lock and brings the store up to date. What does not fit is told before anything is touched. */
+async function openLocked(path: string, config: Config, keyFile?: string): Promise<Opened> {
+  const found = readManifest(path)
+  const masterKey = masterKeyOf(path, found, config)
+  openReaders(path, found, masterKey, keyFile).close()
+  const lock = await takeLock(path, config.lockTimeoutMs, config.signal)
+  try {
+    return { lock, readers: openReaders(path, upgradedManifest(path), masterKey, keyFile), masterKey }
+  } catch (error) {
     lock.release()
     throw error
   }
@@ -165,12 +184,11 @@ export async function repairSnapshots(config: Config, options: RebuildOptions = 
   const path = resolve(config.path ?? 'kuma-data')
   const definitions = definitionsOf(config)
   checkDirectory(path)
-  const masterKey = masterKeyOf(path, readManifest(path), config)
-  const lock = await takeLock(path, config.lockTimeoutMs, config.signal)
+  const { readers, lock } = await openLocked(path, config)
   try {
-    const readers = openReaders(path, upgradedManifest(path), masterKey)
-    return await rebuildSnapshots(readers, definitions, options).finally(() => readers.close())
+    return await rebuildSnapshots(readers, definitions, options)
   } finally {
+    readers.close()
     lock.release()
   }
 }
@@ -279,17 +297,9 @@ function readOnly(path: string): never {
   throw new KumaError('KUMA_READ_ONLY', `${path} was opened for reading`, { path })
 }
 
-interface Opened {
-  readonly lock: Lock
-  readonly manifest: Manifest
-  /** of an encrypted store */
-  readonly masterKey: Uint8Array | null
-}
-
 /** More threads than processors have something to do, since most of a commit is waiting for the disk. */
 function committersOf(
-  path: string,
-  { manifest, masterKey }: Opened,
+  { readers: { path, manifest }, masterKey }: Opened,
   kind: EngineOptions['committer'],
   count = Math.min(COMMITTERS_MAX, Math.max(COMMITTERS_MIN, availableParallelism() - 1)),
 ): Committer[] {
@@ -298,16 +308,16 @@ function committersOf(
 }
 
 async function writingEngine(
-  readers: Readers,
-  definitions: Definitions,
   opened: Opened,
+  definitions: Definitions,
   config: Config,
   { committer, projects }: EngineOptions,
 ): Promise<LiveEngine> {
   const { committers } = config
   const { actorsMax = ACTORS_MAX, actorIdleMs = ACTOR_IDLE_MS, decideTimeoutMs = DECIDE_TIMEOUT_MS } = config
+  const { readers } = opened
   const { path } = readers
-  const commits = new GroupCommit(committersOf(path, opened, committer, committers))
+  const commits = new GroupCommit(committersOf(opened, committer, committers))
   const ends = committedEnds(readers, commits)
   const router = new Router(readers, commits, definitions, { actorsMax, actorIdleMs, decideTimeoutMs })
   const statistics = new Statistics(readers, commits, router, definitions, ends)

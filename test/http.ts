@@ -24,7 +24,7 @@ export async function http(where: string | { host: string; port: number }, asked
   if (body === undefined) request.end()
   else {
     if (headers['content-type'] === undefined) request.setHeader('content-type', 'application/json')
-    request.end(typeof body === 'string' ? body : JSON.stringify(body))
+    request.end(typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body))
   }
   const [response] = (await once(request, 'response')) as [IncomingMessage]
   request.on('error', () => {}) // it was answered, and not all that it sent was taken

@@ -3,6 +3,7 @@ import { type NewErasure, OpenBatch } from '../commit/batch.ts'
 import { InlineCommitter } from '../commit/committer.ts'
 import { type Erasure, HIDDEN, witnessOf } from '../store/erasure.ts'
 import type { Manifest } from '../store/manifest.ts'
+import { dropAdded, openShard } from '../store/shard-file.ts'
 import { ShardReader } from '../store/shard-reader.ts'
 
 /** What tells an erased entity from others that its key may stand for in another copy. */
@@ -46,6 +47,7 @@ export async function eraseFrom(
   held: readonly Held[],
   again: readonly NewErasure[] = [],
 ): Promise<void> {
+  dropAddedTo(directory, shard, manifest)
   const committer = new InlineCommitter(directory, manifest)
   try {
     const { lastSeq } = await committer.open(shard)
@@ -62,5 +64,15 @@ export async function eraseFrom(
     while (keys.length > 0 && (await committer.scrub(shard, keys)) !== 'done');
   } finally {
     await committer.close()
+  }
+}
+
+/** What somebody added to the store's shard stands in its copies too. */
+function dropAddedTo(directory: string, shard: number, manifest: Manifest): void {
+  const db = openShard(directory, shard, manifest, 'write')
+  try {
+    dropAdded(db, db.name)
+  } finally {
+    db.close()
   }
 }

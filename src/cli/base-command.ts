@@ -13,7 +13,7 @@ import { parsePoint, type ResolvedPoint, timeOf } from '../entity/time.ts'
 import { type EngineOptions, openEngine } from '../kuma.ts'
 import { SOCKET } from '../store/manifest.ts'
 import { parseDuration } from './duration.ts'
-import { usage } from './event-data.ts'
+import { checkWord, usage } from './event-data.ts'
 import { exitCodeOf } from './exit-codes.ts'
 import { note } from './output.ts'
 import { reportError } from './report-error.ts'
@@ -67,10 +67,17 @@ export function writeMeta(
   { as, reason }: { as?: string | undefined; reason?: string | undefined },
   more: Meta = {},
 ): Meta {
+  checkAuthor({ as, reason })
   const named = { ...(as === undefined ? {} : { by: as }), ...(reason === undefined ? {} : { reason }) }
   const twice = Object.keys(named).find((field) => field in more)
   if (twice !== undefined) throw usage(`${twice} is given twice: by --meta, and by a flag or KUMA_AS of its own`)
   return { ...named, ...more }
+}
+
+/** @throws KUMA_USAGE if they are not what was typed */
+export function checkAuthor({ as, reason }: { as?: string | undefined; reason?: string | undefined }): void {
+  checkWord(as, 'the name (--as, KUMA_AS)')
+  checkWord(reason, 'the reason')
 }
 
 /** An engine that several commands use, one after the other. */

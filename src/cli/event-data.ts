@@ -8,10 +8,12 @@
  * Pairs are split at the first `=`. A key given twice, and pairs beside an object, are refused.
  */
 import { type JsonObject, parseJson } from '../entity/json.ts'
+import { REPLACEMENT } from '../entity/utf8.ts'
 import { KumaError } from '../errors.ts'
 
 /** @throws KUMA_USAGE, KUMA_INVALID_DATA */
 export function parseData(words: readonly string[]): JsonObject {
+  for (const word of words) checkWord(word, 'the data')
   const objects = words.filter((word) => word.trimStart().startsWith('{'))
   if (objects.length === 0) return parsePairs(words)
   if (words.length > 1) throw usage('give either pairs (key=text, key:=json) or one JSON object, not both')
@@ -40,6 +42,16 @@ export function parseObject(text: string, what: string): JsonObject {
   const value = parseJson(text, what)
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject
   throw new KumaError('KUMA_INVALID_DATA', `${what} must be a JSON object`, { path: '' })
+}
+
+/**
+ * Of an argument (or a variable) that is not UTF-8 Node gives U+FFFD for what it cannot read: what would be recorded is not
+ * what was typed, and another word would be the same. @throws KUMA_USAGE
+ */
+export function checkWord(word: string | undefined, what: string): void {
+  if (!word?.includes(REPLACEMENT)) return
+  const hint = 'type it in UTF-8; a U+FFFD that is meant is taken from stdin (`kuma import -`), and in JSON as \\ufffd'
+  throw usage(`${what} ${JSON.stringify(word)} has U+FFFD in it, which stands for bytes that are not UTF-8`, hint)
 }
 
 export function usage(message: string, hint?: string): KumaError<'KUMA_USAGE'> {

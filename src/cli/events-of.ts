@@ -1,12 +1,13 @@
 /** The events of `kuma append`, from its words or from stdin. */
-import { text as readAll } from 'node:stream/consumers'
 import type { UncheckedEvent } from '../engine.ts'
 import type { Meta } from '../entity/event.ts'
 import { parseTime } from '../entity/time.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { parseData, parseObject, usage } from './event-data.ts'
+import { readStdin } from './stdin.ts'
 
 const STDIN = '-'
+const ON_STDIN = 'the data on stdin'
 const FIELDS = ['type', 'data', 'meta', 'at']
 
 /** @throws KUMA_USAGE, KUMA_INVALID_DATA */
@@ -17,19 +18,16 @@ export async function eventsOf(
 ): Promise<UncheckedEvent[]> {
   if (type === STDIN) {
     if (words.length > 0) throw usage('with - in the place of TYPE the events come from stdin, and DATA has no place')
-    return parseLines(await readAll(process.stdin), at)
+    return parseLines(await readStdin('what came on stdin'), at)
   }
   if (words.length === 1 && words[0] === STDIN)
-    return [{ type, data: parseObject(await readAll(process.stdin), 'the data on stdin'), at }]
+    return [{ type, data: parseObject(await readStdin(ON_STDIN), ON_STDIN), at }]
   return [{ type, data: parseData(words), at }]
 }
 
 function parseLines(text: string, at: number | undefined): UncheckedEvent[] {
   const events: UncheckedEvent[] = []
-  for (const [i, line] of text
-    .replace(/^\ufeff/, '')
-    .split('\n')
-    .entries()) {
+  for (const [i, line] of text.split('\n').entries()) {
     if (line.trim() === '') continue
     try {
       events.push(parseEvent(line, at))

@@ -3,6 +3,8 @@
  * the start, a carriage return before the end and a missing final newline are fine; blank lines are skipped. A line
  * that is longer than 4 MiB is not kept, and one that is not UTF-8 is not guessed at: both become problems.
  */
+import { decodeUtf8 } from '../entity/utf8.ts'
+
 const NEWLINE = 0x0a
 const LINE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -25,8 +27,6 @@ class Splitter {
   private number = 0
   private parts: Uint8Array[] = []
   private bytes = 0
-  // a BOM is looked for in the first line only
-  private readonly decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
   push(chunk: Uint8Array): Line[] {
     const found: Line[] = []
@@ -60,12 +60,12 @@ class Splitter {
     this.bytes = 0
     if (tooLong) return void found.push({ number, problem: 'is longer than 4 MiB' })
     try {
-      let text = this.decoder.decode(bytes)
+      let text = decodeUtf8(bytes, (problem) => new Error(`${problem} of the line`))
       if (number === 1 && text.startsWith('\ufeff')) text = text.slice(1)
       if (text.endsWith('\r')) text = text.slice(0, -1)
       if (text.trim() !== '') found.push({ number, text })
-    } catch {
-      found.push({ number, problem: 'is not UTF-8' })
+    } catch (error) {
+      found.push({ number, problem: (error as Error).message })
     }
   }
 }

@@ -1,7 +1,7 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand, expectVersionFlag, requestKeyFlag, writeFlags, writeMeta } from '../cli/base-command.ts'
-import { parsePairs, usage } from '../cli/event-data.ts'
+import { checkWord, parsePairs, usage } from '../cli/event-data.ts'
 import { eventsOf } from '../cli/events-of.ts'
 import { note, print, visible } from '../cli/output.ts'
 import type { AppendRequest } from '../engine.ts'
@@ -41,6 +41,11 @@ export default class Append extends BaseCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Append)
     const at = flags.at === undefined ? undefined : parseTime(flags.at)
+    checkWord(args.entity, 'the id')
+    checkWord(args.type, 'the type')
+    checkWord(flags.type, "the entity's type")
+    checkWord(flags['request-key'], 'the request key')
+    for (const pair of flags.meta ?? []) checkWord(pair, 'the meta')
     const meta = writeMeta(flags, parsePairs(flags.meta ?? []) as never)
     const events = await eventsOf(args.type, args.data ?? [], at)
     if (events.length === 0) throw usage('there is no event on stdin')

@@ -1,9 +1,9 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
-import { BaseCommand } from '../cli/base-command.ts'
+import { BaseCommand, checkAuthor } from '../cli/base-command.ts'
 import { confirm } from '../cli/confirm.ts'
 import { DOOMED_COLUMNS, doomed, tellReceipt } from '../cli/deletion.ts'
-import { usage } from '../cli/event-data.ts'
+import { checkWord, usage } from '../cli/event-data.ts'
 import { EXIT } from '../cli/exit-codes.ts'
 import { isTerminal, note, print } from '../cli/output.ts'
 import { list } from '../cli/table.ts'
@@ -34,6 +34,8 @@ export default class Delete extends BaseCommand {
     const given = args.entities ?? []
     if ((given.length === 0) === (prefix === undefined)) throw usage('give either ids or --prefix')
     if (prefix === '') throw usage('an empty prefix would erase everything', 'to do that, remove the store')
+    checkWord(prefix, 'the prefix')
+    checkAuthor(flags)
     const going = await this.withEngine(flags, { access: 'read' }, (engine) => doomed(engine, given, prefix))
     if (flags['dry-run']) return list(going, DOOMED_COLUMNS, flags.json)
     if (going.length === 0) return note(`nothing begins with ${JSON.stringify(prefix)}: nothing was erased`)

@@ -1,7 +1,7 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.ts'
-import { usage } from '../cli/event-data.ts'
+import { checkWord, usage } from '../cli/event-data.ts'
 import { type ExportFormat, exportMany, exportOne, FORMATS, sourceOf } from '../cli/exporter.ts'
 import { interruptible } from '../cli/interrupted.ts'
 import { isTerminal, note, print } from '../cli/output.ts'
@@ -29,6 +29,7 @@ export default class Export extends BaseCommand {
     const { prefix, type } = flags
     const filtered = prefix !== undefined || type !== undefined
     if (filtered === (entity !== undefined)) throw usage('give either ENTITY, or --prefix, --type or both')
+    checkWord(prefix, 'the prefix')
     const bar = isTerminal() ? null : progressBar('events') // on a terminal the data itself shows it
     let [entities, events] = [0, 0]
     const write = (signal: AbortSignal) =>

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand, timeIn } from '../cli/base-command.ts'
-import { usage } from '../cli/event-data.ts'
+import { checkWord, usage } from '../cli/event-data.ts'
 import { interruptible } from '../cli/interrupted.ts'
 import { isTerminal, note, print } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
@@ -32,6 +32,7 @@ export default class Fork extends BaseCommand {
     const { entity, prefix, type } = flags
     if (entity !== undefined && (prefix ?? type) !== undefined)
       throw usage('give either --entity, or --prefix and --type')
+    checkWord(prefix, 'the prefix')
     const { config } = await this.locate(flags)
     const at = timeIn(flags.at, 'a fork')
     const bar = progressBar('events')

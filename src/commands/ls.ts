@@ -2,6 +2,7 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import type { EntitySummary } from '../api.ts'
 import { BaseCommand, timeIn } from '../cli/base-command.ts'
+import { checkWord } from '../cli/event-data.ts'
 import { iso } from '../cli/output.ts'
 import { counted } from '../cli/progress.ts'
 import { type Order, sorted } from '../cli/sorted.ts'
@@ -35,6 +36,7 @@ export default class Ls extends BaseCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Ls)
     const { type, limit } = flags
+    checkWord(args.prefix, 'the prefix')
     const at = timeIn(flags.at, 'a list')
     await this.withEngine(flags, { access: 'read' }, (engine) => {
       const entities = counted(engine.entities({ prefix: args.prefix, type, at }), 'entities')

@@ -1,9 +1,9 @@
-import { text } from 'node:stream/consumers'
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.ts'
 import { parseDuration } from '../cli/duration.ts'
 import { listRows, type RowFormat } from '../cli/rows.ts'
+import { readStdin } from '../cli/stdin.ts'
 import { parseParam } from '../projection/query-rows.ts'
 
 export default class Query extends BaseCommand {
@@ -41,7 +41,7 @@ export default class Query extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Query)
-    const sql = args.sql === '-' ? await text(process.stdin) : args.sql
+    const sql = args.sql === '-' ? await readStdin('the SQL on stdin') : args.sql
     const { after, stale, timeout: timeoutMs } = flags
     const params = (flags.param ?? []).map(parseParam)
     const format: RowFormat = flags.csv ? 'csv' : flags.json ? 'json' : 'table'

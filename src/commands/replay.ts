@@ -1,7 +1,7 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand, pointOf, timeIn } from '../cli/base-command.ts'
-import { usage } from '../cli/event-data.ts'
+import { checkWord, usage } from '../cli/event-data.ts'
 import { eventLine } from '../cli/event-line.ts'
 import { isTerminal, prettyJson, print } from '../cli/output.ts'
 import { envelope, printState } from '../cli/print-state.ts'
@@ -47,6 +47,7 @@ export default class Replay extends BaseCommand {
       throw usage('--at is one point, --from, --to and --until-event are a range: give one or the other')
     if (flags.step && (untilEvent !== undefined || flags.json || !isTerminal() || !process.stdin.isTTY))
       throw usage('--step is for a terminal, and goes with --from, --to and --at only')
+    checkWord(flags.prefix, 'the prefix')
     const [at, from, to] = [pointOf(flags.at), pointOf(flags.from), pointOf(flags.to)]
     const id = args.entity
     await this.withEngine(flags, { access: 'read' }, async (engine) => {

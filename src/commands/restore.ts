@@ -10,7 +10,7 @@ import { findBackup } from '../backup/places.ts'
 import { restore } from '../backup/restore.ts'
 import { restoreEntity } from '../backup/restore-entity.ts'
 import { BaseCommand, type GlobalFlags, pointOf } from '../cli/base-command.ts'
-import { usage } from '../cli/event-data.ts'
+import { checkWord, usage } from '../cli/event-data.ts'
 import { interruptible } from '../cli/interrupted.ts'
 import { isTerminal, note, print, visible } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
@@ -62,6 +62,7 @@ export default class Restore extends BaseCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Restore)
     if ((args.store === undefined) !== (flags.entity !== undefined)) throw usage('give either NEWDIR or --entity')
+    checkWord(flags.into ?? flags.entity, 'the id')
     if (flags.entity !== undefined) return this.runEntity(args.backup, flags.entity, flags)
     const to = resolve(args.store!)
     if (flags['if-not-exists'] && isStore(to)) return note(`${to} is a store already: it stays as it is`)

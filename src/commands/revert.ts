@@ -2,6 +2,7 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand, expectVersionFlag, pointOf, requestKeyFlag, writeFlags, writeMeta } from '../cli/base-command.ts'
 import { changes } from '../cli/changes.ts'
+import { checkWord } from '../cli/event-data.ts'
 import { note, print, visible } from '../cli/output.ts'
 
 export default class Revert extends BaseCommand {
@@ -25,6 +26,8 @@ export default class Revert extends BaseCommand {
     const { args, flags } = await this.parse(Revert)
     const { entity: id } = args
     const dryRun = flags['dry-run']
+    if (!dryRun) checkWord(id, 'the id')
+    checkWord(flags['request-key'], 'the request key')
     const request = {
       id,
       to: pointOf(flags.to)!,

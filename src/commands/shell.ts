@@ -4,6 +4,7 @@ import { split } from 'shlex'
 import { BaseCommand, writeFlags } from '../cli/base-command.ts'
 import { complete, idsLike } from '../cli/completion.ts'
 import { EXIT } from '../cli/exit-codes.ts'
+import { type Line, lines } from '../cli/lines.ts'
 import { runWords } from '../cli/main.ts'
 import { isTerminal, note } from '../cli/output.ts'
 import type { Engine } from '../engine.ts'
@@ -81,9 +82,12 @@ export default class Shell extends BaseCommand {
   }
 
   private async runLines(): Promise<void> {
-    const lines: string[] = []
-    for await (const line of createInterface({ input: process.stdin })) lines.push(line)
-    for (const line of lines) if (!(await this.runLine(line))) return
+    const given: Line[] = []
+    for await (const found of lines(process.stdin)) given.push(...found)
+    for (const line of given) {
+      if ('problem' in line) refuse(`line ${line.number} ${line.problem}`)
+      else if (!(await this.runLine(line.text))) return
+    }
   }
 
   /** False to end. */
@@ -105,10 +109,15 @@ function wordsIn(line: string): string[] | null {
   try {
     return line.trimStart().startsWith('#') ? [] : split(line)
   } catch (error) {
-    note(`Error: ${(error as Error).message}`)
-    process.exitCode = EXIT.usage
+    refuse((error as Error).message)
     return null
   }
+}
+
+/** What is no line that can be run. */
+function refuse(problem: string): void {
+  note(`Error: ${problem}`)
+  process.exitCode = EXIT.usage
 }
 
 /** Ctrl-C ends what can be ended in between, and never the shell. */

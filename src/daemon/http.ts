@@ -10,10 +10,12 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { parseJson } from '../entity/json.ts'
+import { decodeUtf8, TO_UTF8 } from '../entity/utf8.ts'
 import { KumaError, type KumaErrorCode, toWire } from '../errors.ts'
 import type { Host } from './host.ts'
 import type { Peer } from './peer.ts'
 import { LINE_BYTES_MAX, UNREAD_MS } from './protocol.ts'
+import { parseQueryString, percentDecoded } from './query-string.ts'
 import { type Given, JSON_TYPE, type Reply, ROUTES, type Route } from './routes.ts'
 import { wrongToken } from './token.ts'
 
@@ -22,6 +24,9 @@ const HEADERS_MS = 10_000
 /** How often it is looked who takes too long. */
 const WATCH_MS = 5_000
 const REQUEST_MS = 120_000
+/** A parameter of a content type. */
+const CHARSET = /;\s*charset\s*=\s*("[^"]*"|[^;\s]+)/gi
+const PERCENT = 'percent-encode UTF-8: `curl -G --data-urlencode NAME=VALUE` does it for a query'
 const NAMES = ['localhost', '127.0.0.1', '[::1]']
 
 /** What an error's code is in HTTP; 500 for all others. */
@@ -50,6 +55,7 @@ const STATUS: Partial<Record<KumaErrorCode, number>> = {
   KUMA_SINK_UNAVAILABLE: 503,
   KUMA_OVERLOADED: 503,
   KUMA_POISONED: 503,
+  KUMA_CORRUPT: 503,
   KUMA_CLOSED: 503,
   KUMA_DISK_FULL: 507,
 }
@@ -108,14 +114,13 @@ export class HttpSide {
       this.host.log.debug({ client: peer.id, method: request.method, route: route?.path, status, ms }, 'answered')
     })
     try {
-      // not by URL, to which an id like %2E%2E would be a way up
-      const [path = '', search = ''] = (request.url ?? '').split('?', 2)
+      const [path, search] = splitUrl(request.url ?? '')
       if (this.stop.signal.aborted)
         throw new KumaError('KUMA_CLOSED', 'the daemon is ending', { path: this.host.engine.path })
       this.admit(request, peer, path)
       const match = find(request.method!, path)
       route = match.route
-      const given = await givenOf(request, match, new URLSearchParams(search))
+      const given = await givenOf(request, match, search)
       const signal = route.type === undefined ? this.stop.signal : this.untilGone(response)
       const reply = await route.run(this.host, given, { client: peer.id, signal })
       await send(response, reply, request.method === 'HEAD')
@@ -159,7 +164,7 @@ export class HttpSide {
     const { code, details } = wire
     const own = error instanceof HttpError ? error : null
     const status = own?.status ?? STATUS[code] ?? 500
-    if (status === 500 || status === 401 || status === 403)
+    if (status === 500 || status === 401 || status === 403 || code === 'KUMA_CORRUPT')
       this.host.log.warn({ client: this.peerOf(request.socket)?.id, code, status }, 'refused')
     if (response.headersSent) return void response.destroy() // so that what was cut short is not taken for the whole
     if (status === 401) response.setHeader('www-authenticate', 'Bearer')
@@ -196,6 +201,12 @@ function forbidden(message: string): KumaError<'KUMA_FORBIDDEN'> {
   return new KumaError('KUMA_FORBIDDEN', message, {})
 }
 
+/** Not by URL, to which an id like %2E%2E would be a way up. A query may have question marks of its own. */
+function splitUrl(url: string): [path: string, search: string] {
+  const at = url.indexOf('?')
+  return at === -1 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)]
+}
+
 /** Each route's path as the parts between its slashes. */
 const PATHS = ROUTES.map((route) => ({ route, parts: route.path.split('/') }))
 
@@ -219,41 +230,44 @@ function fits(parts: readonly string[], given: readonly string[]): boolean {
 function idIn(parts: readonly string[], given: readonly string[]): string {
   const at = parts.indexOf(':id')
   if (at === -1) return ''
-  try {
-    return decodeURIComponent(given[at]!)
-  } catch {
-    throw new HttpError(400, 'id', 'the id is not percent-encoded UTF-8')
-  }
+  return percentDecoded(given[at]!, (problem) => new HttpError(400, 'id', `the id ${problem}`, { hint: PERCENT }))
 }
 
-async function givenOf(request: IncomingMessage, { route, id }: Match, search: URLSearchParams): Promise<Given> {
-  for (const name of search.keys()) {
-    const parameter = route.query?.[name]
-    if (parameter === undefined) throw new HttpError(400, route.path, `it takes no ${JSON.stringify(name)}`)
-    const values = search.getAll(name)
-    if (parameter.kind !== 'texts' && values.length > 1) throw new HttpError(400, route.path, `${name} is given twice`)
-    if (parameter.kind === 'integer' && !/^\d{1,15}$/.test(values[0]!))
-      throw new HttpError(400, route.path, `${name} must be a whole number`)
+async function givenOf(request: IncomingMessage, { route, id }: Match, search: string): Promise<Given> {
+  const wrong = (problem: string) => new HttpError(400, route.path, problem)
+  const query = parseQueryString(search, (problem) => new HttpError(400, route.path, problem, { hint: PERCENT }))
+  for (const [name, values] of query) {
+    const parameter = Object.hasOwn(route.query ?? {}, name) ? route.query![name]! : null
+    if (parameter === null) throw wrong(`it takes no ${JSON.stringify(name)}`)
+    if (parameter.kind !== 'texts' && values.length > 1) throw wrong(`${name} is given twice`)
+    if (parameter.kind === 'integer' && !/^\d{1,15}$/.test(values[0]!)) throw wrong(`${name} must be a whole number`)
     if (parameter.kind === 'boolean' && !['true', 'false', ''].includes(values[0]!))
-      throw new HttpError(400, route.path, `${name} must be true or false`)
+      throw wrong(`${name} must be true or false`)
   }
   const lastEventId = request.headers['last-event-id']
   return {
     id,
-    query: Object.fromEntries(search),
-    list: (name) => (search.has(name) ? search.getAll(name) : undefined),
+    query: Object.fromEntries(Array.from(query, ([name, [value]]) => [name, value])),
+    list: (name) => query.get(name),
     body: route.body === undefined ? undefined : await bodyOf(request, route),
     lastEventId: typeof lastEventId === 'string' ? lastEventId : undefined,
   }
 }
 
 async function bodyOf(request: IncomingMessage, route: Route): Promise<unknown> {
-  const [type = ''] = (request.headers['content-type'] ?? '').split(';', 1)
+  const declared = request.headers['content-type'] ?? ''
+  const [type = ''] = declared.split(';', 1)
   if (type.trim().toLowerCase() !== JSON_TYPE) {
     const hint = 'curl --json, or -H "content-type: application/json"'
     throw new HttpError(415, route.path, `the body must be declared as ${JSON_TYPE}`, { hint })
   }
-  return parseJson((await read(request, route)).toString('utf8'), 'the body')
+  for (const [, charset] of declared.matchAll(CHARSET))
+    if (!/^"?utf-?8"?$/i.test(charset!))
+      throw new HttpError(415, route.path, `the body must be UTF-8, not ${charset}`, { hint: TO_UTF8 })
+  const text = decodeUtf8(await read(request, route), (problem) => {
+    return new KumaError('KUMA_INVALID_DATA', `the body ${problem}`, { path: '' }, { hint: TO_UTF8 })
+  })
+  return parseJson(text, 'the body')
 }
 
 /** By events: an iteration would cost as much as the append. */

@@ -1,4 +1,5 @@
 /** Messages out of bytes: a line each. What is not yet a whole line is kept, up to a bound. */
+import { decodeUtf8 } from '../entity/utf8.ts'
 import { malformed } from './protocol.ts'
 
 const NEWLINE = 0x0a
@@ -15,7 +16,7 @@ export class LineReader {
     return this.bytes
   }
 
-  /** @throws KUMA_PROTOCOL if a line is too long or not JSON */
+  /** @throws KUMA_PROTOCOL if a line is too long, not UTF-8 or not JSON */
   push(chunk: Buffer): unknown[] {
     const messages: unknown[] = []
     let start = 0
@@ -39,7 +40,7 @@ export class LineReader {
     const { parts } = this
     this.parts = []
     this.bytes = 0
-    return (parts.length === 1 ? parts[0]! : Buffer.concat(parts)).toString('utf8')
+    return decodeUtf8(parts.length === 1 ? parts[0]! : Buffer.concat(parts), malformed)
   }
 }
 

@@ -104,6 +104,7 @@ const MEANING: { readonly [status: number]: string } = {
   403: "from a web page, or under a name that is not the daemon's",
   404: 'there is no such entity',
   409: 'it is not as the request expects',
+  415: 'the body is not declared as JSON, or not as UTF-8',
   503: 'not now',
 }
 
@@ -130,7 +131,7 @@ function operation(route: Route): Schema {
     return { name, in: 'query', description, schema }
   })
   const inPath = path.includes(':id') ? [{ name: 'id', in: 'path', required: true, schema: id }] : []
-  const failed = [...(isOpen ? [] : [401]), 403, ...errors]
+  const failed = [...(isOpen ? [] : [401]), 403, ...(body === undefined ? [] : [415]), ...errors]
   return {
     summary: about,
     ...(isOpen ? { security: [] } : {}),

@@ -1,6 +1,6 @@
 /**
  * What a client and the daemon say to each other over a Unix socket, `kuma.sock` in the store, or over TCP: a line of JSON
- * each.
+ * each, in UTF-8.
  *
  *     client  {"kuma":1}                                        first, once: the version of this protocol;
  *                                                               over TCP also the token: {"kuma":1,"token":".."}
@@ -77,7 +77,7 @@ export function otherProtocol(theirs: unknown): KumaError<'KUMA_PROTOCOL'> {
 }
 
 export function malformed(problem: string): KumaError<'KUMA_PROTOCOL'> {
-  const hint = 'a message is one line of JSON: see src/daemon/protocol.ts'
+  const hint = 'a message is one line of JSON in UTF-8: see src/daemon/protocol.ts'
   return new KumaError('KUMA_PROTOCOL', `the message ${problem}`, {}, { hint })
 }
 

@@ -153,7 +153,7 @@ export const ROUTES: readonly Route[] = [
     about: 'All that is stored of it, as one document for the person it is about.',
     answer: 'Export',
     type: JSON_TYPE,
-    errors: [404],
+    errors: [400, 404],
     run: ({ engine }, { id }, { signal }) => ({ type: JSON_TYPE, body: texts(exportText(engine, id, signal)) }),
   },
   {

@@ -4,6 +4,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
+import { decodeUtf8 } from '../entity/utf8.ts'
 import { KumaError } from '../errors.ts'
 
 const CHARS_MIN = 16
@@ -27,7 +28,7 @@ export function readToken(file: string): string {
   let [mode, text] = [0, '']
   try {
     mode = statSync(file).mode
-    text = readFileSync(file, 'utf8').trim()
+    text = decodeUtf8(readFileSync(file), (problem) => new Error(`it ${problem}`)).trim()
   } catch (cause) {
     throw unauthorized(`the token file ${file} cannot be read: ${(cause as Error).message}`, MAKE(file))
   }

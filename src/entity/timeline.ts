@@ -49,7 +49,7 @@ function isSeq(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
-/** Events with a higher seq, up to the stretch before in the list, were recorded in this timeline. */
+/** Events with a higher seq were recorded in this timeline, unless it is so of one before it in the list. */
 export interface Stretch {
   readonly after: number
   readonly timeline: string
@@ -57,13 +57,7 @@ export interface Stretch {
 
 /** In which timeline the events of a shard were recorded: the newest first, and what is before all of them in the first. */
 export function stretchesOf(timelines: readonly Timeline[] = [], shard: number): readonly Stretch[] {
-  const stretches: Stretch[] = []
-  for (const { id, parted } of lineOf(timelines, newestOf(timelines))) {
-    const after = parted[shard] ?? 0
-    // what one recorded after the next one parted from it is not here
-    if (after < (stretches.at(-1)?.after ?? Number.POSITIVE_INFINITY)) stretches.push({ after, timeline: id })
-  }
-  return stretches
+  return lineOf(timelines, newestOf(timelines)).map(({ id, parted }) => ({ after: parted[shard] ?? 0, timeline: id }))
 }
 
 /** @returns null: the first */

@@ -1,5 +1,5 @@
 /**
- * Writes the files of a store anew, without free pages and gaps: VACUUM. It takes as much memory as the largest shard,
+ * Writes the files of a store anew, without free pages and gaps, and without indexes that somebody added: VACUUM. It takes as much memory as the largest shard,
  * and nobody can write meanwhile, so it is asked for and never done by itself.
  */
 import { statSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { checkDirectory } from './directory.ts'
 import { sqliteError } from './driver.ts'
 import { takeLock } from './lock.ts'
 import { readManifest, shardPath } from './manifest.ts'
-import { openShard } from './shard-file.ts'
+import { dropAdded, openShard } from './shard-file.ts'
 import { breathe } from './slices.ts'
 
 export interface Compacted {
@@ -33,6 +33,7 @@ export async function* compact(
       const bytesBefore = statSync(file).size
       const db = openShard(directory, shard, manifest, 'write')
       try {
+        dropAdded(db, file)
         db.exec('VACUUM; PRAGMA wal_checkpoint(TRUNCATE)')
       } catch (error) {
         throw sqliteError(error, file)

@@ -11,7 +11,8 @@ import {
   statfsSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
+import { REPLACEMENT } from '../entity/utf8.ts'
 import { KumaError } from '../errors.ts'
 
 /** File systems on which POSIX locks or shared memory cannot be trusted, by the magic number of statfs(2) on Linux. */
@@ -90,11 +91,22 @@ export function writeError(cause: unknown, path: string): KumaError<'KUMA_DISK_F
 export function makeDirectory(path: string): void {
   if (existsSync(path)) return
   makeDirectory(dirname(path))
+  checkName(path)
   try {
     mkdirSync(path, { mode: 0o700 })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
+}
+
+/**
+ * Of a name that is not UTF-8 Node gives U+FFFD: what is made under that is elsewhere, and other names lead there too.
+ * @throws KUMA_USAGE unless it is there already
+ */
+function checkName(path: string): void {
+  if (!basename(path).includes(REPLACEMENT) || existsSync(path)) return
+  const message = `${path} is not there, and U+FFFD in it stands for bytes that are not UTF-8`
+  throw new KumaError('KUMA_USAGE', message, {}, { hint: 'give the folder or file a name in UTF-8' })
 }
 
 /** Makes the names in a directory durable: a file that is fsynced may still lose its name. */
@@ -115,6 +127,7 @@ export function syncFile(path: string, flags: 'r' | 'r+' = 'r+'): void {
 
 /** Writes a whole file or none: under a temporary name, fsynced, renamed, its directory fsynced. */
 export function writeDurably(path: string, content: string | Uint8Array): void {
+  checkName(path)
   const temporary = `${path}.tmp`
   const fd = openSync(temporary, 'w', 0o600)
   try {

@@ -1,102 +1,13 @@
-/**
- * A shard is one SQLite file. What is in it:
- *
- *     events         the log. There is no index on (entity, version): each event points to its entity's previous one
- *                    (`prev`), and `heads` to the newest. Under random appends that is three to eight times faster.
- *     entities       surrogate key <-> id, and the salt of the entity's seals. The index is on a hash, so that the id
- *                    stands in one place.
- *     heads          the newest event of each entity. Written lazily, in sweeps: true up to `settings.flushed`; the
- *                    events after that tell the rest.
- *     commits        the seal: one row for each durable transaction. Never rewritten.
- *     erased_leaves  leaves of entities whose salt is gone
- *     snapshots      states along the history; derived, disposable. Rows are only ever added at the end, and emptied
- *                    in place: rows that moved would leave copies of people's data in the gaps of pages. The index
- *                    holds numbers alone.
- *     request_keys   an index over the keys that stand in `meta`; lazy like heads, derived
- *     settings       what the shard must know about itself; since format 2 also what it `requires` (manifest.ts) and
- *                    whether it is encrypted, so that an altered kuma.json cannot have it written as plain
- *     history        a view for people with a `sqlite3` shell
- */
+/** A shard's file: made, opened and checked to be the one that is meant, and brought up to date (shard-schema.ts tells what is in it). */
 import { existsSync } from 'node:fs'
 import { assertDurable, type Database, makeDurable, openDatabase, sqliteError } from './driver.ts'
 import { assertKnown, corrupt, FORMAT, type Manifest, newerFormat, readManifest, shardPath } from './manifest.ts'
+import { assertOwnSchema, checkSchema, HISTORY, SCHEMA, SNAPSHOTS } from './shard-schema.ts'
 
 /** 'KUMA' */
 const APPLICATION_ID = 0x4b554d41
 /** Request keys are kept for this many commits of their shard: by commits and not by the clock, so that a replay of the same commits keeps the same keys. */
 const KEY_COMMITS = 1_000_000
-
-const SNAPSHOTS = `CREATE TABLE snapshots (
-  entity     INTEGER NOT NULL,
-  version    INTEGER NOT NULL,
-  at         INTEGER NOT NULL,
-  seq        INTEGER NOT NULL,
-  definition TEXT    NOT NULL,
-  state      TEXT    NOT NULL
-) STRICT;
-CREATE INDEX snapshots_place ON snapshots (entity, version, at, seq);
-`
-/** Without what is being erased, and without the engine's own events, which are of no entity. */
-const HISTORY = `CREATE VIEW history AS
-  SELECT e.seq AS position, n.id AS entity, n.type AS entity_type, e.version, e.type AS event,
-         strftime('%Y-%m-%dT%H:%M:%fZ', e.at / 1000.0, 'unixepoch') AS at, e.data, e.meta
-  FROM events e JOIN entities n ON n.key = e.entity
-  WHERE n.id_hash >= 0
-  ORDER BY e.seq;
-`
-
-const SCHEMA = `
-CREATE TABLE events (
-  seq     INTEGER PRIMARY KEY,
-  entity  INTEGER NOT NULL,
-  version INTEGER NOT NULL,
-  prev    INTEGER NOT NULL,
-  at      INTEGER NOT NULL,
-  type    TEXT    NOT NULL,
-  data    TEXT    NOT NULL,
-  meta    TEXT,
-  crc     INTEGER NOT NULL
-) STRICT;
-CREATE TABLE entities (
-  key        INTEGER PRIMARY KEY,
-  id_hash    INTEGER NOT NULL,
-  id         TEXT    NOT NULL,
-  type       TEXT    NOT NULL,
-  salt       BLOB    NOT NULL,
-  created_at INTEGER NOT NULL,
-  crc        INTEGER NOT NULL
-) STRICT;
-CREATE INDEX entities_id_hash ON entities (id_hash);
-CREATE TABLE heads (
-  key        INTEGER PRIMARY KEY,
-  version    INTEGER NOT NULL,
-  head       INTEGER NOT NULL,
-  updated_at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE commits (
-  id        INTEGER PRIMARY KEY,
-  first_seq INTEGER NOT NULL,
-  last_seq  INTEGER NOT NULL,
-  at        INTEGER NOT NULL,
-  content   BLOB    NOT NULL,
-  head      BLOB    NOT NULL,
-  extra     BLOB    NOT NULL
-) STRICT;
-CREATE TABLE erased_leaves (
-  commit_id INTEGER NOT NULL,
-  entity    INTEGER NOT NULL,
-  leaf      BLOB    NOT NULL,
-  PRIMARY KEY (commit_id, entity)
-) STRICT, WITHOUT ROWID;
-${SNAPSHOTS}CREATE TABLE request_keys (
-  seq    INTEGER PRIMARY KEY,
-  hash   INTEGER NOT NULL,
-  count  INTEGER NOT NULL,
-  digest TEXT    NOT NULL
-) STRICT;
-CREATE INDEX request_keys_hash ON request_keys (hash);
-CREATE TABLE settings (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
-${HISTORY}`
 
 /** What a shard knows about itself. */
 export interface ShardSettings {
@@ -168,6 +79,7 @@ function checkShard(db: Database, directory: string, shard: number, manifest: Ma
   if ((settings.encrypted ?? isEncrypted(manifest)) !== isEncrypted(manifest))
     throw corrupt(path, `it is ${settings.encrypted ? '' : 'not '}encrypted, and kuma.json says otherwise`)
   checkAhead(path, format, settings.requires, directory, manifest)
+  checkSchema(db, path)
 }
 
 /**
@@ -199,8 +111,10 @@ function formatOf(db: Database): number {
  * an old backup stays of format 1. What the first stores had otherwise is mended in any case: the view showed erased rows,
  * and the table of snapshots was kept in the order of a key, where rows move and leave copies in the gaps of pages.
  * Snapshots are derived.
+ * @throws KUMA_CORRUPT if somebody added an index: nothing may be written until it is gone
  */
-export function upgrade(db: Database, manifest: Manifest): void {
+export function upgrade(db: Database, path: string, manifest: Manifest): void {
+  assertOwnSchema(db, path)
   const sqlOf = db.prepare('SELECT sql FROM sqlite_schema WHERE name = ?').pluck()
   const isFirst = !(sqlOf.get('history') as string | undefined)?.includes('id_hash')
   const { requires } = readSettings(db)
@@ -212,6 +126,14 @@ export function upgrade(db: Database, manifest: Manifest): void {
     db.pragma(`user_version = ${manifest.format}`)
     writeSettings(db, settingsBy(manifest))
   }).immediate()
+}
+
+/**
+ * Drops the indexes and statistics that somebody added. What they held is overwritten where it is freed (secure_delete),
+ * and leaves the gaps of pages when the file is written anew.
+ */
+export function dropAdded(db: Database, path: string): void {
+  for (const drop of checkSchema(db, path)) db.exec(drop)
 }
 
 /** What a shard repeats of `kuma.json`. */

@@ -73,7 +73,7 @@ export class ShardWriter {
     this.cipher = cipherOf(directory, shard, manifest, keys)
     this.db = openShard(directory, shard, manifest, 'write')
     try {
-      upgrade(this.db, manifest)
+      upgrade(this.db, this.path, manifest)
       const { epoch, flushed, keyCommits } = readSettings(this.db)
       this.keyCommits = keyCommits
       this.tip = readTip(this.db, epoch, manifest.store, shard)
@@ -224,21 +224,26 @@ export class ShardWriter {
     throw this.poisoned('another program wrote to it')
   }
 
+  /** What is acknowledged is there: SQLite's count of the rows that it wrote is held against those that were to be written. */
   private insert({ events, firstSeq, crcs, entities, snapshots, hidden, ...commit }: Commit): void {
     const { insertEntity, insertCommit, hideEntity } = this.statements
-    for (const { key, idHash, crc } of hidden) hideEntity.run(idHash, crc, key)
+    let rows = 0
+    for (const { key, idHash, crc } of hidden) rows += hideEntity.run(idHash, crc, key).changes
     for (const { key, idHash, id, type, salt, createdAt, crc } of entities) {
-      insertEntity.run(key, idHash, id, type, salt, createdAt, crc)
+      rows += insertEntity.run(key, idHash, id, type, salt, createdAt, crc).changes
     }
-    this.insertEvents(events, firstSeq, crcs)
+    rows += this.insertEvents(events, firstSeq, crcs)
     this.insertSnapshots(snapshots)
-    insertCommit.run(commit.id, firstSeq, commit.lastSeq, commit.at, commit.content, commit.head, commit.extra)
+    const { id, lastSeq, at, content, head, extra } = commit
+    rows += insertCommit.run(id, firstSeq, lastSeq, at, content, head, extra).changes
+    const due = hidden.length + entities.length + events.count + 1
+    if (rows !== due) throw this.poisoned(`commit ${id} wrote ${rows} rows instead of ${due}`)
   }
 
   /** As many rows as possible with each statement: a call of the driver costs as much as a row. */
-  private insertEvents({ count, numbers, text }: EventColumns, firstSeq: number, crcs: Uint32Array): void {
+  private insertEvents({ count, numbers, text }: EventColumns, firstSeq: number, crcs: Uint32Array): number {
     const values: unknown[] = []
-    let start = 0
+    let [start, written] = [0, 0]
     let [statement, rows] = this.insertOf(count)
     for (let i = 0; i < count; i++) {
       const c = i * COLUMNS
@@ -251,10 +256,11 @@ export class ShardWriter {
       values.push(metaLength < 0 ? null : text.slice(metaStart, end), crcs[i])
       start = end
       if (--rows > 0) continue
-      statement.run(...values) // as arguments: the driver reads an array's elements one by one
+      written += statement.run(...values).changes // as arguments: the driver reads an array's elements one by one
       values.length = 0
       ;[statement, rows] = this.insertOf(count - i - 1)
     }
+    return written
   }
 
   /** The statement for the next of `left` events, and how many it takes. */

@@ -17,6 +17,7 @@ import { indexedKeyOf } from './request-key.ts'
 import { encodeRow, type Row } from './row.ts'
 import { contentOf, genesis, headOf, leafOf } from './seal.ts'
 import { readSettings } from './shard-file.ts'
+import { checkSchema } from './shard-schema.ts'
 import { breathe } from './slices.ts'
 import { isWhole } from './snapshot.ts'
 
@@ -29,6 +30,8 @@ export interface ShardReport {
   readonly head: string
   /** erasures that were cut off: whoever writes to the store next goes on with them */
   readonly unfinished: number
+  /** statements that drop what somebody added: until then nothing is written to it */
+  readonly added: readonly string[]
   /** what is wrong, in words; none if all is well */
   readonly problems: readonly string[]
 }
@@ -61,6 +64,7 @@ export class ShardVerification {
   private readonly unaccounted = new Set<number>()
   private readonly erased = new Map<number, ErasureRecord>()
   private unfinished = 0
+  private added: readonly string[] = []
   private last: Omit<CommitRow, 'content' | 'extra'>
   private readonly ends = new Ends()
   private readonly statements: ReturnType<typeof prepareStatements>
@@ -81,6 +85,7 @@ export class ShardVerification {
       for (const line of this.db.pragma('integrity_check(20)', { simple: false }) as { integrity_check: string }[]) {
         if (line.integrity_check !== 'ok') this.problem(`SQLite: ${line.integrity_check}`)
       }
+      this.added = checkSchema(this.db, this.db.name)
       while (this.walk(COMMITS)) {
         progress(this.events)
         await breathe()
@@ -93,8 +98,8 @@ export class ShardVerification {
       this.db.close()
     }
     if (this.unlisted > 0) this.problems.push(`... and ${this.unlisted} more`)
-    const { shard, events, last, unfinished, problems } = this
-    return { shard, entities, events, commits: last.id, head: last.head.toString('hex'), unfinished, problems }
+    const { shard, events, last, unfinished, added, problems } = this
+    return { shard, entities, events, commits: last.id, head: last.head.toString('hex'), unfinished, added, problems }
   }
 
   private problem(text: string): void {

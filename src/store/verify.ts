@@ -36,11 +36,17 @@ export async function* verifyStore(path: string, options: VerifyOptions = {}): A
   const masterKey = file && options.masterKey?.()
   const keys = file && masterKey && Keys.open(file.path, manifest, masterKey, 'read')
   try {
-    yield* verifyShards(directory, manifest, options, { file: file ?? null, keys: keys ?? null })
+    for await (const report of verifyShards(directory, manifest, options, { file: file ?? null, keys: keys ?? null }))
+      yield { ...report, problems: [...report.problems, ...report.added.map(addedProblem)] }
   } finally {
     file?.close()
     keys?.close()
   }
+}
+
+/** In a backup it does no harm: what is restored of it is without. */
+function addedProblem(drop: string): string {
+  return `somebody added to it what would keep copies of erased data: \`kuma compact\` does ${drop}`
 }
 
 /** The same for a directory of which nothing else is asked: that of a backup may be on a network. */
@@ -75,7 +81,7 @@ async function verifyShard(
     verification = new ShardVerification(openShard(directory, shard, manifest, 'read'), shard, manifest, known)
   } catch (error) {
     if (!isKumaError(error, 'KUMA_CORRUPT')) throw error
-    return { shard, entities: 0, events: 0, commits: 0, head: '', unfinished: 0, problems: [error.message] }
+    return { shard, entities: 0, events: 0, commits: 0, head: '', unfinished: 0, added: [], problems: [error.message] }
   }
   return verification.run(progress)
 }

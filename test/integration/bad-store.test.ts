@@ -3,17 +3,25 @@ import {
   chmodSync,
   chownSync,
   copyFileSync,
+  existsSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { readBackupManifest, sealedManifest, writeBackupManifest } from '../../src/backup/backup-manifest.ts'
+import { createBackup } from '../../src/backup/create-backup.ts'
+import { restore } from '../../src/backup/restore.ts'
+import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import { document } from '../../src/entity/document.ts'
 import { openEngine, start } from '../../src/kuma.ts'
+import { compact } from '../../src/store/compact.ts'
+import { fileHash } from '../../src/store/copy-shard.ts'
 import { createStore } from '../../src/store/create.ts'
 import { openDatabase } from '../../src/store/driver.ts'
 import { shardPath } from '../../src/store/manifest.ts'
@@ -185,6 +193,86 @@ describe('a shard', () => {
   })
 })
 
+describe('a shard that holds more than it was made with', () => {
+  const foreign: [string, string][] = [
+    [
+      'a trigger that keeps copies',
+      'CREATE TRIGGER keep AFTER INSERT ON events BEGIN INSERT INTO heads VALUES (1, 1, 1, 1); END',
+    ],
+    ['a trigger that swallows rows', 'CREATE TRIGGER no BEFORE INSERT ON events BEGIN SELECT RAISE(IGNORE); END'],
+    ['a table', 'CREATE TABLE copies AS SELECT * FROM events'],
+    ['a view', 'CREATE VIEW v AS SELECT 1'],
+    ['another view under the name of its own', 'DROP VIEW history; CREATE VIEW history AS SELECT 1'],
+    ['a column more', 'ALTER TABLE events ADD COLUMN more TEXT'],
+    ['an index of its own less', 'DROP INDEX entities_id_hash'],
+  ]
+
+  test.each(foreign)(
+    '%s: it is damage, to whoever reads, writes, verifies, or restores a backup of it',
+    async (_, sql) => {
+      const path = await store()
+      change(shardPath(path, 1), sql)
+      await expect(readAll(path)).rejects.toMatchObject({
+        code: 'KUMA_CORRUPT',
+        message: expect.stringContaining('001.db'),
+      })
+      expect(await problemsOf(path)).toEqual([expect.stringContaining('001.db')])
+      const ctx = await start({ path })
+      const outcomes = await Promise.allSettled(Array.from({ length: 20 }, (_, i) => ctx.spawn(document, `new_${i}`)))
+      const codes = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason.code] : []))
+      expect(new Set(codes)).toEqual(new Set(['KUMA_CORRUPT']))
+      await ctx.close()
+      await expect(createBackup(path)).rejects.toMatchObject({ code: 'KUMA_CORRUPT' })
+    },
+  )
+
+  test('a trigger in a backup is found by its verification, and nothing is restored', async () => {
+    const path = await store()
+    const { path: backup } = await createBackup(path)
+    const shard = shardPath(backup, 1)
+    chmodSync(shard, 0o600)
+    change(shard, foreign[0]![1])
+    sealAnew(backup, 1)
+    expect((await verifyBackup(backup)).problems).toContainEqual(expect.stringContaining('trigger "keep"'))
+    const to = join(folder(), 'restored')
+    await expect(restore(backup, to)).rejects.toMatchObject({ code: 'KUMA_CORRUPT' })
+    expect(existsSync(to)).toBe(false)
+  })
+
+  const added: [string, string, string][] = [
+    ['an index', 'CREATE INDEX "by ""data""" ON events (data)', 'DROP INDEX "by ""data"""'],
+    ['statistics', 'ANALYZE', 'DROP TABLE sqlite_stat1'],
+  ]
+
+  test.each(added)(
+    '%s: reading goes on, writing is refused with what drops it, and compact does',
+    async (_, sql, drop) => {
+      const path = await store()
+      change(shardPath(path, 1), sql)
+      expect(await readAll(path)).toBe(20)
+      expect(await problemsOf(path)).toContainEqual(expect.stringContaining(drop))
+      const ctx = await start({ path })
+      const outcomes = await Promise.allSettled(Array.from({ length: 20 }, (_, i) => ctx.spawn(document, `new_${i}`)))
+      const errors = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
+      expect(errors.length).toBeGreaterThan(0)
+      for (const error of errors)
+        expect(error).toMatchObject({ code: 'KUMA_CORRUPT', hint: expect.stringContaining(drop) })
+      await ctx.close()
+      // a backup of it can be restored: the copy is without it
+      const { path: backup } = await createBackup(path)
+      const to = join(folder(), 'restored')
+      await restore(backup, to)
+      expect(await problemsOf(to)).toEqual([])
+
+      for await (const _ of compact(path));
+      expect(await problemsOf(path)).toEqual([])
+      const again = await start({ path })
+      for (let i = 0; i < 20; i++) await again.spawn(document, `new_${i}`)
+      await again.close()
+    },
+  )
+})
+
 describe('a directory that cannot be trusted', () => {
   test('can be written by anyone', async () => {
     const path = await store()
@@ -347,6 +435,21 @@ function foreign(path: string): void {
   const db = openDatabase(path, 'create')
   db.exec('CREATE TABLE events (mine TEXT)')
   db.close()
+}
+
+function change(path: string, sql: string): void {
+  const db = openDatabase(path, 'write')
+  db.exec(sql)
+  db.close()
+}
+
+/** As someone would who can write the files of a backup, and its backup.json too. */
+function sealAnew(backup: string, shard: number): void {
+  const { sha256: _, ...manifest } = readBackupManifest(backup)
+  const file = shardPath(backup, shard)
+  const own = { bytes: statSync(file).size, sha256: fileHash(file) }
+  const shards = manifest.shards.map((one) => (one.shard === shard ? { ...one, ...own } : one))
+  writeBackupManifest(backup, sealedManifest({ ...manifest, shards }))
 }
 
 function setFormat(path: string): void {

@@ -104,8 +104,13 @@ describe('over the socket', () => {
     ['a parameter twice', { path: '/v1/entities/a?at=v1&at=v2' }, 400, 'twice'],
     ['a limit that is none', { path: '/v1/entities/a/log?limit=many' }, 400, 'whole number'],
     ['a point that is none', { path: '/v1/entities/a?at=whenever' }, 400, 'KUMA_INVALID_POINT'],
+    ['a parameter that every object has', { path: '/v1/entities/a?constructor=1' }, 400, 'takes no \\"constructor\\"'],
+    ['__proto__ as a parameter', { path: '/v1/entities/a?__proto__=1' }, 400, 'takes no \\"__proto__\\"'],
+    ['a parameter of a path without any', { path: '/healthz?toString' }, 400, 'takes no \\"toString\\"'],
+    ['a parameter with half an escape', { path: '/v1/entities?prefix=50%' }, 400, 'without two hexadecimal digits'],
     ['an id that is none', { path: '/v1/entities/a%00b' }, 400, 'KUMA_INVALID_ID'],
-    ['an id that is not UTF-8', { path: '/v1/entities/%ff' }, 400, 'percent-encoded'],
+    ['an id that is not UTF-8', { path: '/v1/entities/M%fcller' }, 400, 'the id is not UTF-8: byte 0xfc at offset 1'],
+    ['an id with half an escape', { path: '/v1/entities/50%' }, 400, 'without two hexadecimal digits'],
     ['a body that is no JSON', { method: 'POST', path: '/v1/entities/a/events', body: '{' }, 400, 'KUMA_INVALID_DATA'],
     [
       'a key that stands twice',
@@ -159,6 +164,21 @@ describe('over the socket', () => {
     const answer = await http(store, asked)
     expect({ status: answer.status, text: answer.text }).toEqual({ status, text: expect.stringContaining(text) })
     expect((await http(store, { path: '/healthz' })).text).toBe('{"status":"healthy"}\n')
+  })
+
+  test('a query is all that stands behind the first question mark, and an id may be ..', async () => {
+    const { store } = await started()
+    const at = async (path: string, asked: Partial<Asked> = {}) => (await http(store, { ...asked, path })).text
+    for (const id of ['a%3Fb', 'a1', '%2E%2E'])
+      await at(`/v1/entities/${id}/events`, { method: 'POST', body: SIGNED_UP })
+    const ids = (text: string) => Array.from(text.matchAll(/"id":"(.*?)"/g), ([, id]) => id)
+    expect(ids(await at('/v1/entities?prefix=a?b'))).toEqual(['a?b'])
+    expect(ids(await at('/v1/query?sql=select+id+from+entities+where+id=?&param=a1'))).toEqual(['a1'])
+    expect(ids(await at('/v1/entities/%2E%2E'))).toEqual(['..'])
+    expect(ids(await at('/v1/entities/..'))).toEqual(['..'])
+    const receipt = await at('/v1/entities/a%3Fb?reason=asked?&by=ann', { method: 'DELETE' })
+    expect(JSON.parse(receipt)).toMatchObject({ reason: 'asked?', by: 'ann' })
+    expect(ids(await at('/v1/entities?prefix=a'))).toEqual(['a1'])
   })
 
   test('garbage is told so, half a request ends with its connection', async () => {

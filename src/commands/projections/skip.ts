@@ -1,6 +1,7 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.ts'
+import { checkWord } from '../../cli/event-data.ts'
 import { note } from '../../cli/output.ts'
 
 export default class Skip extends BaseCommand {
@@ -21,6 +22,7 @@ export default class Skip extends BaseCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Skip)
     const { name, position } = args
+    checkWord(flags.reason, 'the reason')
     await this.withEngine(flags, { access: 'read' }, ({ readModels }) => readModels.skip(name, position, flags.reason))
     note(`${name} goes on without ${position}`)
   }

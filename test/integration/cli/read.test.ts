@@ -234,7 +234,7 @@ describe.skipIf(!hasTerminal)('on a terminal', () => {
 test('the manifest of the store is plain JSON', async () => {
   const { cwd, run } = await shell()
   const file = join(cwd, 'kuma-data/kuma.json')
-  expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ format: 1, shards: 2 })
+  expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ format: 2, shards: 2 })
   writeFileSync(file, '{')
   expect(await run(['ls'])).toMatchObject({ code: 6, stderr: expect.stringContaining('kuma.json') })
 })

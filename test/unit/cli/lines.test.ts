@@ -66,7 +66,7 @@ test('what is too long or no UTF-8 is a problem of its line only', async () => {
   const long = 'x'.repeat(4 * 1024 * 1024 + 1)
   expect(await linesOf(`${long}\n`, Buffer.from([0x61, 0xff, 0x0a]), 'good')).toEqual([
     { number: 1, problem: 'is longer than 4 MiB' },
-    { number: 2, problem: 'is not UTF-8' },
+    { number: 2, problem: 'is not UTF-8: byte 0xff at offset 1 of the line' },
     { number: 3, text: 'good' },
   ])
 })

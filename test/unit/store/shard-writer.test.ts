@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { prepare } from '../../../src/commit/prepare.ts'
 import type { Commit } from '../../../src/store/commit.ts'
 import { newManifest } from '../../../src/store/create.ts'
+import type { Database } from '../../../src/store/driver.ts'
 import type { Manifest } from '../../../src/store/manifest.ts'
 import { createShard, openShard, readSettings } from '../../../src/store/shard-file.ts'
 import { ShardWriter } from '../../../src/store/shard-writer.ts'
@@ -29,6 +30,23 @@ function rows(path: string, table: string): unknown[] {
 }
 
 describe('applying commits', () => {
+  test.each(['events', 'entities', 'commits'])(
+    'counts what it wrote: rows that do not get to %s are not acknowledged',
+    (table) => {
+      const { path, open } = shard()
+      const writer = open()
+      // of this connection alone, so that neither the schema nor the file's change counter tells of it
+      const { db } = writer as unknown as { db: Database }
+      db.exec(`CREATE TEMP TRIGGER swallow BEFORE INSERT ON main.${table} BEGIN SELECT RAISE(IGNORE); END`)
+      const code = 'KUMA_POISONED'
+      expect(() => writer.apply(prepare(batchOf(0, 1, 3), writer))).toThrow(expect.objectContaining({ code }))
+      db.exec('DROP TRIGGER swallow')
+      expect(() => writer.apply(prepare(batchOf(0, 1, 3), writer))).toThrow(expect.objectContaining({ code }))
+      writer.close()
+      for (const each of ['events', 'entities', 'commits']) expect(rows(path, each)).toEqual([])
+    },
+  )
+
   test('makes two shards equal that apply the same ones', () => {
     const [a, b] = [shard(), shard()]
     const [writerA, writerB] = [a.open(), b.open()]
