@@ -345,7 +345,7 @@ export interface Context {
   /**
    * What is recorded, each shard's events in their order: first what is there, and then, as long as the store is open,
    * what comes. At least once, if you keep the position of what you have dealt with. Read as it is asked for: to be slow
-   * holds up nobody.
+   * holds up nobody. Where it begins is fixed by this call. `return()` ends it at once, also while it waits.
    */
   subscribe<const D extends readonly AnyEntityDefinition[] = readonly AnyEntityDefinition[]>(
     options?: SubscribeOptions<D>,

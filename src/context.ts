@@ -25,7 +25,7 @@ import type {
   Step,
   SubscribeOptions,
 } from './api.ts'
-import type { Engine } from './engine.ts'
+import type { Engine, FeedPage } from './engine.ts'
 import type { Command } from './entity/decide.ts'
 import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.ts'
 import type { Meta, NewEvent } from './entity/event.ts'
@@ -33,6 +33,7 @@ import { CREATED } from './entity/fold.ts'
 import { copyPlain } from './entity/json.ts'
 import { type Point, resolvePoint } from './entity/time.ts'
 import { isKumaError, KumaError } from './errors.ts'
+import { begun, items } from './items.ts'
 import { exportEntity } from './privacy/export.ts'
 import { rowsOf } from './projection/query-rows.ts'
 
@@ -58,23 +59,29 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       if (type !== found.type) throw typeMismatch(id, type, found.type)
       return new Handle(engine, id, type, as)
     },
-    entities: (query?: EntitiesQuery) => items(() => engine.entities(query)),
-    inspectAll: (query?: EntitiesQuery) => items(() => engine.inspectAll(query)),
-    subscribe: (options) => subscription(engine, options) as AsyncIterable<never>,
+    entities: (query: EntitiesQuery = {}) => items((signal) => engine.entities({ ...query, signal }), query.signal),
+    inspectAll: (query: EntitiesQuery = {}) => items((signal) => engine.inspectAll({ ...query, signal }), query.signal),
+    subscribe: (options = {}) =>
+      begun((signal) => subscription(engine, options, signal) as AsyncIterable<never>, options.signal),
     waitFor: async (projection, position, { signal } = {}) => {
       const name = typeof projection === 'string' ? projection : projection.name
       await engine.readModels.waitFor(name, position, signal)
     },
     query: (sql, params, options) =>
-      items(() => rowsOf(engine.readModels.query({ ...options, sql, params })) as AsyncIterable<never>),
+      items(
+        (signal) => rowsOf(engine.readModels.query({ ...options, sql, params, signal })) as AsyncIterable<never>,
+        options?.signal,
+      ),
     as: (meta) => contextOf(engine, { ...as, ...meta }),
   }
 }
 
-async function* subscription(
+/** Where it begins is fixed by this call. */
+function subscription(
   engine: Engine,
-  { entities, filter = {}, from, signal }: SubscribeOptions = {},
-): AsyncGenerator<FeedItem> {
+  { entities, filter = {}, from }: SubscribeOptions,
+  signal: AbortSignal,
+): AsyncIterable<FeedItem> {
   const defined = entities?.map((definition) => definitionOf(definition).type)
   const wanted = listOf(filter.type)
   const request = {
@@ -85,7 +92,11 @@ async function* subscription(
     follow: true,
     signal,
   }
-  for await (const { items } of engine.feed(request)) yield* items
+  return itemsOf(engine.feed(request))
+}
+
+async function* itemsOf(pages: AsyncIterable<FeedPage>): AsyncGenerator<FeedItem> {
+  for await (const { items } of pages) yield* items
 }
 
 function listOf(names: string | readonly string[] | undefined): readonly string[] | undefined {
@@ -158,10 +169,10 @@ class Handle implements Entity {
   }
 
   replay({ from, to, ...rest }: ReplayRange = {}): Items<Step> {
-    return items(() => {
-      const range = { ...rest, from: from && resolvePoint(from), to: to && resolvePoint(to) }
+    return items((signal) => {
+      const range = { ...rest, from: from && resolvePoint(from), to: to && resolvePoint(to), signal }
       return this.engine.replay(this.id, range) as AsyncIterable<Step>
-    })
+    }, rest.signal)
   }
 
   async diff({ from, to, other }: DiffOptions = {}): Promise<Diff> {
@@ -179,10 +190,10 @@ class Handle implements Entity {
 
   log({ type, from, to, ...rest }: LogQuery<string> = {}): Items<never> {
     const types = listOf(type)
-    return items(() => {
-      const range = { from: from && resolvePoint(from), to: to && resolvePoint(to) }
+    return items((signal) => {
+      const range = { from: from && resolvePoint(from), to: to && resolvePoint(to), signal }
       return this.engine.log({ ...rest, ...range, id: this.id, types }) as AsyncIterable<never>
-    })
+    }, rest.signal)
   }
 
   export(): Promise<EntityExport> {
@@ -200,16 +211,4 @@ const NONE: AppendOptions = {}
 /** Without what only the engine tells. */
 function asAppended({ version, position, at }: Appended): Appended {
   return { version, position, at }
-}
-
-/** A fresh iteration each time. */
-function items<T>(iterate: () => AsyncIterable<T>): Items<T> {
-  return {
-    [Symbol.asyncIterator]: () => iterate()[Symbol.asyncIterator](),
-    toArray: async () => {
-      const all: T[] = []
-      for await (const item of iterate()) all.push(item)
-      return all
-    },
-  }
 }

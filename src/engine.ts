@@ -42,6 +42,31 @@ export interface UncheckedEvent {
   readonly at?: number | undefined
 }
 
+/** What was asked for under a request key, of events that were recorded elsewhere. */
+export interface CopiedRequest {
+  readonly requestKey: string
+  readonly digest: string
+  /** of the last of its events; of one that was answered without an event, of the newest event then */
+  readonly version: number
+  /** of its events; 0 if it was answered without */
+  readonly count: number
+  /** when it was answered, if it was without an event */
+  readonly at: number
+}
+
+/** Events that were recorded elsewhere, of the versions after the expected one. */
+export interface CopyRequest {
+  readonly id: string
+  readonly type: string
+  /** If there is no such entity, make one of this type. */
+  readonly newType?: string | undefined
+  /** None if there are only requests that were answered without. */
+  readonly events: readonly UncheckedEvent[]
+  readonly expectedVersion: number
+  /** In order of their versions; those with events are of these events, and of all of one request. */
+  readonly requests: readonly CopiedRequest[]
+}
+
 export interface AppendResult extends Appended {
   /** Only if the request key was known: then this is the first answer again, and nothing was recorded. */
   readonly repeated?: true | undefined
@@ -96,6 +121,14 @@ export interface EngineLogQuery extends Range, MetaFilter {
   readonly reverse?: boolean | undefined
 }
 
+/** A list of entities that can be gone on with where it was cut off. */
+export interface ListQuery extends EntitiesQuery {
+  /** Only those after this place, which a list of the same store told. */
+  readonly after?: string | undefined
+  /** Told the place after each entity, before that is given. */
+  readonly reached?: ((place: string) => void) | undefined
+}
+
 /** Two points of one entity; or, with `other`, one entity at `from` and another at `to`. */
 export interface DiffRequest {
   readonly id: string
@@ -124,7 +157,7 @@ export interface FeedRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Items that follow on each other in one shard; none where nothing passed the filter. */
+/** Items that follow on each other in one shard; none in the first page, and where nothing passed the filter. */
 export interface FeedPage {
   readonly items: readonly FeedItem[]
   /** the place after them, and after what did not pass */
@@ -241,6 +274,8 @@ export interface Engine {
   readonly store: string
   /** Resolves when the events are on disk. */
   append(request: AppendRequest): Promise<AppendResult>
+  /** Records events of a copy with the request keys that they had there: the same requests are known from then on. */
+  appendCopy(request: CopyRequest): Promise<AppendResult>
   /**
    * Decides a command and records what comes of it; resolves when that is on disk. The entity takes nothing else
    * meanwhile.
@@ -261,9 +296,9 @@ export interface Engine {
   log(query?: EngineLogQuery): AsyncIterable<RecordedEvent>
   /** In pages. @throws KUMA_INVALID_POSITION, KUMA_INVALID_POINT, KUMA_MODEL_FAILED */
   feed(request?: FeedRequest): AsyncIterable<FeedPage>
-  entities(query?: EntitiesQuery): AsyncIterable<EntitySummary>
+  entities(query?: ListQuery): AsyncIterable<EntitySummary>
   /** @throws KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED */
-  inspectAll(query?: EntitiesQuery): AsyncIterable<Inspected>
+  inspectAll(query?: ListQuery): AsyncIterable<Inspected>
   /**
    * Erases entities, all of them or, if one does not exist, none. What cannot be finished now, also after a crash, is when
    * the store is opened next.

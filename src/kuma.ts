@@ -8,7 +8,7 @@ import { setTimeout } from 'node:timers/promises'
 import { Census } from './actor/census.ts'
 import { Definitions } from './actor/definitions.ts'
 import { Router } from './actor/router.ts'
-import type { BackupOptions, Config, ConnectOptions, EntitiesQuery, Fork, ForkOptions, Kuma, Stats } from './api.ts'
+import type { BackupOptions, Config, ConnectOptions, Fork, ForkOptions, Kuma, Stats } from './api.ts'
 import { createBackup } from './backup/create-backup.ts'
 import { remember } from './backup/places.ts'
 import { type Committer, InlineCommitter } from './commit/committer.ts'
@@ -246,7 +246,7 @@ function historyOf(readers: Readers, definitions: Definitions, ends: Ends) {
     blame: (id, path) => blame(readers, definitions, id, path),
     log: (query) => log(readers, definitions, query),
     feed: (request) => feed(readers, ends, definitions, request),
-    entities: (query?: EntitiesQuery) => entities(readers, query),
+    entities: (query) => entities(readers, query),
     inspectAll: (query) => inspectAll(readers, definitions, query),
   } satisfies Partial<Engine>
 }
@@ -269,6 +269,7 @@ function readingEngine(
   return {
     ...historyOf(readers, definitions, ends),
     append: async () => readOnly(path),
+    appendCopy: async () => readOnly(path),
     execute: async () => readOnly(path),
     erase: async () => readOnly(path),
     revert: async (request) => (request.dryRun ? revert(readers, definitions, request, null) : readOnly(path)),
@@ -352,6 +353,7 @@ async function writingEngine(
   return {
     ...historyOf(readers, definitions, ends),
     append: (request) => router.append(request),
+    appendCopy: (request) => router.appendCopy(request),
     execute: (request) => router.execute(request),
     revert: (request) =>
       revert(readers, definitions, request, request.dryRun ? null : (decided) => router.revert(decided)),

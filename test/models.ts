@@ -12,10 +12,19 @@ export function accountOf({ snapshotEvery = 1_000, version = 1 } = {}) {
       Deposited: type<{ amount: number; note?: string }>(),
       Withdrawn: type<{ amount: number }>(),
     },
-  }).evolve({
-    Deposited: (state, { amount }) => ({ balance: state.balance + amount, events: state.events + 1 }),
-    Withdrawn: (state, { amount }) => ({ balance: state.balance - amount, events: state.events + 1 }),
+    commands: { Round: type<Record<never, never>>() },
   })
+    .evolve({
+      Deposited: (state, { amount }) => ({ balance: state.balance + amount, events: state.events + 1 }),
+      Withdrawn: (state, { amount }) => ({ balance: state.balance - amount, events: state.events + 1 }),
+    })
+    .decide({
+      /** An even balance stays, and a negative one is refused. */
+      Round: ({ balance }) => {
+        if (balance < 0) throw new Error('the balance is below zero')
+        return balance % 2 === 0 ? undefined : { type: 'Withdrawn', data: { amount: 1 } }
+      },
+    })
 }
 
 export const Account = accountOf()

@@ -8,11 +8,18 @@
  * decision that was begun before is rejected with it. An answer without an event of its own (a rejection, a known
  * request key, a command that changes nothing) rests on the next stand, so it is not given before that stand is
  * durable; if it never is, the caller gets that failure instead.
+ *
+ * Of a command under a request key the first answer is the one for good, also if that is that nothing changes: then it is
+ * recorded as well (store/empty-answer.ts). A rejection is not: it promises nothing, and what the entity does not allow
+ * today it may allow when the same message comes again.
  */
+import type { Group } from '../commit/batch.ts'
 import { cascaded, type Lane, type Pending, type Settlement } from '../commit/lane.ts'
 import type {
   AppendRequest,
   AppendResult,
+  CopiedRequest,
+  CopyRequest,
   DecideRequest,
   ExecuteRequest,
   ExecuteResult,
@@ -20,19 +27,22 @@ import type {
 } from '../engine.ts'
 import { type CheckedCommand, checkCommand, decide } from '../entity/decide.ts'
 import type { Definition } from '../entity/define-entity.ts'
-import { EMPTY_META, mergeMeta, type RecordedEvent } from '../entity/event.ts'
+import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
 import { deepFreeze } from '../entity/fold.ts'
+import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
 import { revertTo } from '../entity/revert.ts'
 import { upcast } from '../entity/upcast.ts'
 import { isKumaError, KumaError } from '../errors.ts'
+import type { KeyRow, NewEntity } from '../store/commit.ts'
+import { answersOf, emptyAnswer } from '../store/empty-answer.ts'
 import { keyHash, requestDigest, withKey } from '../store/request-key.ts'
-import type { ShardReader } from '../store/shard-reader.ts'
+import type { Head, ShardReader } from '../store/shard-reader.ts'
 import { inSlices } from '../store/slices.ts'
 import { Acks } from './acks.ts'
-import { type Stand, standAt } from './activate.ts'
+import { NOWHERE, type Stand, standAt } from './activate.ts'
 import type { Definitions } from './definitions.ts'
-import { draft } from './draft.ts'
+import { type Drafted, draft, type Place } from './draft.ts'
 import { type Keyed, RequestKeys } from './request-keys.ts'
 import { stateRow } from './snapshot.ts'
 
@@ -70,6 +80,21 @@ export const MAILBOX_MAX = 16_384
 
 type Call = () => void
 
+type Admitted = Pick<AppendRequest, 'type' | 'newType' | 'expectedVersion'>
+type Kept = Pick<CopiedRequest, 'requestKey' | 'digest' | 'version' | 'count'>
+
+/** Events that are ready to be recorded, and where. */
+interface Made {
+  readonly place: Place
+  readonly drafted: Drafted
+  /** of the entity */
+  readonly type: string
+  readonly created: NewEntity | null
+}
+
+const NO_KEYS: readonly KeyRow[] = []
+const NO_GROUPS: readonly Group[] = []
+
 export class Actor {
   /** Rounds of the search for idle actors since it was last used. */
   idleRounds = 0
@@ -84,7 +109,13 @@ export class Actor {
   private next: Stand
   /** It was on disk before this actor was: so may be request keys of it. */
   private readonly existed: boolean
+  /** Holds the newest of its rows that are on their way to the disk; null if none is. */
   private last: Pending | null = null
+  /** The seqs of its newest row that was recorded, and that is on disk: of an event, or of an empty answer. */
+  private recordedSeq: number
+  private durableSeq: number
+  /** Its newest empty answer; null while that was not asked for. */
+  private answered: Head | null = null
   /** made when the first request key comes */
   private keys: RequestKeys | null = null
   private deciding = false
@@ -107,12 +138,14 @@ export class Actor {
     this.usedAt = this.bornAt
     this.counted = durable.version
     this.next = durable
+    this.recordedSeq = durable.seq
+    this.durableSeq = durable.seq
     this.existed = durable.version > 0
   }
 
   /** Nothing is under way, and what is on disk is enough to bring it back. */
   get canLeave(): boolean {
-    return this.next === this.durable && !this.deciding && this.durable.seq <= this.shard.lane.flushed
+    return !this.isBusy && this.durableSeq <= this.shard.lane.flushed
   }
 
   touch(): void {
@@ -126,7 +159,7 @@ export class Actor {
   }
 
   get isBusy(): boolean {
-    return this.deciding || this.next !== this.durable
+    return this.deciding || this.last !== null
   }
 
   /** Keeps its durable state. False if that is done already, or JSON cannot give it back. @throws KUMA_NOT_FOUND */
@@ -146,7 +179,7 @@ export class Actor {
   /** So that it can leave later on. */
   askForHead(): void {
     const { lane } = this.shard
-    if (this.durable.seq > lane.flushed) lane.sweepWanted = true
+    if (this.durableSeq > lane.flushed) lane.sweepWanted = true
   }
 
   append(request: AppendRequest): Promise<AppendResult> {
@@ -156,11 +189,12 @@ export class Actor {
     }
     try {
       const { requestKey, events } = request
-      const digest = requestKey === undefined ? '' : digestOf(events)
-      const keyed = this.recall(requestKey, digest)
+      const asked = requestKey === undefined ? [] : askedOf(events)
+      const digest = requestKey === undefined ? '' : requestDigest(asked)
+      const keyed = this.recall(requestKey, asked, digest)
       if (keyed === null) return this.record(request, events, digest, false)
       const answer = { ...this.receipt(keyed.stand), repeated: true } as const
-      return this.whenDurable(request, keyed.stand, () => answer)
+      return this.whenDurable(request, keyed.seq, () => answer)
     } catch (error) {
       return this.rejectWhenDurable(request, error)
     }
@@ -182,15 +216,15 @@ export class Actor {
   /** @param digested what makes the request what it is */
   private decideIn(
     request: DecideRequest,
-    digested: unknown,
+    digested: readonly unknown[],
     commandOf: (definition: Definition) => CheckedCommand,
   ): Promise<ExecuteResult> {
     if (this.deciding) return this.afterDecision(() => this.decideIn(request, digested, commandOf))
     try {
       const { requestKey } = request
       const digest = requestKey === undefined ? '' : requestDigest(digested)
-      const keyed = this.recall(requestKey, digest)
-      if (keyed !== null) return this.whenDurable(request, keyed.stand, () => this.repeat(keyed))
+      const keyed = this.recall(requestKey, digested, digest)
+      if (keyed !== null) return this.whenDurable(request, keyed.seq, () => this.repeat(keyed))
       this.shard.lane.assertRoom()
       const definition = this.admit(request)
       return this.decide(request, definition, commandOf(definition), digest)
@@ -244,8 +278,10 @@ export class Actor {
 
   private conclude(request: DecideRequest, events: readonly UncheckedEvent[], digest: string): Promise<ExecuteResult> {
     if (events.length > 0) return this.record(request, events, digest, true) as Promise<ExecuteResult>
-    const stand = this.next
-    return this.whenDurable(request, stand, () => this.executed(stand, []))
+    const { next: stand } = this
+    const { requestKey } = request
+    if (requestKey !== undefined) return this.recordAnswer(requestKey, digest) as Promise<ExecuteResult>
+    return this.whenDurable(request, stand.seq, () => this.executed(stand, []))
   }
 
   private executed(stand: Stand, events: readonly RecordedEvent[]): ExecuteResult {
@@ -303,10 +339,10 @@ export class Actor {
     if (last !== null) await new Promise<void>((done) => last.settlements.push({ durable: done, failed: () => done() }))
   }
 
-  private recall(requestKey: string | undefined, digest: string): Keyed | null {
+  private recall(requestKey: string | undefined, asked: readonly unknown[], digest: string): Keyed | null {
     if (requestKey === undefined) return null
     this.keys ??= new RequestKeys(this.id, this.shard, this.existed)
-    return this.keys.recall(this.key, requestKey, digest)
+    return this.keys.recall(this.key, requestKey, asked, digest)
   }
 
   private receipt({ version, seq, at }: Stand): AppendResult {
@@ -319,42 +355,152 @@ export class Actor {
     digest: string,
     executing: boolean,
   ): Promise<AppendResult> {
+    const { requestKey } = request
+    const made = this.make(request, given, request.meta, executing)
+    const { version } = made.drafted.stand
+    const keys =
+      requestKey === undefined ? NO_KEYS : [this.keep(made, { requestKey, digest, version, count: given.length })]
+    return this.add(made, keys, NO_GROUPS, requestKey)
+  }
+
+  /** Makes events ready to be recorded. Nothing here is changed by it. */
+  private make(request: Admitted, given: readonly UncheckedEvent[], meta: Meta | undefined, executing: boolean): Made {
     const { lane } = this.shard
     lane.assertRoom()
     const definition = this.admit(request)
-    const { id, next: before } = this
-    const { requestKey } = request
+    const { id, idHash, next: before } = this
     const [seq, key] = [lane.nextSeq, before.version === 0 ? lane.nextKey : this.key]
     const place = { id, key, seq, before }
-    const { drafts, events, stand, snapshots } = draft(this.shard, place, definition, given, request.meta, executing)
+    const drafted = draft(this.shard, place, definition, given, meta, executing)
+    const { drafts, stand } = drafted
     // the model's code has run: had it appended here, this request would stand on what is no longer the end of the log
     if (lane.nextSeq !== seq || this.next !== before) throw appendedMeanwhile(id, drafts[0]!.type, stand.version)
-    const { idHash } = this
-    const created = before.version === 0 ? { key, idHash, id, type: definition.type, createdAt: drafts[0]!.at } : null
-    let keyRow = null
-    if (requestKey !== undefined) {
-      const keyed = { key: requestKey, count: drafts.length, digest }
-      keyRow = { seq, hash: keyHash(id, requestKey), count: keyed.count, digest: keyed.digest }
-      drafts[0] = { ...drafts[0]!, meta: withKey(drafts[0]!.meta, keyed) }
-      // without the state, which may be large
-      this.keys!.remember(requestKey, { ...keyed, stand: { ...stand, state: undefined } })
+    const { type } = definition
+    const created = before.version === 0 ? { key, idHash, id, type, createdAt: drafts[0]!.at } : null
+    return { place, drafted, type, created }
+  }
+
+  /** Puts a request key on the first event of its group. @param version of its last */
+  private keep(
+    { place: { seq, before }, drafted: { drafts } }: Made,
+    { requestKey, digest, version, count }: Kept,
+  ): KeyRow {
+    const last = version - before.version - 1
+    const first = last - count + 1
+    drafts[first] = { ...drafts[first]!, meta: withKey(drafts[first]!.meta, { key: requestKey, count, digest }) }
+    const stand = { version, seq: seq + last, at: drafts[last]!.at, state: undefined } // the state may be large
+    this.keys!.remember(requestKey, { digest, count, seq: stand.seq, stand })
+    return { seq: seq + first, hash: keyHash(this.id, requestKey), count, digest }
+  }
+
+  /** Records that a request was answered without an event. */
+  private recordAnswer(requestKey: string, digest: string): Promise<AppendResult> {
+    const { lane } = this.shard
+    lane.assertRoom()
+    const { next: stand } = this
+    const seq = lane.nextSeq
+    const answer = this.answer(this.key, { requestKey, digest, at: Date.now() }, seq, stand)
+    return this.send(answer, NO_GROUPS, seq, stand, requestKey, [])
+  }
+
+  /** An answer without an event, as it is recorded at a seq. @param after where the entity stood */
+  private answer(
+    key: number,
+    { requestKey, digest, at: given }: Pick<CopiedRequest, 'requestKey' | 'digest' | 'at'>,
+    seq: number,
+    after: Omit<Stand, 'state'>,
+  ): Group {
+    const entity = answersOf(key)
+    const { version: last, seq: prev, at: before } = this.answered ?? this.shard.reader.head(entity) ?? NOWHERE
+    const [version, at] = [last + 1, Math.max(given, before, after.at)]
+    const drafts = [{ ...emptyAnswer(after.seq), meta: withKey(null, { key: requestKey, count: 0, digest }), at }]
+    this.answered = { version, seq, at }
+    this.keys!.remember(requestKey, { digest, count: 0, seq, stand: { ...after, state: undefined } })
+    const keys = [{ seq, hash: keyHash(this.id, requestKey), count: 0, digest }]
+    return { entity, created: null, version, prev, drafts, keys }
+  }
+
+  /** Events of a copy, with the requests that they were recorded for there. */
+  appendCopy(request: CopyRequest): Promise<AppendResult> {
+    if (this.deciding) return this.afterDecision(() => this.appendCopy(request))
+    try {
+      return this.recordCopy(request)
+    } catch (error) {
+      return this.rejectWhenDurable({}, error)
     }
+  }
+
+  private recordCopy(request: CopyRequest): Promise<AppendResult> {
+    const { events, requests } = request
+    const { next: before } = this
+    const isEmpty = events.length === 0 && before.version > 0
+    const made = isEmpty ? this.nothing(request) : this.make(request, events, undefined, false)
+    checkRequests(request)
+    this.keys ??= new RequestKeys(this.id, this.shard, this.existed)
+    const { key, seq } = made.place
+    const { drafts } = made.drafted
+    // of a copy that was cut off, and is made again
+    const isNew = ({ requestKey }: CopiedRequest) => !this.keys!.knows(this.key, requestKey)
+    const unanswered = requests.filter((one) => one.count === 0 && isNew(one))
+    const keys = requests.filter(({ count }) => count > 0).map((one) => this.keep(made, one))
+    const answers = unanswered.map((one, i) => {
+      const last = one.version - before.version - 1
+      const after = last < 0 ? before : { version: one.version, seq: seq + last, at: drafts[last]!.at }
+      return this.answer(key, one, seq + drafts.length + i, after)
+    })
+    if (drafts.length + answers.length > 0) return this.add(made, keys, answers, undefined)
+    return this.whenDurable({}, this.recordedSeq, () => this.receipt(before))
+  }
+
+  private nothing(request: CopyRequest): Made {
+    this.shard.lane.assertRoom()
+    const { type } = this.admit(request)
+    const { id, key, next: before } = this
+    const place = { id, key, seq: this.shard.lane.nextSeq, before }
+    return { place, drafted: { drafts: [], events: null, stand: before, snapshots: [] }, type, created: null }
+  }
+
+  private add(
+    made: Made,
+    keys: readonly KeyRow[],
+    answers: readonly Group[],
+    requestKey: string | undefined,
+  ): Promise<AppendResult> {
+    const { place, drafted, type, created } = made
+    const { key, seq, before } = place
+    const { drafts, events, stand, snapshots } = drafted
+    const group = { entity: key, created, version: before.version + 1, prev: before.seq, drafts, keys }
+    const last = seq + drafts.length + answers.length - 1
+    const recording = this.send(group, answers, last, stand, requestKey, events)
+    for (const row of snapshots) this.shard.lane.addSnapshot(row)
+    this.key = key
+    this.type = type
+    this.next = stand
+    return recording
+  }
+
+  /** @param seq of the last row @param stand after it */
+  private send(
+    group: Group,
+    others: readonly Group[],
+    seq: number,
+    stand: Stand,
+    requestKey: string | undefined,
+    events: readonly RecordedEvent[] | null,
+  ): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
-      const group = { entity: key, created, version: before.version + 1, prev: before.seq, drafts, key: keyRow }
       const begun = this.shard.traffic.isWatched ? performance.now() : 0
-      const settlement = new Recording(this, stand, requestKey, events, begun, resolve, reject)
-      this.last = lane.add(group, settlement)
-      for (const row of snapshots) lane.addSnapshot(row)
-      this.key = key
-      this.type = definition.type
-      this.next = stand
+      const settlement = new Recording(this, seq, stand, requestKey, events, begun, resolve, reject)
+      this.last = this.shard.lane.add(group, settlement, others)
+      this.recordedSeq = seq
     })
   }
 
   /** On disk: readers see it from now on. */
-  advance(stand: Stand, events: readonly RecordedEvent[] | null): AppendResult {
+  advance(seq: number, stand: Stand, events: readonly RecordedEvent[] | null): AppendResult {
     this.durable = stand
-    if (this.next === stand) this.last = null // it holds the whole batch
+    this.durableSeq = seq
+    if (this.recordedSeq === seq) this.last = null // it holds the whole batch
     return events === null ? this.receipt(stand) : this.executed(stand, events)
   }
 
@@ -364,23 +510,21 @@ export class Actor {
   }
 
   /** What was on its way is lost. */
-  fallBack(error: KumaError, requestKey: string | undefined): void {
+  fallBack(error: KumaError): void {
     this.next = this.durable
     this.last = null
+    this.recordedSeq = this.durableSeq
+    this.answered = null
     this.generation++
     this.failure = error
-    if (requestKey !== undefined) this.keys!.forget(requestKey)
+    this.keys?.forgetAfter(this.durableSeq)
     if (this.durable.version > 0) return
     this.key = 0
     this.type = null
   }
 
   /** May this request be recorded on the next stand? Then by which definition. */
-  private admit({
-    type,
-    newType,
-    expectedVersion,
-  }: Pick<AppendRequest, 'type' | 'newType' | 'expectedVersion'>): Definition {
+  private admit({ type, newType, expectedVersion }: Admitted): Definition {
     const { version } = this.next
     if (version === 0 && newType === undefined) throw notFound(this.id)
     if (expectedVersion !== undefined && expectedVersion !== version) {
@@ -396,10 +540,10 @@ export class Actor {
     return this.shard.definitions.of(actual)
   }
 
-  /** Answers when `stand`, or all that was on its way when it was asked, is on disk. */
+  /** Answers when its row at `seq`, or all that was on its way when it was asked, is on disk. */
   private whenDurable<T>(
     { requestKey }: { requestKey?: string | undefined },
-    stand: Stand,
+    seq: number,
     answer: () => T | Promise<T>,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -410,14 +554,14 @@ export class Actor {
           reject(error)
         }
       }
-      if (this.last === null || stand.seq <= this.durable.seq) return settle()
+      if (this.last === null || seq <= this.durableSeq) return settle()
       const failed = (error: KumaError) => reject(withRequestKey(error, requestKey))
       this.last.settlements.push({ durable: settle, failed })
     })
   }
 
   private rejectWhenDurable(request: { requestKey?: string | undefined }, error: unknown): Promise<never> {
-    return this.whenDurable(request, this.next, () => {
+    return this.whenDurable(request, this.recordedSeq, () => {
       throw error
     })
   }
@@ -432,6 +576,8 @@ export class Actor {
 class Recording implements Settlement {
   constructor(
     private readonly actor: Actor,
+    /** of the last of them */
+    private readonly seq: number,
     private readonly stand: Stand,
     private readonly requestKey: string | undefined,
     /** if the caller wants them back */
@@ -444,11 +590,11 @@ class Recording implements Settlement {
 
   durable(): void {
     if (this.begun > 0) this.actor.acknowledged(performance.now() - this.begun)
-    this.resolve(this.actor.advance(this.stand, this.events))
+    this.resolve(this.actor.advance(this.seq, this.stand, this.events))
   }
 
   failed(error: KumaError): void {
-    this.actor.fallBack(error, this.requestKey)
+    this.actor.fallBack(error)
     this.reject(withRequestKey(error, this.requestKey))
   }
 }
@@ -467,13 +613,27 @@ function inTime<T>(promise: Promise<T>, timeoutMs: number, command: string): Pro
 }
 
 /** Of what was asked for: not of who asks (`meta`), which may differ in a retry. */
-function digestOf(events: readonly UncheckedEvent[]): string {
-  return requestDigest(events.map(({ type, data, at }) => [type, data ?? {}, at ?? null]))
+function askedOf(events: readonly UncheckedEvent[]): readonly unknown[] {
+  return events.map(({ type, data, at }) => [type, data ?? {}, at ?? null])
 }
 
 function withRequestKey(error: KumaError, requestKey: string | undefined): KumaError {
   if (requestKey === undefined || !isKumaError(error, 'KUMA_INDETERMINATE')) return error
   return new KumaError(error.code, error.message, { requestKey }, { cause: error.cause, hint: error.hint ?? undefined })
+}
+
+/** They come from anybody who may open a daemon's socket. @throws KUMA_INVALID_ID, KUMA_INVALID_DATA */
+function checkRequests({ events, requests, expectedVersion }: CopyRequest): void {
+  let end = expectedVersion
+  for (const { requestKey, version, count } of requests) {
+    checkId(requestKey, 'a request key')
+    const isPlaced = version > 0 && count >= 0 && version - count >= (count > 0 ? end : expectedVersion)
+    if (!isPlaced || version > expectedVersion + events.length) {
+      const message = `the request ${JSON.stringify(requestKey)} is not of these events`
+      throw new KumaError('KUMA_INVALID_DATA', message, { path: '' })
+    }
+    if (count > 0) end = version
+  }
 }
 
 function appendedMeanwhile(entity: string, type: string, version: number): KumaError<'KUMA_MODEL_FAILED'> {

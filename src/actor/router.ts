@@ -4,7 +4,7 @@
  */
 import type { EntitySummary, Inspected } from '../api.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
-import type { AppendRequest, AppendResult, ExecuteRequest, ExecuteResult } from '../engine.ts'
+import type { AppendRequest, AppendResult, CopyRequest, ExecuteRequest, ExecuteResult } from '../engine.ts'
 import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
 import { HIDDEN } from '../store/erasure.ts'
@@ -96,6 +96,11 @@ export class Router {
     }
     known.touch()
     return known.append(request) // as `visit` would, without a promise around a promise
+  }
+
+  appendCopy(request: CopyRequest): Promise<AppendResult> {
+    const kept = copyPlain(request)
+    return this.visit(request.id, (actor) => actor.appendCopy(kept))
   }
 
   execute(request: ExecuteRequest): Promise<ExecuteResult> {

@@ -22,6 +22,7 @@ import { holdsKeysOf, keyFilePath } from '../store/key-file.ts'
 import { Keys, keyFileFor } from '../store/keys.ts'
 import { readManifest } from '../store/manifest.ts'
 import { masterKeyFor } from '../store/master-key.ts'
+import { Readers } from '../store/readers.ts'
 
 export default class Restore extends BaseCommand {
   static override summary = 'Make a store of a backup, or bring one entity back.'
@@ -100,16 +101,23 @@ export default class Restore extends BaseCommand {
     const isErased = isErasedIn(path, backup, id, openKeys(backup, keyFile, config))
     if (isErased && flags.into === undefined) throw wasErased(id)
     const from = await openEngine({ ...config, path: backup }, { access: 'read', keyFile })
+    const readers = new Readers(backup, readManifest(backup), openKeys(backup, keyFile, config))
     try {
       if (isErased && (await from.find(id)) === null) throw keyDestroyed(id)
       if (isErased) note(`${id} was erased from the store, on request: this brings it back under another id`)
       await this.withEngine(flags, { access: 'write', committer: 'inline' }, async (to) => {
         const reason = `restored from backup ${basename(backup)}${flags.at === undefined ? '' : ` at ${flags.at}`}`
-        const { entity, version, events } = await restoreEntity(from, to, { id, at, into: flags.into, reason })
+        const { entity, version, events } = await restoreEntity({ from, readers }, to, {
+          id,
+          at,
+          into: flags.into,
+          reason,
+        })
         if (flags.json) await print(JSON.stringify({ entity, version, events }))
         else await print(`ok ${visible(entity)} v${version}, events ${events}`)
       })
     } finally {
+      readers.close()
       await from.close()
     }
   }

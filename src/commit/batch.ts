@@ -26,9 +26,9 @@ export interface Draft {
   readonly at: number
 }
 
-/** Events of one entity that are recorded together or not at all. */
+/** Events of one entity that are recorded together or not at all; or an answer without an event (empty-answer.ts). */
 export interface Group {
-  /** the entity's key */
+  /** the entity's key; of an answer, what it is kept as */
   readonly entity: number
   /** if this group creates the entity */
   readonly created: NewEntity | null
@@ -37,7 +37,8 @@ export interface Group {
   /** seq of the entity's event before, 0 if there is none */
   readonly prev: number
   readonly drafts: readonly Draft[]
-  readonly key: KeyRow | null
+  /** of groups that begin in it */
+  readonly keys: readonly KeyRow[]
 }
 
 /** A batch that is still being filled. */
@@ -68,9 +69,9 @@ export class OpenBatch {
     return this.firstSeq + this.count
   }
 
-  add({ entity, created, version, prev, drafts, key }: Group): void {
+  add({ entity, created, version, prev, drafts, keys }: Group): void {
     if (created !== null) this.created.push(created)
-    if (key !== null) this.keys.push(key)
+    for (const key of keys) this.keys.push(key)
     let before = prev
     for (let i = 0; i < drafts.length; i++) {
       const { type, data, meta, at } = drafts[i]!

@@ -16,6 +16,8 @@ const APPEND_BYTES = 512
 /** Snapshots are left out when so much waits already: they can be made again. */
 const SNAPSHOT_BYTES_MAX = PENDING_BYTES_MAX / 4
 
+const NONE: readonly Group[] = []
+
 /** Told when what it stands for is on disk, or when it is not and never will be. */
 export interface Settlement {
   durable(): void
@@ -92,10 +94,16 @@ export class Lane {
     throw new KumaError('KUMA_OVERLOADED', message, { retryAfterMs: 100 }, { hint })
   }
 
-  /** Puts a group at the end of the log. Its first event gets `nextSeq`, a new entity `nextKey`. */
-  add(group: Group, settlement: Settlement): Pending {
-    const pending = this.open(groupBytes(group.drafts) + APPEND_BYTES)
+  /**
+   * Puts a group at the end of the log, and others behind it in the same commit. Its first event gets `nextSeq`, a new
+   * entity `nextKey`.
+   */
+  add(group: Group, settlement: Settlement, others: readonly Group[] = NONE): Pending {
+    let bytes = groupBytes(group.drafts) + APPEND_BYTES
+    for (const { drafts } of others) bytes += groupBytes(drafts)
+    const pending = this.open(bytes)
     pending.batch.add(group)
+    for (const other of others) pending.batch.add(other)
     pending.settlements.push(settlement)
     pending.appends++
     this.load.appends++

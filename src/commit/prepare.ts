@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { KumaError } from '../errors.ts'
 import { COLUMNS, type Commit, type EntityRow, type EventColumns } from '../store/commit.ts'
+import { ownerOf } from '../store/empty-answer.ts'
 import { entityCrc } from '../store/entity-row.ts'
 import { ENGINE, ERASED, type ErasureRecord, HIDDEN, witnessOf } from '../store/erasure.ts'
 import { ABSENT, ROW_HEAD_BYTES, writeRowHead } from '../store/row.ts'
@@ -98,7 +99,7 @@ function recordsOf(records: readonly ErasureRecord[], writer: ShardWriter): Even
   const drafts = records.map((record) => ({ type: ERASED, data: JSON.stringify(record), meta: null, at }))
   const { version, seq } = writer.headOf(ENGINE)
   const batch = new OpenBatch(shard, tip.lastSeq + 1)
-  batch.add({ entity: ENGINE, created: null, version: version + 1, prev: seq, drafts, key: null })
+  batch.add({ entity: ENGINE, created: null, version: version + 1, prev: seq, drafts, keys: [] })
   return batch.close(false).events
 }
 
@@ -172,7 +173,7 @@ function leavesOf({ bytes, runs }: EncodedRows, created: readonly EntityRow[], w
   }
   return Array.from(runsOf, ([entity, known]) => {
     const row = fresh.get(entity) ?? null
-    const salt = entity === ENGINE ? NO_SALT : (row?.salt ?? writer.salts.of(entity))
+    const salt = entity === ENGINE ? NO_SALT : (fresh.get(ownerOf(entity))?.salt ?? writer.salts.of(ownerOf(entity)))
     if (row === null && entity !== ENGINE && !Array.isArray(known)) {
       const start = known.start - SALT_BYTES
       bytes.set(salt, start)

@@ -28,10 +28,25 @@ const point: Check = (value) => {
   return version === undefined ? number(at) : Number.isSafeInteger(version) && Number(version) >= 0 && at === undefined
 }
 const events: Check = (value) => Array.isArray(value) && value.every((event) => object(event) && text(event.type))
+const requests: Check = (value) =>
+  Array.isArray(value) &&
+  value.every(
+    (one) =>
+      object(one) &&
+      text(one.requestKey) &&
+      text(one.digest) &&
+      [one.version, one.count, one.at].every((part) => Number.isSafeInteger(part)),
+  )
 
 const RANGE = { from: point, to: point }
 const DECIDED = { id: text, type: text, expectedVersion: number, requestKey: text, meta: object }
-const LISTED = { type: text, prefix: text, at: (value: unknown) => text(value) || number(value), limit: number }
+const LISTED = {
+  type: text,
+  prefix: text,
+  at: (value: unknown) => text(value) || number(value),
+  limit: number,
+  after: text,
+}
 
 type Run<Result> = (host: Host, params: Params, caller: Caller) => Result
 
@@ -51,6 +66,12 @@ function method<Result>(shape: Shape, required: readonly string[], isSafe: boole
 export const CALLS: { readonly [call: string]: Method<unknown> } = {
   append: method({ ...DECIDED, newType: text, events }, ['id', 'events'], false, ({ engine }, params) =>
     engine.append(params as never),
+  ),
+  appendCopy: method(
+    { id: text, type: text, newType: text, events, expectedVersion: number, requests },
+    ['id', 'type', 'events', 'expectedVersion', 'requests'],
+    false,
+    ({ engine }, params) => engine.appendCopy(params as never),
   ),
   execute: method({ ...DECIDED, command: object }, ['id', 'command'], false, ({ engine }, params) =>
     engine.execute(params as never),
@@ -123,8 +144,12 @@ export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> 
     true,
     ({ engine }, params, { signal }) => engine.log({ ...params, signal }),
   ),
-  entities: method(LISTED, [], true, ({ engine }, params, { signal }) => engine.entities({ ...params, signal })),
-  inspectAll: method(LISTED, [], true, ({ engine }, params, { signal }) => engine.inspectAll({ ...params, signal })),
+  entities: method(LISTED, [], true, ({ engine }, params, { signal, reached }) =>
+    engine.entities({ ...params, signal, reached }),
+  ),
+  inspectAll: method(LISTED, [], true, ({ engine }, params, { signal, reached }) =>
+    engine.inspectAll({ ...params, signal, reached }),
+  ),
   query: method(
     { sql: text, params: (value) => Array.isArray(value), after: text, timeoutMs: number },
     ['sql'],

@@ -1,21 +1,25 @@
 /**
  * An engine that is somewhere else: the same interface, spoken over a socket. When the connection is lost it is made anew,
- * and what can be asked again without doing it twice is asked again: questions, and what has a request key. Of anything
- * else that was under way nobody knows whether it was done: KUMA_INDETERMINATE. The feed goes on from where it was.
+ * and what can be asked again without doing it twice is asked again: questions, what has a request key, and what the daemon
+ * never took, of which its goodbye tells. Of anything else that was under way nobody knows whether it was done:
+ * KUMA_INDETERMINATE. How lists and the feed go on is told in go-on.ts.
  */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import type { EntitiesQuery, Inspected, Stats } from '../api.ts'
-import type { Engine, ExecuteResult, FeedPage, FeedRequest, QueryPage, ReadModels, RecordedStep } from '../engine.ts'
+import type { Engine, ExecuteResult, QueryPage, ReadModels, RecordedStep } from '../engine.ts'
 import { deepFreeze } from '../entity/fold.ts'
 import { cleanJson } from '../entity/json.ts'
 import { fromWire, isKumaError, KumaError } from '../errors.ts'
 import { formatAddress, type TcpAddress } from './address.ts'
 import { CALLS } from './calls.ts'
+import { feedOf, listOf } from './go-on.ts'
 import { LineReader } from './line-reader.ts'
 import {
   type Answer,
+  disconnected,
+  type Goodbye,
   type Greeting,
   notRunning,
   otherProtocol,
@@ -37,51 +41,69 @@ interface Pending {
   readonly line: string
   readonly isSafe: boolean
   readonly requestKey: string | null
+  /** A daemon that is gone may have taken it. */
+  isUnclear: boolean
   resolve(result: never): void
   reject(error: Error): void
 }
 
+interface Page {
+  readonly items: readonly unknown[]
+  readonly place?: string
+}
+
 /** A call with many answers, as they come. */
 interface Incoming {
-  readonly pages: (readonly unknown[])[]
+  readonly line: string
+  readonly pages: Page[]
   end: Error | true | null
   wake: () => void
+}
+
+interface Reading {
+  readonly id: number
+  readonly leave: () => void
+  readonly signal: AbortSignal | undefined
+  readonly told: ((place: string) => void) | undefined
 }
 
 export class Client {
   private socket: Socket
   private lastId = 0
+  /** id of the last call that the daemon at the other end may have taken */
+  private sentId = 0
   private readonly pending = new Map<number, Pending>()
   private readonly streams = new Map<number, Incoming>()
   private out: string[] = []
   private closing = false
+  /** Nothing can be said: there is no connection, or the daemon has taken its leave. */
   private lost = false
   private idle: (() => void) | null = null
+  private hungUp: Promise<void> | undefined
   /** By its owner. */
   isClosed = false
+  readonly greeting: Greeting
   /** When the other side has hung up for the first time. */
   readonly ended: Promise<void>
 
   private constructor(
     private readonly target: Target,
-    socket: Socket,
-    reader: LineReader,
-    readonly greeting: Greeting,
+    { socket, reader, greeting, rest }: Greeted,
     private readonly comesBack: boolean,
   ) {
     this.socket = socket
+    this.greeting = greeting
     this.ended = new Promise((resolve) => socket.once('close', () => resolve()))
-    this.listen(socket, reader)
+    this.listen(socket, reader, rest)
   }
 
   /** @throws KUMA_NOT_RUNNING, KUMA_PROTOCOL, KUMA_UNAUTHORIZED, KUMA_INVALID_CONFIG */
   static async connect(target: Target, { reconnect = true } = {}): Promise<Client> {
-    const { socket, reader, greeting } = await greet(target)
-    return new Client(target, socket, reader, greeting, reconnect)
+    return new Client(target, await greet(target), reconnect)
   }
 
   /** What its messages call the other side. */
-  private get name(): string {
+  get name(): string {
     return nameOf(this.target)
   }
 
@@ -95,149 +117,210 @@ export class Client {
     }
   }
 
-  private listen(socket: Socket, reader: LineReader): void {
-    socket.on('data', (chunk: Buffer) => {
+  /** @param first messages that came with the greeting */
+  private listen(socket: Socket, reader: LineReader, first: readonly unknown[]): void {
+    const takeAll = (messages: () => readonly unknown[]) => {
       try {
-        for (const message of reader.push(chunk)) this.take(message as Answer)
+        for (const message of messages()) this.take(message as Answer | Goodbye)
       } catch {
         socket.destroy()
       }
-    })
+    }
+    socket.on('data', (chunk: Buffer) => takeAll(() => reader.push(chunk)))
     socket.on('error', () => {})
     socket.on('close', () => void this.closed())
+    takeAll(() => first)
   }
 
-  call<T>(call: string, params: unknown = {}, requestKey?: string): Promise<T> {
+  call<T>(call: string, params: unknown = {}, requestKey: string | null = null): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      if (this.isClosed) throw closed(this.name)
+      if (this.isClosed || this.closing) throw closed(this.name)
       const id = ++this.lastId
       const line = JSON.stringify({ id, call, params })
-      const isSafe = requestKey !== undefined || (CALLS[call]?.isSafe ?? false)
-      this.pending.set(id, { line, isSafe, requestKey: requestKey ?? null, resolve, reject })
+      const isSafe = requestKey !== null || (CALLS[call]?.isSafe ?? false)
+      this.pending.set(id, { line, isSafe, requestKey, isUnclear: false, resolve, reject })
       this.send(line)
     })
   }
 
-  /** @param signal ends it, with its reason */
-  async *stream<T>(call: string, params: object, signal?: AbortSignal): AsyncGenerator<T> {
+  /**
+   * Asks at once, also if nobody reads it yet.
+   * @param signal ends it, with its reason
+   * @param told where it is after what was given, of lists that tell
+   */
+  stream<T>(call: string, params: object, signal?: AbortSignal, told?: (place: string) => void): AsyncGenerator<T> {
     signal?.throwIfAborted()
-    if (this.isClosed) throw closed(this.name)
+    if (this.isClosed || this.closing) throw closed(this.name)
     const id = ++this.lastId
-    const incoming: Incoming = { pages: [], end: null, wake: () => {} }
+    const line = JSON.stringify({ id, call, params })
+    const incoming: Incoming = { line, pages: [], end: null, wake: () => {} }
     this.streams.set(id, incoming)
-    const onAbort = () => incoming.wake()
-    signal?.addEventListener('abort', onAbort)
-    this.send(JSON.stringify({ id, call, params }), true)
+    const leave = () => this.leave(id)
+    signal?.addEventListener('abort', leave, { once: true })
+    this.send(line)
+    return this.itemsOf(incoming, { id, leave, signal, told })
+  }
+
+  private async *itemsOf<T>(incoming: Incoming, { id, leave, signal, told }: Reading): AsyncGenerator<T> {
     try {
       for (;;) {
         signal?.throwIfAborted()
         const page = incoming.pages.shift()
         if (page !== undefined) {
-          yield* page as readonly T[]
+          if (page.place !== undefined) told?.(page.place)
+          yield* page.items as readonly T[]
           this.send(JSON.stringify({ id, more: 1 }))
         } else if (incoming.end === true) return
         else if (incoming.end !== null) throw incoming.end
         else await new Promise<void>((resolve) => (incoming.wake = resolve))
       }
     } finally {
-      signal?.removeEventListener('abort', onAbort)
-      if (incoming.end === null) this.send(JSON.stringify({ id, cancel: true }))
-      this.streams.delete(id)
+      signal?.removeEventListener('abort', leave)
+      leave()
     }
   }
 
-  /** What is said in one turn goes together. While there is no connection, it is kept until there is one. */
-  private send(line: string, isStream = false): void {
-    if (this.closing) throw closed(this.name)
-    if (this.lost) {
-      if (isStream) this.out.push(line) // the others are pending
-    } else if (this.out.push(line) === 1) queueMicrotask(() => this.flush())
+  /** No more is wanted of a stream, if there is any. */
+  private leave(id: number): void {
+    const stream = this.streams.get(id)
+    if (stream === undefined) return
+    this.streams.delete(id)
+    if (stream.end === null) this.send(JSON.stringify({ id, cancel: true }))
+    stream.wake()
+  }
+
+  /** What is said in one turn goes together. Calls and streams are kept elsewhere until they are answered. */
+  private send(line: string): void {
+    if (!this.lost && this.out.push(line) === 1) queueMicrotask(() => this.flush())
   }
 
   private flush(): void {
-    if (this.out.length > 0) this.socket.write(`${this.out.join('\n')}\n`)
+    const { out, socket } = this
     this.out = []
+    if (this.lost || out.length === 0 || !socket.writable) return
+    socket.write(`${out.join('\n')}\n`)
+    this.sentId = this.lastId
   }
 
-  private take(answer: Answer): void {
-    const stream = this.streams.get(answer.id)
+  private take(message: Answer | Goodbye): void {
+    if ('goodbye' in message) return void this.heardGoodbye(message)
+    const stream = this.streams.get(message.id)
     if (stream !== undefined) {
-      if ('items' in answer) stream.pages.push(answer.items)
-      else stream.end = 'error' in answer ? fromWire(answer.error) : true
+      if ('items' in message) stream.pages.push(message)
+      else stream.end = 'error' in message ? fromWire(message.error) : true
       stream.wake()
       return
     }
-    const pending = this.pending.get(answer.id)
+    const pending = this.pending.get(message.id)
     if (pending === undefined) return
-    this.pending.delete(answer.id)
-    if ('error' in answer) pending.reject(fromWire(answer.error))
-    else pending.resolve(('result' in answer ? answer.result : undefined) as never)
+    this.pending.delete(message.id)
+    if ('error' in message) pending.reject(fromWire(message.error))
+    else pending.resolve(('result' in message ? message.result : undefined) as never)
+    this.settle()
+  }
+
+  /** What it took is still answered. The rest waits for the next daemon. */
+  private heardGoodbye({ goodbye }: Goodbye): void {
+    this.lost = true
+    this.sentId = Math.min(this.sentId, goodbye)
+  }
+
+  private settle(): void {
     if (this.pending.size === 0) this.idle?.()
   }
 
   private async closed(): Promise<void> {
     this.lost = true
     this.out = []
-    for (const stream of this.streams.values()) {
-      stream.end ??= disconnected(this.name)
+    for (const [id, stream] of this.streams) {
+      if (id > this.sentId && !this.closing) continue
+      stream.end ??= disconnected(`the connection to ${this.name} was lost`, this.name)
       stream.wake()
     }
-    for (const [id, { isSafe, requestKey, reject }] of this.pending) {
-      if (isSafe && !this.closing) continue
+    for (const [id, pending] of this.pending) {
+      if (id > this.sentId) continue
+      pending.isUnclear = true
+      if (pending.isSafe) continue
       this.pending.delete(id)
-      reject(indeterminate(requestKey))
+      pending.reject(indeterminate(pending.requestKey))
     }
+    this.settle()
     if (this.closing) return
-    if (!this.comesBack) return this.giveUp(closed(this.name))
-    if (!(await this.reconnect())) return
-    for (const { line } of this.pending.values()) this.out.push(line)
-    this.flush()
+    if (this.comesBack) await this.reconnect()
+    else this.giveUp(closed(this.name))
   }
 
   /** Nothing more will be heard. */
   private giveUp(error: Error): void {
-    for (const { reject, isSafe, requestKey } of this.pending.values())
-      reject(isSafe && requestKey === null ? error : indeterminate(requestKey))
+    this.closing = true
+    for (const { reject, isUnclear, requestKey } of this.pending.values())
+      reject(isUnclear && requestKey !== null ? indeterminate(requestKey) : error)
     this.pending.clear()
-    this.idle?.()
+    this.settle()
     for (const stream of this.streams.values()) {
       stream.end ??= error
       stream.wake()
     }
-    this.closing = true
   }
 
-  /** False if there is no daemon to be found: then everything is over. */
-  private async reconnect(): Promise<boolean> {
+  /** If there is no daemon to be found, or it is another store's, everything is over. */
+  private async reconnect(): Promise<void> {
     for (const deadline = performance.now() + RECONNECT_MS; ; await setTimeout(RETRY_MS)) {
       try {
-        const { socket, reader } = await greet(this.target)
-        this.socket = socket
-        this.lost = false
-        this.listen(socket, reader)
-        return true
+        return void this.goOn(await greet(this.target))
       } catch (error) {
         if (performance.now() < deadline && !this.closing && isKumaError(error, 'KUMA_NOT_RUNNING')) continue
-        this.giveUp(error as Error)
-        return false
+        return void this.giveUp(error as Error)
       }
     }
   }
 
+  /** In the order of their ids, so that a goodbye tells which of them it came too early for. */
+  private goOn({ socket, reader, greeting, rest }: Greeted): void {
+    if (this.closing || greeting.store !== this.greeting.store) {
+      socket.destroy()
+      const other = `there is another store at ${this.name} now, ${greeting.store}`
+      return void this.giveUp(this.closing ? closed(this.name) : disconnected(other, this.name))
+    }
+    this.socket = socket
+    this.lost = false
+    this.sentId = 0
+    const streams = [...this.streams].filter(([, { end }]) => end === null)
+    const asked = [...this.pending, ...streams].sort(([a], [b]) => a - b)
+    this.out = asked.map(([, { line }]) => line)
+    this.flush()
+    this.listen(socket, reader, rest)
+  }
+
   /** Waits for what was asked. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.isClosed = true
+    this.hungUp ??= this.hangUp()
+    return this.hungUp
+  }
+
+  private async hangUp(): Promise<void> {
     if (this.pending.size > 0) await new Promise<void>((resolve) => (this.idle = resolve))
     if (this.closing) return
     this.flush()
     this.closing = true
-    const hungUp = this.socket.destroyed ? null : once(this.socket, 'close')
+    // not by `once`, which would reject if the other side is killed meanwhile
+    const closed = new Promise<void>((resolve) => this.socket.once('close', () => resolve()))
+    if (this.socket.destroyed) return
     this.socket.end()
-    await hungUp
+    await closed
   }
 }
 
-async function greet(target: Target): Promise<{ socket: Socket; reader: LineReader; greeting: Greeting }> {
+interface Greeted {
+  readonly socket: Socket
+  readonly reader: LineReader
+  readonly greeting: Greeting
+  /** messages that came at once with it */
+  readonly rest: readonly ServerMessage[]
+}
+
+async function greet(target: Target): Promise<Greeted> {
   const socket = typeof target === 'string' ? connect(socketPath(target)) : connect(target.address).setNoDelay(true)
   const token = typeof target === 'string' ? undefined : target.token
   const reader = new LineReader(ANSWER_BYTES_MAX)
@@ -245,13 +328,14 @@ async function greet(target: Target): Promise<{ socket: Socket; reader: LineRead
   try {
     await once(socket, 'connect', { signal })
     socket.write(`${JSON.stringify({ kuma: PROTOCOL, token })}\n`)
+    const hungUp = once(socket, 'end', { signal }).then(() => Promise.reject(notRunning(nameOf(target))))
     for (;;) {
-      const [chunk] = (await once(socket, 'data', { signal })) as [Buffer]
-      const [first] = reader.push(chunk) as ServerMessage[]
+      const [chunk] = (await Promise.race([once(socket, 'data', { signal }), hungUp])) as [Buffer]
+      const [first, ...rest] = reader.push(chunk) as ServerMessage[]
       if (first === undefined) continue
       if ('error' in first) throw fromWire(first.error)
       if (!('kuma' in first) || first.kuma !== PROTOCOL) throw otherProtocol((first as Greeting).kuma)
-      return { socket, reader, greeting: first }
+      return { socket, reader, greeting: first, rest }
     }
   } catch (error) {
     socket.destroy()
@@ -265,11 +349,6 @@ function nameOf(target: Target): string {
 
 function closed(store: string): KumaError<'KUMA_CLOSED'> {
   return new KumaError('KUMA_CLOSED', `the connection to ${store} is closed`, { path: store })
-}
-
-function disconnected(store: string): KumaError<'KUMA_DISCONNECTED'> {
-  const hint = 'ask again, from where it was'
-  return new KumaError('KUMA_DISCONNECTED', `the connection to ${store} was lost`, { path: store }, { hint })
 }
 
 function indeterminate(requestKey: string | null): KumaError<'KUMA_INDETERMINATE'> {
@@ -290,7 +369,7 @@ export function engineOf(client: Client, stats: Stats | null = null): Engine {
   let latest = stats
   const stream = <T>(call: string, request: object = {}) => {
     const { signal, ...params } = request as { readonly signal?: AbortSignal | undefined }
-    return client.stream<T>(call, params, signal)
+    return listOf<T>(client, call, params, signal)
   }
   return {
     path,
@@ -299,6 +378,7 @@ export function engineOf(client: Client, stats: Stats | null = null): Engine {
       for (const { type, data, meta } of request.events) checkPlain(type, data, meta)
       return client.call('append', request, request.requestKey)
     },
+    appendCopy: (request) => client.call('appendCopy', request),
     execute: async (request) => {
       checkPlain(request.command.type, request.command.data, request.meta)
       return frozen(await client.call<ExecuteResult>('execute', request, request.requestKey))
@@ -376,21 +456,4 @@ async function* each<T>(items: AsyncIterable<T>, change: (item: T) => T): AsyncG
 /** A definition is known by its type over there, a time by its milliseconds. */
 function listed({ type, at, ...query }: EntitiesQuery = {}) {
   return { ...query, type: typeof type === 'object' ? type.type : type, at: at instanceof Date ? at.getTime() : at }
-}
-
-/** Goes on from the last page when the connection was lost; ends when it was closed here, as it does in process. */
-async function* feedOf(client: Client, { signal, ...request }: FeedRequest = {}): AsyncGenerator<FeedPage> {
-  for (let { from, crcs } = request; ; ) {
-    try {
-      for await (const page of client.stream<FeedPage>('feed', { ...request, from, crcs }, signal)) {
-        from = page.position
-        crcs = page.crcs
-        yield page
-      }
-      return
-    } catch (error) {
-      if (client.isClosed) return
-      if (!isKumaError(error, 'KUMA_DISCONNECTED')) throw error
-    }
-  }
 }

@@ -2,7 +2,6 @@
  * The daemon's side of one client. Calls run at once and are answered as they end; answers that end together leave
  * together. A client that does not read what it is sent is not listened to until it does, and cut off if it never does.
  */
-import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { KumaError, toWire } from '../errors.ts'
 import { CALLS, checkParams, STREAMS, unknownCall } from './calls.ts'
@@ -12,6 +11,8 @@ import type { Peer } from './peer.ts'
 import {
   type Answer,
   type Call,
+  disconnected,
+  type Goodbye,
   LINE_BYTES_MAX,
   malformed,
   otherProtocol,
@@ -39,6 +40,8 @@ interface Stream {
   readonly stop: AbortController
   /** pages that may be sent */
   credit: number
+  /** after the last item, where the list tells it */
+  place: string | undefined
   wake: () => void
 }
 
@@ -46,8 +49,12 @@ export class Connection {
   private readonly reader = new LineReader(LINE_BYTES_MAX)
   private readonly streams = new Map<number, Stream>()
   private readonly socket: Socket
+  /** Since the goodbye: nothing new is taken. */
+  private readonly leaving = new AbortController()
   private greeted = false
   private ended = false
+  /** id of the last call */
+  private lastTaken = 0
   private out: string[] = []
   private unread: NodeJS.Timeout | null = null
   private idle: (() => void) | null = null
@@ -66,7 +73,7 @@ export class Connection {
   }
 
   private read(chunk: Buffer): void {
-    if (this.ended) return
+    if (this.ended || this.leaving.signal.aborted) return
     try {
       for (const message of this.reader.push(chunk)) this.take(message)
       if (!this.greeted && this.reader.unfinished > GREETING_BYTES_MAX) throw malformed('is no greeting')
@@ -78,6 +85,8 @@ export class Connection {
   /** It comes back when it has something to say. */
   private idled(): void {
     if (this.greeted && this.peer.underWay > 0) return
+    this.sayGoodbye()
+    this.flush()
     this.ended = true
     this.socket.end()
   }
@@ -117,6 +126,7 @@ export class Connection {
 
   private call({ id, call, params }: Call): void {
     this.peer.calls++
+    this.lastTaken = id
     const limit = Object.hasOwn(STREAMS, call) ? STREAMS_MAX - this.streams.size : CALLS_MAX - this.peer.underWay
     if (this.streams.has(id)) throw malformed('has the id of a call that is under way')
     if (limit <= 0) this.fail(id, tooMany())
@@ -132,7 +142,12 @@ export class Connection {
       this.answer(answer)
       this.settle()
     }
-    const fail = (error: unknown) => done({ id, error: toWire(error) })
+    const fail = (error: unknown) => {
+      const { aborted, reason } = this.leaving.signal
+      if (!aborted || error !== reason) return void done({ id, error: toWire(error) })
+      this.peer.underWay-- // it waited for something: not answered, and asked again elsewhere
+      this.settle()
+    }
     try {
       const result = this.run(call, params)
       if (result instanceof Promise) result.then((value) => done({ id, result: value }), fail)
@@ -145,33 +160,45 @@ export class Connection {
   private run(call: string, params: unknown): unknown {
     if (!Object.hasOwn(CALLS, call)) throw unknownCall(call)
     const method = CALLS[call]!
-    return method.run(this.host, checkParams(call, method, params), { client: this.peer.id, signal: NEVER })
+    const signal = method.isSafe ? this.leaving.signal : NEVER
+    return method.run(this.host, checkParams(call, method, params), { client: this.peer.id, signal })
   }
 
   private async stream({ id, call, params }: Call): Promise<void> {
-    const stream: Stream = { stop: new AbortController(), credit: PAGES_AHEAD, wake: () => {} }
+    const stream: Stream = { stop: new AbortController(), credit: PAGES_AHEAD, place: undefined, wake: () => {} }
     this.streams.set(id, stream)
     this.peer.underWay++
     try {
       const method = STREAMS[call]!
-      const caller = { client: this.peer.id, signal: stream.stop.signal }
+      const reached = (place: string) => {
+        stream.place = place
+      }
+      const caller = { client: this.peer.id, signal: stream.stop.signal, reached }
       const items = method.run(this.host, checkParams(call, method, params), caller)
       for await (const page of pagesOf(items, call === 'feed' ? 1 : PAGE)) {
         while (stream.credit === 0 && !stream.stop.signal.aborted)
           await new Promise<void>((resolve) => (stream.wake = resolve))
         if (stream.stop.signal.aborted) break
         stream.credit--
-        if (!this.ended) this.write(`{"id":${id},"items":[${page}]}`)
+        const place = stream.place === undefined ? '' : `"place":${JSON.stringify(stream.place)},`
+        if (!this.ended) this.write(`{"id":${id},${place}"items":[${page}]}`)
       }
-      this.answer({ id, end: true })
+      if (stream.stop.signal.aborted) this.cutOff(id, stream)
+      else this.answer({ id, end: true })
     } catch (error) {
-      if (stream.stop.signal.aborted) this.answer({ id, end: true })
+      if (stream.stop.signal.aborted) this.cutOff(id, stream)
       else this.fail(id, error)
     } finally {
       this.streams.delete(id)
       this.peer.underWay--
       this.settle()
     }
+  }
+
+  /** Not all was given: only who wanted no more is told that this is the end. */
+  private cutOff(id: number, { stop }: Stream): void {
+    if (stop.signal.reason === this.leaving.signal.reason) this.fail(id, stop.signal.reason)
+    else this.answer({ id, end: true })
   }
 
   private allow(id: number, more: number): void {
@@ -199,10 +226,10 @@ export class Connection {
     this.out = []
     if (this.socket.writableLength < UNREAD_MAX || this.unread !== null) return
     this.socket.pause()
-    this.unread = setTimeout(() => this.cutOff(), UNREAD_MS).unref()
+    this.unread = setTimeout(() => this.giveUp(), UNREAD_MS).unref()
   }
 
-  private cutOff(): void {
+  private giveUp(): void {
     this.host.log.warn({ client: this.peer.id, from: this.peer.info().from }, 'cut off: it does not read')
     this.socket.destroy()
   }
@@ -225,10 +252,22 @@ export class Connection {
     if (this.peer.underWay === 0) this.idle?.()
   }
 
-  /** Listens no more, and answers what is under way. */
+  /**
+   * From now on nothing is taken, and the client is told where that begins. What it still sends is read and passed over: bytes
+   * that nobody reads would make the kernel throw away answers on their way to it.
+   */
+  sayGoodbye(): void {
+    if (this.leaving.signal.aborted) return
+    if (this.greeted && !this.ended) this.write(JSON.stringify({ goodbye: this.lastTaken } satisfies Goodbye))
+    const { path } = this.host.engine
+    this.leaving.abort(disconnected(`the daemon of ${path} ended in the middle of it`, path))
+    for (const stream of this.streams.values()) end(stream, this.leaving.signal.reason)
+    this.socket.resume()
+  }
+
+  /** Answers what is under way. */
   async drain(): Promise<void> {
-    this.socket.pause()
-    for (const stream of this.streams.values()) end(stream)
+    this.sayGoodbye()
     if (this.peer.underWay > 0) await new Promise<void>((resolve) => (this.idle = resolve))
     this.flush()
     this.ended = true
@@ -236,9 +275,10 @@ export class Connection {
 
   async hangUp(): Promise<void> {
     if (this.socket.destroyed) return
-    const closed = once(this.socket, 'close')
+    // not by `once`, which would reject if the client is killed meanwhile
+    const closed = new Promise<void>((resolve) => this.socket.once('close', () => resolve()))
     const late = setTimeout(() => this.socket.destroy(), HANG_UP_MS) // one that does not read holds up nobody
-    this.socket.end(() => this.socket.destroy())
+    this.socket.end() // the other side ends when it has read all
     await closed
     clearTimeout(late)
   }
@@ -246,8 +286,8 @@ export class Connection {
 
 const NEVER = new AbortController().signal
 
-function end(stream: Stream | undefined): void {
-  stream?.stop.abort()
+function end(stream: Stream | undefined, reason?: unknown): void {
+  stream?.stop.abort(reason)
   stream?.wake()
 }
 

@@ -80,8 +80,12 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
     log.info({ clients: server.clients.length }, 'stopping: what was accepted is answered first')
     await server.drain()
     const stats = engine.stats()
-    await engine.close().finally(() => server.hangUp())
-    log.info({ events: stats.events, poisonedShards: stats.poisonedShards }, 'stopped')
+    try {
+      await engine.close()
+      log.info({ events: stats.events, poisonedShards: stats.poisonedShards }, 'stopped')
+    } finally {
+      await server.hangUp()
+    }
     return stats
   }
   return { address, stop: ending, stopped: end() }

@@ -64,6 +64,8 @@ export interface SubscriberInfo {
 export interface Caller {
   readonly client: number
   readonly signal: AbortSignal
+  /** Hears from a list of entities of each place that it comes to. */
+  readonly reached?: (place: string) => void
 }
 
 export interface Host {

@@ -115,15 +115,14 @@ export class HttpSide {
     })
     try {
       const [path, search] = splitUrl(request.url ?? '')
-      if (this.stop.signal.aborted)
-        throw new KumaError('KUMA_CLOSED', 'the daemon is ending', { path: this.host.engine.path })
+      this.stop.signal.throwIfAborted()
       this.admit(request, peer, path)
       const match = find(request.method!, path)
       route = match.route
       const given = await givenOf(request, match, search)
       const signal = route.type === undefined ? this.stop.signal : this.untilGone(response)
       const reply = await route.run(this.host, given, { client: peer.id, signal })
-      await send(response, reply, request.method === 'HEAD')
+      await send(response, reply, request.method === 'HEAD', this.stop.signal)
     } catch (error) {
       if (!response.destroyed) this.fail(request, response, error)
     }
@@ -166,7 +165,7 @@ export class HttpSide {
     const status = own?.status ?? STATUS[code] ?? 500
     if (status === 500 || status === 401 || status === 403 || code === 'KUMA_CORRUPT')
       this.host.log.warn({ client: this.peerOf(request.socket)?.id, code, status }, 'refused')
-    if (response.headersSent) return void response.destroy() // so that what was cut short is not taken for the whole
+    if (response.headersSent) return void cutOff(request, response)
     if (status === 401) response.setHeader('www-authenticate', 'Bearer')
     if ('retryAfterMs' in details) response.setHeader('retry-after', Math.ceil(details.retryAfterMs / 1_000))
     if (own?.more.allow !== undefined) response.setHeader('allow', own.more.allow)
@@ -179,7 +178,7 @@ export class HttpSide {
 
   /** Takes nothing new, and answers what is under way. */
   async drain(): Promise<void> {
-    this.stop.abort()
+    this.stop.abort(new KumaError('KUMA_CLOSED', 'the daemon is ending', { path: this.host.engine.path }))
     this.server.close() // ends the watch
     if (this.underWay > 0) await new Promise<void>((resolve) => (this.idle = resolve))
   }
@@ -286,7 +285,18 @@ function read(request: IncomingMessage, { path }: Route): Promise<Buffer> {
   })
 }
 
-async function send(response: ServerResponse, { status = 200, type, body }: Reply, isHead: boolean): Promise<void> {
+/** So that what was cut short is not taken for the whole: HTTP/1.0 tells the one from the other by how the connection ends. */
+function cutOff({ httpVersion, socket }: IncomingMessage, response: ServerResponse): void {
+  if (httpVersion === '1.0' && socket.remoteAddress !== undefined) socket.resetAndDestroy() // a Unix socket cannot
+  response.destroy()
+}
+
+async function send(
+  response: ServerResponse,
+  { status = 200, type, body }: Reply,
+  isHead: boolean,
+  stop: AbortSignal,
+): Promise<void> {
   const headers = { 'content-type': type, 'cache-control': 'no-store' }
   if (typeof body === 'string') {
     response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
@@ -302,20 +312,25 @@ async function send(response: ServerResponse, { status = 200, type, body }: Repl
   try {
     let piece = await pieces.next()
     response.writeHead(status, headers)
-    for (; !piece.done; piece = await pieces.next()) if (!response.write(piece.value)) await drained(response)
+    for (; !piece.done; piece = await pieces.next()) if (!response.write(piece.value)) await drained(response, stop)
     response.end()
   } finally {
     await pieces.return?.()
   }
 }
 
-/** When the client has read what it was sent; one that does not is cut off. */
-async function drained(response: ServerResponse): Promise<void> {
+/** When the client has read what it was sent; one that does not is cut off, and holds up no stop. */
+async function drained(response: ServerResponse, stop: AbortSignal): Promise<void> {
+  stop.throwIfAborted()
   const late = setTimeout(() => response.destroy(), UNREAD_MS)
+  const waited = new AbortController() // else listeners would stay behind each time
   try {
-    await Promise.race([once(response, 'drain'), once(response, 'close')])
+    const events = [once(response, 'drain', waited), once(response, 'close', waited), once(stop, 'abort', waited)]
+    await Promise.race(events)
   } finally {
     clearTimeout(late)
+    waited.abort()
   }
+  stop.throwIfAborted()
   if (response.destroyed) throw new Error('the client has gone')
 }

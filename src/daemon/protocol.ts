@@ -14,7 +14,16 @@
  *     client  {"id":2,"more":1}                                 and one for each that has been dealt with
  *     client  {"id":2,"cancel":true}                            no more are wanted
  *
- * A line that is no such message ends the connection, since nobody knows what would come after it.
+ * `end` says that this was all; what is cut off ends with an error. A page of entities also tells the `place` after it, and
+ * `after` goes on there. A daemon that stops says so first:
+ *
+ *     daemon  {"goodbye":7}                                     the last call that it took, 0 if none
+ *
+ * It answers what it took (a stream with KUMA_DISCONNECTED, and what only waits for something not at all: that may be asked
+ * again), passes over what comes later, and hangs up. A call after the last one was not looked at, and may be made again.
+ *
+ * A client passes over lines that it does not know. A line from it that is no such message ends the connection, since nobody
+ * knows what would come after it.
  */
 import { join } from 'node:path'
 import { KumaError, type WireError } from '../errors.ts'
@@ -55,11 +64,16 @@ export interface Greeting {
 
 export type Answer =
   | { readonly id: number; readonly result: unknown }
-  | { readonly id: number; readonly items: readonly unknown[] }
+  | { readonly id: number; readonly items: readonly unknown[]; readonly place?: string }
   | { readonly id: number; readonly end: true }
   | { readonly id: number; readonly error: WireError }
 
-export type ServerMessage = Greeting | Answer | { readonly error: WireError }
+export interface Goodbye {
+  /** id of the last call that was taken; what came later was not looked at */
+  readonly goodbye: number
+}
+
+export type ServerMessage = Greeting | Answer | Goodbye | { readonly error: WireError }
 
 /** @throws KUMA_INVALID_CONFIG if the path is too long for a socket */
 export function socketPath(store: string): string {
@@ -79,6 +93,11 @@ export function otherProtocol(theirs: unknown): KumaError<'KUMA_PROTOCOL'> {
 export function malformed(problem: string): KumaError<'KUMA_PROTOCOL'> {
   const hint = 'a message is one line of JSON in UTF-8: see src/daemon/protocol.ts'
   return new KumaError('KUMA_PROTOCOL', `the message ${problem}`, {}, { hint })
+}
+
+/** @param why the answer is not whole */
+export function disconnected(why: string, path: string): KumaError<'KUMA_DISCONNECTED'> {
+  return new KumaError('KUMA_DISCONNECTED', why, { path }, { hint: 'ask again, from where it was' })
 }
 
 /** @param target the store, or where its daemon should listen */

@@ -4,6 +4,7 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import type { FeedItem } from '../api.ts'
+import type { Position } from '../entity/event.ts'
 import { isPosition } from '../entity/position.ts'
 import { parsePoint, timeOf } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
@@ -160,7 +161,7 @@ export const ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/feed',
     about:
-      'What is recorded, as server-sent events: what is there, then what comes. The id of each is the place after it; `Last-Event-ID` goes on from there.',
+      'What is recorded, as server-sent events: what is there, then what comes. The id of each is the place after it; `Last-Event-ID` goes on from there. An id alone tells a place at which there is nothing to give.',
     query: {
       from: { about: 'a place, `start` (where it begins without it), `now`, or a point' },
       entity: { about: 'only this entity' },
@@ -179,7 +180,7 @@ export const ROUTES: readonly Route[] = [
         from: lastEventId || placeOf(from),
         follow: true,
       }
-      return { type: SSE_TYPE, body: eventStream(subscribed(host, request, caller), caller.signal) }
+      return { type: SSE_TYPE, body: eventStream(subscribed(host, request, caller)) }
     },
   },
   {
@@ -251,10 +252,9 @@ async function* texts(pieces: AsyncIterable<{ readonly text: string }>): AsyncGe
   for await (const { text } of pieces) yield `${text}\n`
 }
 
-/** Ends when the feed does, or the daemon. */
+/** The first page comes at once, also where nothing is recorded: it tells the place from which it would go on. */
 async function* eventStream(
-  pages: AsyncGenerator<{ readonly items: readonly FeedItem[] }>,
-  signal: AbortSignal,
+  pages: AsyncGenerator<{ readonly items: readonly FeedItem[]; readonly position: Position }>,
 ): AsyncGenerator<string> {
   let next = pages.next()
   try {
@@ -265,12 +265,11 @@ async function* eventStream(
       if (page === null) yield ': still here\n\n'
       else if (page.done) return
       else {
-        yield page.value.items.map(sse).join('')
+        const { items, position } = page.value
+        yield items.length === 0 ? `id: ${position}\n\n` : items.map(sse).join('')
         next = pages.next()
       }
     }
-  } catch (error) {
-    if (!signal.aborted) throw error
   } finally {
     await pages.return(undefined)
   }

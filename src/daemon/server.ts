@@ -29,6 +29,7 @@ export class Server {
   private readonly listening: NetServer[] = []
   private readonly http: HttpSide
   private lastId = 0
+  private isLeaving = false
   /** Where it listens over TCP. */
   address: string | null = null
 
@@ -101,14 +102,22 @@ export class Server {
 
   private speakLines(peer: Peer): void {
     const connection = new Connection(peer, this.host)
+    if (this.isLeaving) connection.sayGoodbye() // it was connected, and had said nothing yet
     this.connections.add(connection)
     peer.socket.on('close', () => this.connections.delete(connection))
+  }
+
+  /** Tells every client of the protocol which of its calls was the last one that is taken. */
+  sayGoodbye(): void {
+    this.isLeaving = true
+    for (const connection of this.connections) connection.sayGoodbye()
   }
 
   /** Takes nobody and nothing new, and answers what is under way. The socket's name goes with it, while the lock is held. */
   async drain(): Promise<void> {
     for (const net of this.listening) net.close()
     rmSync(this.path, { force: true })
+    this.sayGoodbye()
     await Promise.all([this.http.drain(), ...Array.from(this.connections, (connection) => connection.drain())])
   }
 

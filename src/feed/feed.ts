@@ -17,7 +17,7 @@ import { type ResolvedPoint, timeOf } from '../entity/time.ts'
 import { newestOf } from '../entity/timeline.ts'
 import { Pages } from '../store/chain.ts'
 import { ENGINE, recordOf } from '../store/erasure.ts'
-import type { Readers } from '../store/readers.ts'
+import { type Readers, storeClosed } from '../store/readers.ts'
 import type { Row } from '../store/row.ts'
 import type { EntityName, ShardReader } from '../store/shard-reader.ts'
 import { breathe } from '../store/slices.ts'
@@ -27,17 +27,43 @@ import type { Ends } from './ends.ts'
 const WINDOW = 20_000
 
 /**
- * Pages of items. Ends at the end of the log, or when the store is closed; with `follow` only then.
- * @throws KUMA_INVALID_POSITION, KUMA_INVALID_POINT, KUMA_MODEL_FAILED, KUMA_CORRUPT, and the reason of the signal
+ * Pages of items. The first one has none and tells where it begins, which is fixed when this is called and not when the page
+ * is asked for. Ends at the end of the log, or when the store is closed; with `follow` only then.
+ * @throws KUMA_INVALID_POSITION, KUMA_INVALID_POINT, KUMA_MODEL_FAILED, KUMA_CORRUPT, KUMA_CLOSED, and the reason of the
+ * signal: all of them when the first page is asked for, or later
  */
-export async function* feed(
+export function feed(
   readers: Readers,
   ends: Ends,
   definitions: Definitions,
   request: FeedRequest = {},
 ): AsyncGenerator<FeedPage> {
-  const { signal, follow = false } = request
-  const reading = new Reading(readers, ends, definitions, request)
+  const begun = attempt(() => {
+    if (ends.isClosed) throw storeClosed(readers.path)
+    return new Reading(readers, ends, definitions, request)
+  })
+  return pages(begun, ends, request)
+}
+
+/** What comes of it, now, for who asks later. */
+function attempt<T>(make: () => T): () => T {
+  try {
+    const made = make()
+    return () => made
+  } catch (error) {
+    return () => {
+      throw error
+    }
+  }
+}
+
+async function* pages(
+  begun: () => Reading,
+  ends: Ends,
+  { signal, follow = false }: FeedRequest,
+): AsyncGenerator<FeedPage> {
+  const reading = begun()
+  yield reading.beginning()
   while (!ends.isClosed) {
     const { moves } = ends
     let isBehind = false
@@ -127,6 +153,14 @@ class Reading {
     const reader = this.readers.at(shard)
     const entity = reader.find(id, idHash)
     return (entity && reader.entryBefore(entity.key, from)?.seq) ?? 0
+  }
+
+  /** No items, and the place before all that come. */
+  beginning(): FeedPage {
+    const shard = this.shards[0]!
+    const [before, behind] = around(this.seqs, shard, this.timeline)
+    const position = `${before}${formatPosition(shard, this.seqs[shard]!)}${behind}`
+    return this.crcs === null ? { items: [], position } : { items: [], position, crcs: [...this.crcs], itemCrcs: [] }
   }
 
   /** The next page of a shard. Null if there is nothing more at present. */

@@ -3,8 +3,8 @@
  * what happens to one of them from then on does not touch the other: an erasure neither.
  *
  * Its events are recorded anew, shard by shard and in the order of the original, under new commits and seals; ids, types,
- * versions, times, data, meta and snapshots are the same. Positions are not, and request keys stay behind: they belong to
- * requests that were made of the original. The original is only read, so its writers go on.
+ * versions, times, data, meta and snapshots are the same, and the request keys: a message that comes again here is known,
+ * and not recorded twice. Positions are not. The original is only read, so its writers go on.
  */
 import { resolve, sep } from 'node:path'
 import { notFound } from '../actor/actor.ts'
@@ -108,13 +108,13 @@ class Forking {
   private async shard(reader: ShardReader, end: number, told: (seq: number) => void): Promise<void> {
     if (end === 0) return
     await this.committer.open(reader.shard)
-    const copy = new ShardCopy(reader, (name) => this.isWanted(name), this.ids)
+    const copy = new ShardCopy(reader, (name) => this.isWanted(name), this.at, this.ids)
     const pages = new Pages()
     let committed: Promise<unknown> = Promise.resolve()
     for (let after = 0; after < end; ) {
       const page = reader.feed(after, end, pages.size, null)
       for (const { row, name } of page) {
-        if (name !== null && row.at <= this.at) copy.add(row, name)
+        copy.add(row, name)
         if (!copy.isFull) continue
         await committed // one is being written while the next is read
         committed = this.committer.commit(copy.take())

@@ -1,7 +1,8 @@
 /** What was everything then? Every entity with its state, now or at a time. */
 import { standAt } from '../actor/activate.ts'
 import type { Definitions } from '../actor/definitions.ts'
-import type { EntitiesQuery, Inspected } from '../api.ts'
+import type { Inspected } from '../api.ts'
+import type { ListQuery } from '../engine.ts'
 import { isKumaError } from '../errors.ts'
 import type { Readers } from '../store/readers.ts'
 import { inSlices } from '../store/slices.ts'
@@ -12,7 +13,7 @@ import { inspected } from './inspect-at.ts'
 export async function* inspectAll(
   readers: Readers,
   definitions: Definitions,
-  query: EntitiesQuery = {},
+  query: ListQuery = {},
 ): AsyncGenerator<Inspected> {
   for await (const located of listed(readers, query)) {
     const definition = definitions.of(located.entity.type)

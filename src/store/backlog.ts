@@ -10,6 +10,7 @@
  */
 import { COLUMNS, type Commit, type KeyRow } from './commit.ts'
 import type { Database, Statement } from './driver.ts'
+import { ownerOf } from './empty-answer.ts'
 import { indexedKeyOf, KEY_PREFIX, MARK } from './request-key.ts'
 
 /**
@@ -77,7 +78,7 @@ export class Backlog {
     const idOf = this.db.prepare('SELECT id FROM entities WHERE key = ?').pluck()
     for (const [seq, entity, version, at, meta] of rows) {
       this.heads.set(entity, { version, seq, at })
-      const key = indexedKeyOf(meta, () => idOf.get(entity) as string)
+      const key = indexedKeyOf(meta, () => idOf.get(ownerOf(entity)) as string)
       if (key !== undefined) this.keys.push({ seq, ...key })
     }
   }
@@ -125,14 +126,14 @@ export class Backlog {
     this.keys = []
   }
 
-  /** What an erasure has written itself: the head of an entity, and the places of its keys. */
-  forget(key: number, seqs: ReadonlySet<number>): void {
-    this.heads.delete(key)
+  /** What an erasure has written itself: heads, and the places of request keys. */
+  forget(entities: ReadonlySet<number>, seqs: ReadonlySet<number>): void {
+    for (const key of entities) this.heads.delete(key)
     this.keys = this.keys.filter(({ seq }) => !seqs.has(seq))
     const { sweep } = this
     if (sweep === null) return
     // those that are written already stay: `written` counts them
-    const heads = sweep.heads.filter(([each], i) => i < sweep.written || each !== key)
+    const heads = sweep.heads.filter(([key], i) => i < sweep.written || !entities.has(key))
     const keys = sweep.keys.filter(({ seq }, i) => i < sweep.written || !seqs.has(seq))
     this.sweep = { ...sweep, heads, keys }
   }

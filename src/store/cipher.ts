@@ -16,6 +16,7 @@
  */
 import { createCipheriv, createDecipheriv, randomFillSync } from 'node:crypto'
 import { COLUMNS, type EntityRow, type EventColumns, type KeyRow, type NewEntity, type SnapshotRow } from './commit.ts'
+import { ownerOf } from './empty-answer.ts'
 import { ENGINE, isTombstone } from './erasure.ts'
 import type { Keys } from './keys.ts'
 import { corrupt, type Manifest } from './manifest.ts'
@@ -142,13 +143,13 @@ export class Cipher {
   }
 
   private keyOf(entity: number): Buffer {
-    const key = this.keys.of(this.shard, entity)
+    const key = this.keys.of(this.shard, ownerOf(entity))
     if (key === null) throw corrupt(this.path, `the key of entity ${entity} was destroyed, and it is still there`)
     return key
   }
 
   private open(entity: number, place: string, stored: string): string | null {
-    const key = this.keys.of(this.shard, entity)
+    const key = this.keys.of(this.shard, ownerOf(entity))
     if (key === null) return null
     try {
       const bytes = Buffer.from(stored, 'base64')

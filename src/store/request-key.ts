@@ -4,9 +4,12 @@
  *
  *     {"$kuma":{"key":"...","count":2,"digest":"..."}, ...}
  *
- * The digest is of the request and not of its result: the same key with other data is an error and not an answer.
+ * The digest is of the request and not of its result: the same key with other data is an error and not an answer. It is
+ * made of the canonical form, since the keys of JSON come in another order from another client, from `jq -S` or from a
+ * database. The first versions made it of the request as it came: such a digest is still known.
  */
 import { hash } from 'node:crypto'
+import { canonicalJson } from '../entity/canonical-json.ts'
 import { KumaError } from '../errors.ts'
 import type { KeyRow } from './commit.ts'
 
@@ -25,17 +28,35 @@ export function keyHash(id: string, key: string): number {
 }
 
 /** 132 bits of what was asked for, in base64url. @throws KUMA_INVALID_DATA when it cannot be JSON (a cycle, a bigint) */
-export function requestDigest(request: unknown): string {
-  return hash('sha256', textOf(request), 'base64url').slice(0, 22)
+export function requestDigest(request: readonly unknown[]): string {
+  return digestOf(textOf(request, (text) => canonicalJson(request, text)))
 }
 
-function textOf(request: unknown): string {
+/** Does a stored digest stand for this request? @param digest of the request */
+export function isDigestOf(stored: string, request: readonly unknown[], digest: string): boolean {
+  return stored === digest || stored === digestOf(textOf(request, (text) => text))
+}
+
+function digestOf(text: string): string {
+  return hash('sha256', text, 'base64url').slice(0, 22)
+}
+
+/** @param form makes the text to digest of that of JSON.stringify */
+function textOf(request: readonly unknown[], form: (text: string) => string): string {
   try {
-    return JSON.stringify(request)
+    return form(JSON.stringify(request))
   } catch (cause) {
     const message = `the request is not JSON: ${(cause as Error).message}`
     throw new KumaError('KUMA_INVALID_DATA', message, { path: '' }, { cause })
   }
+}
+
+/** Of a copy that ends within a group: no request has this digest. */
+export const CUT = ''
+
+/** The request key of a group of which a copy has so many events. */
+export function cutTo(key: RequestKey, count: number): RequestKey {
+  return count === key.count ? key : { ...key, count, digest: CUT }
 }
 
 /** The text of `meta` with the engine's own part in front. */

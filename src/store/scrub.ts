@@ -1,10 +1,11 @@
 /**
  * Empties the rows of an entity whose erasure is recorded, in slices that are each one transaction: newest commit
- * first, since the head then always leads to what is left, also after a crash. A slice takes whole commits: the leaf of
+ * first, since the head then always leads to what is left, also after a crash; and then its empty answers. A slice takes whole commits: the leaf of
  * a commit is made from all its rows of the entity, and must be kept before the first of them is emptied.
  */
 import type { EntityRow } from './commit.ts'
 import type { Database } from './driver.ts'
+import { answersOf } from './empty-answer.ts'
 import { ENTITY } from './entity-row.ts'
 import { HIDDEN } from './erasure.ts'
 import { corrupt } from './manifest.ts'
@@ -41,18 +42,31 @@ export class Scrub {
     const entity = this.statements.entity.get(key) as EntityRow | undefined
     if (entity === undefined || entity.idHash !== HIDDEN || entity.salt.length === 0) return { done: true, seqs: [] }
     const seqs: number[] = []
+    const eventsLeft = this.chain(key, entity, seqs)
+    const answersLeft = this.chain(answersOf(key), entity, seqs)
+    const done = !eventsLeft && !answersLeft
+    if (done) this.finish(key)
+    return { done, seqs }
+  }
+
+  /**
+   * Goes on with one of its chains, and leaves its head at what is left: so the backlog may forget the one it had.
+   * @param seqs gets those that were emptied. True if there is more
+   */
+  private chain(key: number, entity: EntityRow, seqs: number[]): boolean {
     let seq = this.newest(key)
+    if (seq === 0) return false
     let span: CommitSpan | null = null
     while (seq > 0 && seqs.length < SLICE_EVENTS) {
       span = this.spanOf(seq, span)
       const rows = this.rowsIn(span, seq, key)
-      this.empty(span, entity, rows)
+      this.empty(span, key, entity, rows)
       for (const row of rows) seqs.push(row.seq)
       seq = rows[0]!.prev
     }
     if (seq > 0) this.pointTo(key, seq)
-    else this.finish(key)
-    return { done: seq === 0, seqs }
+    else this.statements.setHead.run(key, 0, 0, 0)
+    return seq > 0
   }
 
   /** Its newest event that is not empty yet, or 0. */
@@ -92,11 +106,11 @@ export class Scrub {
     return rows.reverse()
   }
 
-  private empty({ id }: CommitSpan, entity: EntityRow, rows: readonly Row[]): void {
+  private empty({ id }: CommitSpan, key: number, entity: EntityRow, rows: readonly Row[]): void {
     const { keepLeaf, emptyEvent, emptyKey } = this.statements
-    const created = rows[0]!.version === 1 ? entity : null
+    const created = rows[0]!.version === 1 && key === entity.key ? entity : null
     const leaf = leafOf(entity.salt, rows.map(encodeRow), created)
-    keepLeaf.run(id, entity.key, Buffer.from(leaf, 'latin1'))
+    keepLeaf.run(id, key, Buffer.from(leaf, 'latin1'))
     for (const { seq } of rows) {
       emptyEvent.run(seq)
       emptyKey.run(seq)
@@ -109,8 +123,7 @@ export class Scrub {
   }
 
   private finish(key: number): void {
-    const { setHead, emptySnapshots, emptyEntity } = this.statements
-    setHead.run(key, 0, 0, 0)
+    const { emptySnapshots, emptyEntity } = this.statements
     emptySnapshots.run(key)
     emptyEntity.run(key)
   }

@@ -37,7 +37,7 @@ export function prepareQueries(db: Database, cipher: Cipher | null) {
           `WITH gone AS (SELECT value AS key FROM json_each(@keys))
          SELECT (SELECT count(*) FROM events WHERE entity IN gone AND version > 0)
               + (SELECT count(*) FROM snapshots WHERE entity IN gone AND version > 0)
-              + (SELECT count(*) FROM request_keys k JOIN events e ON e.seq = k.seq WHERE e.entity IN gone AND k.count > 0)`,
+              + (SELECT count(*) FROM request_keys k JOIN events e ON e.seq = k.seq WHERE e.entity IN gone AND k.hash <> 0)`,
         )
         .pluck(),
     name: () => db.prepare('SELECT key, id_hash AS idHash, id, type FROM entities WHERE key = ?'),
@@ -103,8 +103,15 @@ export function prepareQueries(db: Database, cipher: Cipher | null) {
         )
         .raw(),
     lastKey: () => db.prepare('SELECT coalesce(max(key), 0) FROM entities').pluck(),
-    keys: () => db.prepare('SELECT seq, hash, count, digest FROM request_keys WHERE hash = ?'),
+    keys: () => db.prepare('SELECT seq, hash, count, digest FROM request_keys WHERE hash = ? ORDER BY seq DESC'),
     expired: () => db.prepare('SELECT last_seq FROM commits WHERE id = (SELECT max(id) FROM commits) - ?').pluck(),
+    expiredKeys: () =>
+      db
+        .prepare(
+          `SELECT last_seq FROM commits
+           WHERE id = (SELECT max(id) FROM commits) - (SELECT value FROM settings WHERE name = 'key_commits')`,
+        )
+        .pluck(),
     scan: () =>
       db.prepare(
         `SELECT seq, at FROM events

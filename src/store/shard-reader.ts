@@ -12,6 +12,7 @@ import { KumaError } from '../errors.ts'
 import { type Cipher, cipherOf } from './cipher.ts'
 import type { EntityRow, KeyRow, SnapshotRow } from './commit.ts'
 import { type Database, sqliteError } from './driver.ts'
+import { afterOf, answersOf } from './empty-answer.ts'
 import { entityCrc } from './entity-row.ts'
 import { HIDDEN, isTombstone } from './erasure.ts'
 import type { Keys } from './keys.ts'
@@ -273,18 +274,30 @@ export class ShardReader {
     return cipher === null ? rows : rows.map((row) => cipher.row(row))
   }
 
-  /** The group recorded under a request key, unless it has expired. */
-  keyed(entity: number, hash: number, key: string, keyCommits: number): Omit<KeyRow, 'hash'> | null {
+  /** What was recorded under a request key, unless it has expired: in `last` the event after which it was answered. */
+  keyed(
+    entity: number,
+    hash: number,
+    key: string,
+    keyCommits: number,
+  ): (Omit<KeyRow, 'hash'> & { readonly last: number }) | null {
     const stored = this.cipher?.requestKeyHash(hash) ?? hash
     const candidates = this.run(() => this.queries.keys.all(stored)) as KeyRow[]
     for (const row of candidates) {
       const [first] = this.rows([row.seq])
-      const found = keyOf(first?.meta ?? null)
-      if (first?.entity !== entity || found?.key !== key) continue
+      const found = keyOf(first!.meta)
+      if ((first!.entity !== entity && first!.entity !== answersOf(entity)) || found?.key !== key) continue
       const expired = this.run(() => this.queries.expired.get(keyCommits)) as number | undefined
-      return row.seq > (expired ?? 0) ? { seq: row.seq, count: found.count, digest: found.digest } : null
+      if (row.seq <= (expired ?? 0)) return null
+      const { count, digest } = found
+      return { seq: row.seq, count, digest, last: count === 0 ? afterOf(first!) : row.seq + count - 1 }
     }
     return null
+  }
+
+  /** The seq up to which request keys have expired. */
+  expiredKeys(): number {
+    return (this.run(() => this.queries.expiredKeys.get()) as number | undefined) ?? 0
   }
 
   /** A page of matching events in order of seq: seq and at. */
@@ -368,7 +381,8 @@ export class ShardReader {
 
   /** How many events, snapshots and request keys of entities are not empty: reads the whole shard. */
   remains(entities: readonly number[]): number {
-    return this.run(() => this.queries.remains.get({ keys: JSON.stringify(entities) })) as number
+    const keys = JSON.stringify([...entities, ...entities.map(answersOf)])
+    return this.run(() => this.queries.remains.get({ keys })) as number
   }
 
   /** Of an event, also of one that comes next. It names the timeline in which that was recorded, and never changes. */

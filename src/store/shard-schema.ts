@@ -3,6 +3,7 @@
  *
  *     events         the log. There is no index on (entity, version): each event points to its entity's previous one
  *                    (`prev`), and `heads` to the newest. Under random appends that is three to eight times faster.
+ *                    Rows of an entity below 0 are no events: empty-answer.ts.
  *     entities       surrogate key <-> id, and the salt of the entity's seals. The index is on a hash, so that the id
  *                    stands in one place.
  *     heads          the newest event of each entity. Written lazily, in sweeps: true up to `settings.flushed`; the

@@ -14,6 +14,7 @@ import { Backlog } from './backlog.ts'
 import { type Cipher, cipherOf } from './cipher.ts'
 import { COLUMNS, type Commit, type EntityRow, type EventColumns, type SnapshotRow } from './commit.ts'
 import { assertDurable, BUSY_TIMEOUT_MS, type Database, type Statement, sqliteCode, sqliteError } from './driver.ts'
+import { answersOf } from './empty-answer.ts'
 import { ENTITY } from './entity-row.ts'
 import { HIDDEN } from './erasure.ts'
 import type { Keys } from './keys.ts'
@@ -144,7 +145,7 @@ export class ShardWriter {
    */
   scrub(key: number): boolean {
     const { done, seqs } = this.transact(() => this.scrubbing.slice(key))
-    if (seqs.length > 0) this.backlog.forget(key, new Set(seqs))
+    if (seqs.length > 0) this.backlog.forget(new Set([key, answersOf(key)]), new Set(seqs))
     this.walBytes += COMMIT_BYTES + seqs.length * SCRUBBED_BYTES
     return done
   }

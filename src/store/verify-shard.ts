@@ -7,6 +7,7 @@ import { crc32 } from 'node:zlib'
 import { Cipher } from './cipher.ts'
 import type { EntityRow, KeyRow, SnapshotRow } from './commit.ts'
 import { type Database, sqliteCode } from './driver.ts'
+import { answersOf, ownerOf } from './empty-answer.ts'
 import { entityCrc } from './entity-row.ts'
 import { ENGINE, type ErasureRecord, HIDDEN, isEntityTombstone, isTombstone, recordOf, witnessOf } from './erasure.ts'
 import { hashId } from './hash.ts'
@@ -67,6 +68,8 @@ export class ShardVerification {
   private added: readonly string[] = []
   private last: Omit<CommitRow, 'content' | 'extra'>
   private readonly ends = new Ends()
+  /** of empty answers, by the keys of their entities */
+  private readonly answers = new Ends()
   private readonly statements: ReturnType<typeof prepareStatements>
 
   constructor(
@@ -153,18 +156,18 @@ export class ShardVerification {
     return Array.from(encoded, ([key, parts]) => {
       if (parts.length === 0) return this.keptLeaf(commit, key)
       if (key === ENGINE) return leafOf(Buffer.alloc(0), parts, null)
-      const entity = this.statements.entity.get(key) as EntityRow | undefined
-      if (entity === undefined) this.problem(`entity ${key} is missing`)
-      const named = created.has(key) ? (entity ?? { id: '', type: '' }) : null
+      const entity = this.statements.entity.get(ownerOf(key)) as EntityRow | undefined
+      if (entity === undefined) this.problem(`entity ${ownerOf(key)} is missing`)
+      const named = key > 0 && created.has(key) ? (entity ?? { id: '', type: '' }) : null
       return leafOf(entity?.salt ?? Buffer.alloc(0), parts, named)
     })
   }
 
   /** The leaf of rows that are empty. It counts only if a later record says that the entity was erased. */
   private keptLeaf(commit: number, entity: number): string {
-    this.unaccounted.add(entity)
+    this.unaccounted.add(ownerOf(entity))
     const leaf = this.statements.leaf.get(commit, entity) as Buffer | undefined
-    if (leaf === undefined) this.problem(`commit ${commit}: the leaf of erased entity ${entity} is missing`)
+    if (leaf === undefined) this.problem(`commit ${commit}: the leaf of erased entity ${ownerOf(entity)} is missing`)
     return leaf?.toString('latin1') ?? ''
   }
 
@@ -175,13 +178,13 @@ export class ShardVerification {
   }
 
   private verifyPlace({ seq, entity, version, prev, at, meta }: Row): void {
-    const { ends } = this
-    const last = ends.of(entity)
+    const ends = entity < 0 ? this.answers : this.ends
+    const last = ends.of(ownerOf(entity))
     if (version !== last.version + 1)
       this.problem(`event ${seq}: version ${version} of entity ${entity} comes after version ${last.version}`)
     if (prev !== last.seq) this.problem(`event ${seq}: points back to ${prev}, but the event before is ${last.seq}`)
     if (last.version > 0 && at < last.at) this.problem(`event ${seq}: is earlier than the event before`)
-    ends.set(entity, version, seq, at)
+    ends.set(ownerOf(entity), version, seq, at)
     if (indexedKeyOf(meta, () => '') !== undefined) this.keyed.push(seq)
   }
 
@@ -218,13 +221,24 @@ export class ShardVerification {
       if (this.known.file?.read(this.shard, key) === null) this.problem(`entity ${key} has no key: it cannot be read`)
       else if (!this.isPlaced(entity)) this.problem(`entity ${key} does not belong in this shard`)
       if (last.version === 0) this.problem(`entity ${key} has no events`)
-      const newest = version === last.version && head === last.seq && headAt === last.at
-      if (newest || (version === null && last.seq > flushed)) continue
-      const older =
-        last.seq > flushed && head < last.seq && this.statements.isEvent.get(head, key, version, headAt) !== undefined
-      if (!older) this.problem(`entity ${key}: its head is not its last event (${last.seq}, version ${last.version})`)
+      this.verifyHead(key, last, { version, seq: head, at: headAt }, flushed)
+      const answered = this.answers.of(key)
+      if (answered.version === 0) continue
+      const answersHead = this.statements.head.get(answersOf(key)) as StoredHead | undefined
+      this.verifyHead(answersOf(key), answered, answersHead ?? { version: null, seq: 0, at: 0 }, flushed)
     }
     return count
+  }
+
+  /** The head of a chain is its last row, or was it up to `flushed`. */
+  private verifyHead(entity: number, last: End, { version, seq, at }: StoredHead, flushed: number): void {
+    if (version === last.version && seq === last.seq && at === last.at) return
+    if (version === null && last.seq > flushed) return
+    const isOlder =
+      last.seq > flushed && seq < last.seq && this.statements.isEvent.get(seq, entity, version, at) !== undefined
+    if (isOlder) return
+    const what = entity < 0 ? 'the head of its empty answers is not the last' : 'its head is not its last event'
+    this.problem(`entity ${ownerOf(entity)}: ${what} (${last.seq}, version ${last.version})`)
   }
 
   /** Is it where its id belongs, and found by it? Of an encrypted id only whoever holds the keys can say. */
@@ -257,6 +271,7 @@ export class ShardVerification {
       this.problem(`entity ${key} was erased, and its key is still there`)
     else if (!isEntityTombstone(entity)) this.problem(`entity ${key} was erased, and its row is not empty`)
     else if (this.ends.of(key).version > 0) this.problem(`entity ${key} was erased, and has events`)
+    else if (this.answers.of(key).version > 0) this.problem(`entity ${key} was erased, and has empty answers`)
   }
 
   private verifyKeys(flushed: number, keyCommits: number): void {
@@ -287,11 +302,20 @@ export class ShardVerification {
   }
 }
 
-/** The last event of each entity, by key. */
+interface End {
+  readonly version: number
+  readonly seq: number
+  readonly at: number
+}
+
+/** What the table of heads says, if it says something. */
+type StoredHead = Omit<End, 'version'> & { readonly version: number | null }
+
+/** The last row of each chain, by key. */
 class Ends {
   private numbers = new Float64Array(3 * 1024)
 
-  of(key: number): { version: number; seq: number; at: number } {
+  of(key: number): End {
     const i = key * 3
     return { version: this.numbers[i] ?? 0, seq: this.numbers[i + 1] ?? 0, at: this.numbers[i + 2] ?? 0 }
   }
@@ -323,13 +347,14 @@ function prepareStatements(db: Database) {
       `SELECT ${entity}, h.version, h.head, h.updated_at AS headAt FROM entities n LEFT JOIN heads h ON h.key = n.key ORDER BY n.key`,
     ),
     leaf: db.prepare('SELECT leaf FROM erased_leaves WHERE commit_id = ? AND entity = ?').pluck(),
+    head: db.prepare('SELECT version, head AS seq, updated_at AS at FROM heads WHERE key = ?'),
     isEvent: db.prepare('SELECT 1 FROM events WHERE seq = ? AND entity = ? AND version = ? AND at = ?'),
     maxSeq: db.prepare('SELECT coalesce(max(seq), 0) FROM events').pluck(),
     lastSeqOf: db.prepare('SELECT last_seq FROM commits WHERE id = ?').pluck(),
     snapshots: db.prepare('SELECT entity, version, at, seq, definition, state FROM snapshots'),
     keys: db.prepare(
       `SELECT k.seq, k.hash, k.count, k.digest, e.meta, n.id FROM request_keys k
-       LEFT JOIN events e ON e.seq = k.seq LEFT JOIN entities n ON n.key = e.entity WHERE k.seq > ? ORDER BY k.seq`,
+       LEFT JOIN events e ON e.seq = k.seq LEFT JOIN entities n ON n.key = abs(e.entity) WHERE k.seq > ? ORDER BY k.seq`,
     ),
   }
 }

@@ -1,4 +1,7 @@
 /** The library as a program uses it: one suite, run on an engine in the process and through a daemon. On real files. */
+import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import { ReadableStream } from 'node:stream/web'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import * as kuma from '../../src/index.ts'
@@ -35,6 +38,20 @@ const Order = kuma
     LineAdded: (state) => ({ ...state, lines: state.lines + 1 }),
   })
 
+/** A ring changes nothing while the door is shut. */
+const Door = kuma
+  .defineEntity({
+    type: 'door',
+    initial: { isOpen: false, visitors: 0 },
+    events: { Opened: kuma.type<Record<never, never>>(), Entered: kuma.type<Record<never, never>>() },
+    commands: { Ring: kuma.type<Record<never, never>>() },
+  })
+  .evolve({
+    Opened: (state) => ({ ...state, isOpen: true }),
+    Entered: (state) => ({ ...state, visitors: state.visitors + 1 }),
+  })
+  .decide({ Ring: ({ isOpen }) => (isOpen ? { type: 'Entered', data: {} } : undefined) })
+
 const start = {
   'in process': (config: kuma.Config) => kuma.start(config),
   'through a daemon': async (config: kuma.Config) => {
@@ -48,7 +65,7 @@ const code = (expected: kuma.KumaErrorCode) => expect.objectContaining({ name: '
 
 describe.each(['in process', 'through a daemon'] as const)('%s:', (kind) => {
   async function open(path = folder(), config: kuma.Config = {}) {
-    const ctx = await start[kind]({ path, shards: 4, entities: [Account, Order], ...config })
+    const ctx = await start[kind]({ path, shards: 4, entities: [Account, Order, Door], ...config })
     onTestFinished(() => ctx.close())
     return ctx
   }
@@ -169,6 +186,37 @@ describe.each(['in process', 'through a daemon'] as const)('%s:', (kind) => {
       await expect(again.append({ type: 'Deposited', data: cycle }, { requestKey: 'k' })).rejects.toEqual(
         code('KUMA_INVALID_DATA'),
       )
+    })
+
+    test('under a request key is known whatever the order of its keys, several at once too', async () => {
+      const doc = await (await open()).spawn(kuma.document, 'd')
+      const first = await doc.append(
+        { type: 'Paid', data: { to: 'ann', amount: { value: 5, currency: 'EUR' } } },
+        { requestKey: 'k' },
+      )
+      const sorted = { type: 'Paid', data: { amount: { currency: 'EUR', value: 5 }, to: 'ann' } }
+      expect(await doc.append(sorted, { requestKey: 'k' })).toEqual(first)
+      const both = await doc.appendAll([sorted, { type: 'Set', data: { b: [{ y: 1, x: 2 }], a: 1 } }], {
+        requestKey: 'both',
+      })
+      const again = [sorted, { data: { a: 1, b: [{ x: 2, y: 1 }] }, type: 'Set' }]
+      expect(await doc.appendAll(again, { requestKey: 'both' })).toEqual(both)
+      const others = [sorted, { type: 'Set', data: { a: 1, b: [{ x: 1, y: 2 }] } }]
+      await expect(doc.appendAll(others, { requestKey: 'both' })).rejects.toEqual(code('KUMA_REQUEST_KEY_REUSED'))
+    })
+
+    test('under a request key a command that changes nothing has that answer for good', async () => {
+      const path = folder()
+      const ctx = await open(path)
+      const door = await ctx.spawn(Door, 'd')
+      const first = await door.execute({ type: 'Ring', data: {} }, { requestKey: 'k' })
+      expect(first).toMatchObject({ version: 1, events: [] })
+      await door.append({ type: 'Opened', data: {} })
+      expect(await door.execute({ type: 'Ring', data: {} }, { requestKey: 'k' })).toEqual(first)
+      await ctx.close()
+      const again = await (await open(path)).entity(Door, 'd')
+      expect(await again.execute({ type: 'Ring', data: {} }, { requestKey: 'k' })).toEqual(first)
+      expect(await again.execute({ type: 'Ring', data: {} }, { requestKey: 'other' })).toMatchObject({ version: 3 })
     })
 
     test('of the caller’s object keeps what it was when it was called, also while the entity is loaded', async () => {
@@ -433,6 +481,49 @@ describe.each(['in process', 'through a daemon'] as const)('%s:', (kind) => {
       await expect(ctx.query('select 1', [], { timeoutMs }).toArray()).rejects.toEqual(code('KUMA_INVALID_QUERY'))
   })
 
+  test('a subscription begins where it is made, also if it is read later', async () => {
+    const ctx = await open()
+    await ctx.spawn(Account, 'before')
+    const [all, one] = [ctx.subscribe({ from: 'now' }), ctx.subscribe({ from: 'now', filter: { entity: 'after' } })]
+    await ctx.spawn(Account, 'after')
+    for (const each of [all, one]) {
+      for await (const item of each) {
+        expect(item).toMatchObject({ event: { entity: 'after', version: 1 } })
+        break
+      }
+    }
+  })
+
+  test('what waits is left at once, by whatever holds it', async () => {
+    const ctx = await open()
+    const endless = 'with recursive c(x) as (select 1 union all select x + 1 from c) select max(x) from c'
+    const lists: (() => AsyncIterable<unknown>)[] = [
+      () => ctx.subscribe(),
+      () => ctx.subscribe({ from: 'now' }),
+      () => ctx.query(endless),
+    ]
+    for (const list of lists) {
+      const iterator = list()[Symbol.asyncIterator]()
+      const waiting = [iterator.next(), iterator.next()]
+      expect(await iterator.return!()).toEqual({ done: true, value: undefined })
+      expect(await Promise.all(waiting)).toEqual(Array(2).fill({ done: true, value: undefined }))
+      expect(await iterator.next()).toEqual({ done: true, value: undefined })
+      const unread = list()[Symbol.asyncIterator]()
+      expect(await unread.return!()).toEqual({ done: true, value: undefined })
+      const readable = Readable.from(list())
+      readable.resume().destroy()
+      await once(readable, 'close')
+      const reader = ReadableStream.from(list()).getReader()
+      const read = reader.read()
+      await reader.cancel()
+      expect(await read).toEqual({ done: true, value: undefined })
+    }
+    const stop = new AbortController()
+    const aborted = ctx.subscribe({ signal: stop.signal })[Symbol.asyncIterator]().next()
+    stop.abort(new Error('enough'))
+    await expect(aborted).rejects.toThrow('enough')
+  })
+
   test('close settles what was accepted, and refuses what comes after', async () => {
     const path = folder()
     const ctx = await open(path)
@@ -447,6 +538,7 @@ describe.each(['in process', 'through a daemon'] as const)('%s:', (kind) => {
     await expect(account.read({ version: 1 })).rejects.toEqual(code('KUMA_CLOSED'))
     await expect(account.log().toArray()).rejects.toEqual(code('KUMA_CLOSED'))
     await expect(ctx.entities().toArray()).rejects.toEqual(code('KUMA_CLOSED'))
+    await expect(ctx.subscribe()[Symbol.asyncIterator]().next()).rejects.toEqual(code('KUMA_CLOSED'))
     const again = await open(path)
     expect(await (await again.entity(Account, 'a')).read()).toMatchObject({ balance: 500 })
   })

@@ -201,13 +201,14 @@ describe('over the socket', () => {
     const { store, run, output } = await started()
     const request = ask({ socketPath: join(store, 'kuma.sock'), path: '/v1/feed', agent: false })
     const [stream] = (await once(request.end(), 'response')) as [IncomingMessage]
-    stream.resume()
+    stream.resume().on('error', () => {}) // it is cut off, and does not look as if it were done
     const posts = Array.from({ length: 50 }, () =>
       http(store, { method: 'POST', path: '/v1/entities/a/events', body: SIGNED_UP }),
     )
     await posts[0]
-    const [stopped] = await Promise.all([run(['stop']), once(stream, 'close')])
-    expect(stopped.code).toBe(0)
+    expect((await run(['stop'])).code).toBe(0)
+    if (!stream.closed) await new Promise((resolve) => stream.once('close', resolve))
+    expect(stream.complete).toBe(false)
     const settled = await Promise.allSettled(posts)
     const acknowledged = settled.filter((one) => one.status === 'fulfilled' && one.value.status === 200)
     expect((await output).code).toBe(0)

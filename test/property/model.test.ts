@@ -8,6 +8,7 @@ import { expect, test } from 'vitest'
 import type { Receipt } from '../../src/api.ts'
 import { Client, engineOf } from '../../src/daemon/client.ts'
 import type { Engine, LiveEngine, UncheckedEvent } from '../../src/engine.ts'
+import { canonicalJson } from '../../src/entity/canonical-json.ts'
 import { mergePatch } from '../../src/entity/document.ts'
 import { type EngineOptions, openEngine } from '../../src/kuma.ts'
 import { verifyStore } from '../../src/store/verify.ts'
@@ -29,6 +30,8 @@ interface Answer {
   version: number
   at: number
   position: string
+  /** of a command */
+  events?: readonly unknown[]
 }
 
 interface ModelEntity {
@@ -45,6 +48,13 @@ interface AppendOp {
   expect?: number | undefined
   key?: string | undefined
   create: boolean
+}
+
+/** Rounds an account. */
+interface CommandOp {
+  id: string
+  command: 'Round'
+  key?: string | undefined
 }
 
 const ids = fc.constantFrom('a', 'user_1', 'ключ', '🐻', 'x'.repeat(200))
@@ -75,12 +85,20 @@ const append: fc.Arbitrary<AppendOp> = fc.constantFrom('document' as const, 'acc
     create: fc.boolean(),
   }),
 )
+const command: fc.Arbitrary<CommandOp> = fc.record({
+  id: ids,
+  command: fc.constant('Round' as const),
+  key: fc.option(fc.constantFrom('k1', 'k2', 'k3'), { nil: undefined }),
+})
 const op = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.record({
       op: fc.constant('append' as const),
-      appends: fc.array(append, { minLength: 1, maxLength: 6 }),
+      appends: fc.array(fc.oneof({ weight: 3, arbitrary: append }, { weight: 1, arbitrary: command }), {
+        minLength: 1,
+        maxLength: 6,
+      }),
     }),
   },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('read' as const), id: ids }) },
@@ -232,10 +250,14 @@ async function check(
 async function checkAppends(
   engine: Engine,
   model: Map<string, ModelEntity>,
-  appends: readonly AppendOp[],
+  appends: readonly (AppendOp | CommandOp)[],
 ): Promise<void> {
   const now = Date.now()
   const fired = appends.map((request) => {
+    if ('command' in request) {
+      const { id, command: type, key: requestKey } = request
+      return { request, promise: outcome(engine.execute({ id, command: { type, data: {} }, requestKey })) }
+    }
     const version = model.get(request.id)?.events.length ?? 0
     const events = request.events.map(
       ({ ago, ...event }): UncheckedEvent => (ago === undefined ? event : { ...event, at: now - ago }),
@@ -245,8 +267,13 @@ async function checkAppends(
     const promise = engine.append({ id, type, newType: create ? type : undefined, events, expectedVersion, requestKey })
     return { request, events, expectedVersion, promise: outcome(promise) }
   })
-  for (const { request, events, expectedVersion, promise } of fired) {
+  for (const { request, promise, ...asked } of fired) {
     const result = await promise
+    if ('command' in request) {
+      await checkCommand(model, request, result)
+      continue
+    }
+    const { events, expectedVersion } = asked as { events: UncheckedEvent[]; expectedVersion: number | undefined }
     const expected = predict(model, request, events, expectedVersion, now)
     if (typeof expected === 'string') {
       expect(result).toBe(expected)
@@ -258,6 +285,28 @@ async function checkAppends(
       record(model, request, events, result as Answer)
     }
   }
+}
+
+async function checkCommand(model: Map<string, ModelEntity>, { id, key }: CommandOp, result: unknown): Promise<void> {
+  const entity = model.get(id)
+  if (entity === undefined) return expect(result).toBe('KUMA_NOT_FOUND')
+  const used = key === undefined ? undefined : entity.keys.get(key)
+  if (used !== undefined) {
+    if (used.request === 'Round') expect(result).toEqual({ ...used.answer, repeated: true })
+    else expect(result).toBe('KUMA_REQUEST_KEY_REUSED')
+    return
+  }
+  if (entity.type !== 'account') return expect(result).toBe('KUMA_INVALID_COMMAND')
+  const before = entity.events.length
+  const { balance } = stateOf(entity, before) as { balance: number }
+  if (balance < 0) return expect(result).toBe('KUMA_REJECTED')
+  const answer = result as Answer
+  if (balance % 2 === 1) entity.events.push({ type: 'Withdrawn', data: { amount: 1 }, at: answer.at })
+  const { length: version } = entity.events
+  expect(result).toMatchObject({ version, at: entity.events.at(-1)!.at, state: stateOf(entity, version) })
+  expect(answer.events).toHaveLength(version - before)
+  expect(result).not.toHaveProperty('repeated')
+  if (key !== undefined) entity.keys.set(key, { request: 'Round', answer })
 }
 
 /** All of them or none. */
@@ -280,7 +329,7 @@ function predict(
   const entity = model.get(id)
   const used = key === undefined ? undefined : entity?.keys.get(key)
   if (used !== undefined)
-    return used.request === JSON.stringify(events) ? { version: 0, repeated: used.answer } : 'KUMA_REQUEST_KEY_REUSED'
+    return used.request === canonicalJson(events) ? { version: 0, repeated: used.answer } : 'KUMA_REQUEST_KEY_REUSED'
   const version = entity?.events.length ?? 0
   if (entity === undefined && !create) return 'KUMA_NOT_FOUND'
   if (expectedVersion !== undefined && expectedVersion !== version) return 'KUMA_CONFLICT'
@@ -306,7 +355,7 @@ function record(
   for (const { type: event, data, at } of events) {
     entity.events.push({ type: event, data: data as Record<string, unknown>, at: at ?? answer.at })
   }
-  if (key !== undefined) entity.keys.set(key, { request: JSON.stringify(events), answer })
+  if (key !== undefined) entity.keys.set(key, { request: canonicalJson(events), answer })
 }
 
 async function checkRead(

@@ -158,6 +158,18 @@ test('run again with request keys, nothing is there twice; a key with other data
   expect(ndjson((await run(['log'])).stdout)).toHaveLength(500)
 })
 
+test('a request key is known again when the keys of its JSON come in another order', async () => {
+  const { run } = await shell()
+  const line = '{"entity":"e","type":"Paid","data":{"to":"ann","amount":{"value":5,"currency":"EUR"}},"requestKey":"k"}'
+  const sorted =
+    '{"data":{"amount":{"currency":"EUR","value":5},"to":"ann"},"entity":"e","requestKey":"k","type":"Paid"}'
+  await run(['import', '-'], { input: line })
+  expect(await run(['import', '-'], { input: sorted })).toMatchObject({
+    code: 0,
+    stdout: 'imported 0, duplicates 1, rejected 0\n',
+  })
+})
+
 test.each([
   ['SIGINT', 130],
   ['SIGTERM', 143],

@@ -192,6 +192,22 @@ describe('one entity', () => {
     await ok('verify')
   })
 
+  test('brings its request keys: an import that is run again doubles nothing, in a fork and a restored store neither', async () => {
+    const { cwd, ok, backup } = await shellWith()
+    const lines = [1, 2].map((n) => ({ entity: 'a', type: 'Set', data: { n }, requestKey: `r${n}` }))
+    writeFileSync(join(cwd, 'in.ndjson'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+    await ok('import', 'in.ndjson')
+    const path = await backup()
+    await ok('init', 'other')
+    await ok('restore', path, '--entity', 'a', '--dir', 'other')
+    await ok('restore', path, 'whole')
+    await ok('fork', 'forked')
+    for (const store of ['other', 'whole', 'forked']) {
+      expect((await ok('import', 'in.ndjson', '--dir', store)).stdout).toBe('imported 0, duplicates 2, rejected 0\n')
+      expect((await ok('read', 'a', '--dir', store, '--json')).stdout).toContain('"version":2')
+    }
+  })
+
   test('a document that went another way is set to what it was, by an event that says why', async () => {
     const { ok, run, backup } = await shellWith('a')
     await ok('append', 'a', 'Set', '{"plan":"free","address":{"city":"Paris","zip":"1"},"list":[1,null]}')

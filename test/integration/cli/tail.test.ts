@@ -1,7 +1,7 @@
 /** A cursor moves past what was handled, and no further: by the exit code of --exec, or when a file is on disk. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { BINARY, environment, launch, ndjson, shell } from '../../cli.ts'
@@ -91,7 +91,7 @@ test('on a terminal the cursor follows what was shown', async () => {
   const terminal = new PseudoTerminal(`"${process.execPath}" "${BINARY}" tail --cursor c`, WIDE, { cwd })
   expect(await terminal.ended).toBe(0)
   expect(terminal.output).toContain('"n":2')
-  expect((await run(['tail', '--cursor', 'c', '--cursor-on', 'write'])).stdout).toBe('')
+  expect(await run(['tail', '--cursor', 'c', '--cursor-on', 'write'])).toEqual({ code: 0, stdout: '', stderr: '' })
 })
 
 /** Notes each number that it gets, and is killed after the third if there is a file `die`. */
@@ -219,13 +219,15 @@ describe('--exec', () => {
   test('a signal lets the batch under way come to its end', async () => {
     const { cwd, run, read, numbers } = await filled(3)
     execFileSync('mkfifo', [join(cwd, 'fifo')])
-    const tail = launch(['tail', '-f', '--cursor', 'c', '--exec', 'cat >> done; echo begun; cat < fifo'], { cwd })
+    const fifo = openSync(join(cwd, 'fifo'), 'r+') // without waiting for the other side
+    const tail = launch(['tail', '-f', '--cursor', 'c', '--exec', 'cat >> done; echo begun; read go < fifo'], { cwd })
     await once(tail.stdout!, 'data')
     tail.kill('SIGTERM')
     await once(tail.stderr!, 'data')
     expect(read('c')).toBeNull()
-    writeFileSync(join(cwd, 'fifo'), '')
+    writeSync(fifo, 'go\n')
     expect((await once(tail, 'close'))[0]).toBe(143)
+    closeSync(fifo)
     await run(['tail', '--cursor', 'c', '--exec', 'cat >> done'])
     expect(sorted(numbers('done'))).toEqual(upTo(3))
   })
