@@ -9,7 +9,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { restore } from '../../src/backup/restore.ts'
 import { openEngine } from '../../src/kuma.ts'
 import { openDatabase } from '../../src/store/driver.ts'
-import { kuma as run } from '../cli.ts'
+import { ended, launch, kuma as run } from '../cli.ts'
 import { started } from '../daemon.ts'
 import { folder } from '../folder.ts'
 import { http } from '../http.ts'
@@ -138,6 +138,8 @@ describe('a place behind the parting is refused', () => {
     onTestFinished(() => engine.close())
     const [entities] = await engine.readModels.list()
     expect(entities!.skipped.map(({ position }) => position)).toEqual(['000:2', '000:3', newest])
+    await engine.readModels.rebuild('entities')
+    expect((await run(['query', select, '--dir', restored])).stdout).not.toContain('109')
   })
 
   test('over HTTP, with status 400', async () => {
@@ -265,6 +267,31 @@ describe('a cursor', () => {
       stdout: '',
       stderr: expect.stringMatching(/another event stood at 00[01]:3: the store was set back/),
     })
+  })
+
+  test('notices it too while a daemon is followed, and the next one has an older folder', async () => {
+    const { cwd, store, run, daemon, output, start } = await started()
+    const append = async (n: number) => expect((await run(['append', 'a', 'Set', `n:=${n}`])).code).toBe(0)
+    await append(1)
+    daemon.kill('SIGTERM')
+    await output
+    cpSync(store, join(cwd, 'snapshot'), { recursive: true })
+    const second = await start()
+    await append(2)
+    const tail = launch(['tail', '-f', '--cursor', 'c', '--cursor-on', 'write'], { cwd })
+    const ending = ended(tail)
+    let text = ''
+    for await (const chunk of tail.stdout!) {
+      text += chunk
+      if (text.includes('"n":2')) break
+    }
+    second.daemon.kill('SIGKILL')
+    await second.output
+    renameSync(store, join(cwd, 'lost'))
+    renameSync(join(cwd, 'snapshot'), store)
+    for (const n of [102, 103]) await append(n)
+    await start()
+    expect(await ending).toMatchObject({ code: 2, stderr: expect.stringContaining('the store was set back') })
   })
 
   test('in the middle of what was read at once keeps the crc of its own event', async () => {
