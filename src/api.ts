@@ -407,6 +407,11 @@ export interface Stats {
   readonly unfitForSnapshots: readonly string[]
   /** Shards that take no more writes until the store is opened anew: the disk failed while something was committed. */
   readonly poisonedShards: readonly number[]
+  /**
+   * Events that were acknowledged, and are lost unless what they were in was copied into the database before: a file was
+   * removed or replaced below this process. Positions, from the first to the last of a shard.
+   */
+  readonly lost: readonly { readonly from: Position; readonly to: Position }[]
   readonly walBytes: number
   readonly walBytesByShard: readonly number[]
   /** how late the event loop came to its timers: an evolve that takes its time shows here */

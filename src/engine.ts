@@ -18,6 +18,7 @@ import type { UncheckedCommand } from './entity/decide.ts'
 import type { Meta, MetaFilter, Position, RecordedEvent } from './entity/event.ts'
 import type { Json, JsonObject } from './entity/json.ts'
 import type { ResolvedPoint } from './entity/time.ts'
+import type { KumaError } from './errors.ts'
 
 export interface AppendRequest {
   readonly id: string
@@ -396,8 +397,17 @@ export interface LiveEngine extends OwnEngine {
    * @throws KUMA_NOT_FOUND
    */
   snapshot(id: string): Promise<boolean>
-  /** @param told of each shard that takes no more writes, when that happens */
-  onPoisoned(told: (shard: number) => void): void
+  /**
+   * @param told of each shard that takes no more writes, when that happens, and why; and which events, by seq, were
+   * acknowledged and have gone with a file that was taken away
+   */
+  onPoisoned(
+    told: (shard: number, why: string, lost: { readonly from: number; readonly to: number } | null) => void,
+  ): void
+  /** @param told why, when what is at the store's path is not the store any more that was opened: everything is refused then */
+  onLost(told: (error: KumaError) => void): void
+  /** @throws KUMA_POISONED if what is at the store's path is not the store any more that was opened */
+  assertHeld(): void
   /** @param told of each projection that stops, when that happens */
   onProjectionFailed(told: (name: string, failure: NonNullable<ProjectionInfo['error']>) => void): void
 }

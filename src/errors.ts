@@ -54,8 +54,11 @@ export interface KumaErrorDetails {
   KUMA_OVERLOADED: { readonly retryAfterMs: number }
   /** The disk failed while committing: the event may or may not be recorded. Retry with the same request key. */
   KUMA_INDETERMINATE: { readonly requestKey: string | null }
-  /** The shard takes no more writes, since an earlier commit failed. This event was not recorded. */
-  KUMA_POISONED: { readonly shard: number }
+  /**
+   * The shard takes no more writes, since an earlier commit failed. This event was not recorded. Null: the whole store is
+   * not the one any more that was opened, and nothing in it is read or written.
+   */
+  KUMA_POISONED: { readonly shard: number | null }
   KUMA_DISK_FULL: { readonly path: string }
   KUMA_LOCKED: { readonly path: string; readonly pid: number | null }
   KUMA_READ_ONLY: { readonly path: string }

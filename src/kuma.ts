@@ -45,6 +45,7 @@ import { type Manifest, readManifest } from './store/manifest.ts'
 import { masterKeyFor, masterKeyFrom } from './store/master-key.ts'
 import { Readers } from './store/readers.ts'
 import { upgradedManifest } from './store/upgrade.ts'
+import { gone, poisonedText, type Span } from './store/watch.ts'
 
 const CREATE_TRIES = 100
 const CREATE_WAIT_MS = 20
@@ -76,7 +77,8 @@ export interface EngineOptions {
  */
 export async function start(config: Config = {}): Promise<Kuma> {
   const projects = config.projections !== undefined
-  return kumaOf(await openEngine(config, { access: 'write', create: true, projects }), config)
+  const engine = await openEngine(config, { access: 'write', create: true, projects })
+  return kumaOf(engine, config, () => engine.assertHeld())
 }
 
 /**
@@ -109,10 +111,17 @@ async function notHere(target: string): Promise<never> {
   throw new KumaError('KUMA_USAGE', message, {}, { hint: 'run it on that machine' })
 }
 
-function kumaOf(engine: Engine, config: Config): Kuma {
+/** @param assertHeld that what is at the store's path is what the engine has open */
+function kumaOf(engine: Engine, config: Config, assertHeld = () => {}): Kuma {
   const close = () => engine.close()
-  const backup = (options?: BackupOptions) => createBackup(engine.path, options)
-  const fork = (to: string, options?: ForkOptions) => forkStore({ ...config, path: engine.path }, to, options)
+  const backup = async (options?: BackupOptions) => {
+    assertHeld()
+    return createBackup(engine.path, options)
+  }
+  const fork = async (to: string, options?: ForkOptions) => {
+    assertHeld()
+    return forkStore({ ...config, path: engine.path }, to, options)
+  }
   return { ...contextOf(engine), stats: () => engine.stats(), backup, fork, close, [Symbol.asyncDispose]: close }
 }
 
@@ -155,7 +164,9 @@ async function openLocked(path: string, config: Config, keyFile?: string): Promi
   openReaders(path, found, masterKey, keyFile).close()
   const lock = await takeLock(path, config.lockTimeoutMs, config.signal)
   try {
-    return { lock, readers: openReaders(path, upgradedManifest(path), masterKey, keyFile), masterKey }
+    const readers = openReaders(path, upgradedManifest(path), masterKey, keyFile)
+    readers.hold(lock)
+    return { lock, readers, masterKey }
   } catch (error) {
     lock.release()
     throw error
@@ -186,7 +197,7 @@ export async function repairSnapshots(config: Config, options: RebuildOptions = 
   checkDirectory(path)
   const { readers, lock } = await openLocked(path, config)
   try {
-    return await rebuildSnapshots(readers, definitions, options)
+    return await rebuildSnapshots(readers, lock, definitions, options)
   } finally {
     readers.close()
     lock.release()
@@ -300,12 +311,13 @@ function readOnly(path: string): never {
 
 /** More threads than processors have something to do, since most of a commit is waiting for the disk. */
 function committersOf(
-  { readers: { path, manifest }, masterKey }: Opened,
+  { readers: { path, manifest }, masterKey, lock: { held } }: Opened,
   kind: EngineOptions['committer'],
   count = Math.min(COMMITTERS_MAX, Math.max(COMMITTERS_MIN, availableParallelism() - 1)),
 ): Committer[] {
-  if (kind === 'inline') return [new InlineCommitter(path, manifest, masterKey)]
-  return Array.from({ length: Math.min(count, manifest.shards) }, () => new WorkerCommitter(path, manifest, masterKey))
+  if (kind === 'inline') return [new InlineCommitter(path, manifest, masterKey, held)]
+  const threads = Math.min(count, manifest.shards)
+  return Array.from({ length: threads }, () => new WorkerCommitter(path, manifest, masterKey, held))
 }
 
 async function writingEngine(
@@ -316,7 +328,7 @@ async function writingEngine(
 ): Promise<LiveEngine> {
   const { committers } = config
   const { actorsMax = ACTORS_MAX, actorIdleMs = ACTOR_IDLE_MS, decideTimeoutMs = DECIDE_TIMEOUT_MS } = config
-  const { readers } = opened
+  const { readers, lock } = opened
   const { path } = readers
   const commits = new GroupCommit(committersOf(opened, committer, committers))
   const ends = committedEnds(readers, commits)
@@ -329,6 +341,7 @@ async function writingEngine(
     isBusy: () => commits.load.appends > BUSY_APPENDS,
     onFailed: (name, failure) => onProjectionFailed(name, failure),
     onReached: () => {
+      lock.assertHeld()
       rememberSink(path, readModels)
       void resumeErasures(parts)
     },
@@ -342,7 +355,12 @@ async function writingEngine(
     failed: new Set(),
   }
   let onProjectionFailed: ProjectorOptions['onFailed'] = warnOfProjection
+  let onLost: (error: KumaError) => void = ({ message }) => process.emitWarning(message, 'KumaWarning')
+  let lost: KumaError | null = null
   let closing: Promise<void> | undefined
+  commits.onPoisoned = warnOfLoss
+  commits.onGone = (what) => lock.lose(gone(path, what))
+  lock.onLost = lose
   try {
     await resumeErasures(parts)
     if (projects) await readModels.follow()
@@ -358,7 +376,10 @@ async function writingEngine(
     revert: (request) =>
       revert(readers, definitions, request, request.dryRun ? null : (decided) => router.revert(decided)),
     erase: (ids, options) => erase(parts, ids, options),
-    stats: () => statistics.now(),
+    stats: () => {
+      lock.look() // so that whoever asks how it does is told the truth
+      return statistics.now()
+    },
     shards: () => statistics.shards(),
     projections: () => readModels.now(),
     actors: (query) => census.page(query),
@@ -371,24 +392,50 @@ async function writingEngine(
     onProjectionFailed: (told) => {
       onProjectionFailed = told
     },
+    onLost: (told) => {
+      onLost = told
+      if (lost !== null) told(lost)
+    },
+    assertHeld: () => lock.assertHeld(),
     readModels,
     find: (id) => router.find(id),
     inspect: (id, point) => (point === undefined ? router.inspect(id) : inspectAt(readers, definitions, id, point)),
     close: () => (closing ??= closeAll()),
   }
 
-  /** The lock goes last: until then nobody else may write. */
+  /** What is at the path is not the store that was opened: nothing is taken, and nothing read any more. */
+  function lose(error: KumaError<'KUMA_POISONED'>): void {
+    lost = error
+    router.lose(error)
+    commits.lose(error, readers.manifest.shards)
+    readers.lose(error)
+    ends.close(error)
+    void readModels.close()
+    onLost(error)
+  }
+
+  /**
+   * The lock goes last: until then nobody else may write. The readers go after the writers: whichever connection is the last
+   * of its file, SQLite has it copy the WAL that it has open and remove the one of that name. Where those are two, what
+   * others wrote would be gone; a reader may not write, and so does neither.
+   */
   async function closeAll(): Promise<void> {
     statistics.close()
     try {
       await router.close()
+    } catch (error) {
+      if (lock.look()) throw error // that was told when it happened
     } finally {
       ends.close()
       await readModels.close()
       readers.close()
-      opened.lock.release()
+      lock.release()
     }
   }
+}
+
+function warnOfLoss(shard: number, why: string, lost: Span | null): void {
+  if (lost !== null) process.emitWarning(poisonedText(shard, why, lost), 'KumaWarning')
 }
 
 function warnOfProjection(name: string, { message }: { readonly message: string }): void {

@@ -7,6 +7,7 @@ import type { Stats } from './api.ts'
 import { distribution } from './commit/commit-stats.ts'
 import type { GroupCommit } from './commit/group-commit.ts'
 import type { ShardInfo } from './engine.ts'
+import { formatPosition } from './entity/event.ts'
 import type { Ends } from './feed/ends.ts'
 import { shardPath } from './store/manifest.ts'
 import type { Readers } from './store/readers.ts'
@@ -75,7 +76,10 @@ export class Statistics {
       snapshots: stats.snapshots,
       snapshotCharsMax: stats.snapshotCharsMax,
       unfitForSnapshots: [...this.definitions.unfit],
-      poisonedShards: [...this.commits.poisoned],
+      poisonedShards: [...this.commits.poisoned].sort((a, b) => a - b),
+      lost: this.commits.lost.map(({ shard, from, to }) => {
+        return { from: formatPosition(shard, from), to: formatPosition(shard, to) }
+      }),
       walBytes: walBytes.reduce((sum, bytes) => sum + bytes, 0),
       walBytesByShard: walBytes,
       // what it holds is the time between its own timers: the delay is what came on top

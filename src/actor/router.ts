@@ -7,6 +7,7 @@ import type { GroupCommit } from '../commit/group-commit.ts'
 import type { AppendRequest, AppendResult, CopyRequest, ExecuteRequest, ExecuteResult } from '../engine.ts'
 import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
+import type { KumaError } from '../errors.ts'
 import { HIDDEN } from '../store/erasure.ts'
 import { corrupt } from '../store/manifest.ts'
 import { type Place, type Readers, storeClosed } from '../store/readers.ts'
@@ -64,6 +65,8 @@ export class Router {
   private readonly actors = new Map<string, Actor | Mailbox>()
   private readonly shards: (Shard | undefined)[] = []
   private closed = false
+  /** Why nothing is taken any more, unless its owner closed it. */
+  private reason: KumaError | null = null
   /** At the last look nobody could leave. */
   private crowded = false
   private readonly idleTimer: NodeJS.Timeout
@@ -213,6 +216,7 @@ export class Router {
     const lane = await this.commits.lane(shard)
     const { definitions, traffic } = this
     const { decideTimeoutMs } = this.options
+    this.readers.isOf(shard, lane.files)
     this.shards[shard] ??= { reader: this.readers.at(shard), lane, definitions, traffic, decideTimeoutMs }
     return this.shards[shard]
   }
@@ -374,7 +378,13 @@ export class Router {
   }
 
   private assertOpen(): void {
-    if (this.closed) throw storeClosed(this.readers.path)
+    if (this.closed) throw this.reason ?? storeClosed(this.readers.path)
+  }
+
+  /** Takes nothing new from now on. @param reason what those are told who come */
+  lose(reason: KumaError): void {
+    this.closed = true
+    this.reason = reason
   }
 
   /** Takes nothing new, settles everything accepted, lets go of the files. */

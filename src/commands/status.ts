@@ -23,12 +23,16 @@ export default class Status extends BaseCommand {
 
 function lines(status: DaemonStatus): string[] {
   const { isConfigStale, projections, pid, startedAt, address, clients, subscribers, memoryBytes, stats } = status
-  const { actors, events, eventsPerSecond, readsPerSecond, commitMs, walBytes, poisonedShards } = stats
+  const { actors, events, eventsPerSecond, readsPerSecond, commitMs, walBytes, poisonedShards, lost } = stats
   const failed = projections.filter(({ state }) => state === 'failed').map(({ name }) => name)
   const troubles = [
     ...(poisonedShards.length === 0
       ? []
       : [`shards ${poisonedShards.join(', ')} take no more writes; stop it, look at the disk, start it`]),
+    ...lost.map(
+      ({ from, to }) =>
+        `events ${from} to ${to} were acknowledged, and are lost unless they were copied or moved elsewhere before`,
+    ),
     ...(failed.length === 0 ? [] : [`projections ${failed.join(', ')} have stopped: see \`kuma projections\``]),
   ]
   return [

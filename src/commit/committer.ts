@@ -7,11 +7,15 @@ import { keyFilePath } from '../store/key-file.ts'
 import { destroyKeys, Keys } from '../store/keys.ts'
 import type { Manifest } from '../store/manifest.ts'
 import { ShardWriter } from '../store/shard-writer.ts'
+import { assertHeld, type Held, type Seen, type Vanished } from '../store/watch.ts'
+import { AfterLast } from './after-last.ts'
 import type { Batch } from './batch.ts'
 import { prepare } from './prepare.ts'
 
 /** How long appends are held up by a slice of an erasure, about. */
 const SCRUB_MS = 10
+/** When nothing has been committed for so long, it is looked whether the files are still there. */
+const LOOK_MS = 100
 
 /** Where a shard's log ends. */
 export interface ShardEnd {
@@ -21,6 +25,8 @@ export interface ShardEnd {
   readonly flushed: number
   /** For how many commits request keys are kept. */
   readonly keyCommits: number
+  /** Its files, as they were opened. */
+  readonly files: readonly Seen[]
 }
 
 /** What became of a batch. */
@@ -35,6 +41,8 @@ export interface Committed {
 export type Scrubbed = 'rows' | 'wal' | 'done'
 
 export interface Committer {
+  /** Told when files that are written to turn out to have been removed or replaced. */
+  onVanished: ((vanished: Vanished) => void) | null
   /** Opens a shard for writing and recovers it. */
   open(shard: number): Promise<ShardEnd>
   /**
@@ -56,24 +64,37 @@ export interface Committer {
 export class ShardWriters {
   private readonly writers = new Map<number, ShardWriter>()
   private readonly keys: Keys | null
+  private readonly later = new AfterLast(LOOK_MS, () => this.look())
 
-  /** @param masterKey of an encrypted store, unless all that is to be done is to erase */
+  /**
+   * @param masterKey of an encrypted store, unless all that is to be done is to erase
+   * @param held the store's lock, unless nobody else can open it
+   * @throws KUMA_POISONED if the store at its path is not that of the lock; what `Keys.open` throws
+   */
   constructor(
     private readonly directory: string,
     private readonly manifest: Manifest,
     masterKey: Uint8Array | null,
+    private readonly held: Held | null,
+    private readonly onVanished: (vanished: Vanished) => void,
   ) {
+    this.assertHeld()
     this.keys = masterKey && Keys.open(keyFilePath(directory), manifest, masterKey, 'write')
+  }
+
+  private assertHeld(): void {
+    if (this.held !== null) assertHeld(this.held)
   }
 
   open(shard: number): ShardEnd {
     let writer = this.writers.get(shard)
     if (writer === undefined) {
-      writer = new ShardWriter(this.directory, shard, this.manifest, this.keys)
+      this.assertHeld()
+      writer = new ShardWriter(this.directory, shard, this.manifest, this.keys, this.held, this.onVanished)
       this.writers.set(shard, writer)
     }
-    const { tip, lastKey, flushed, keyCommits } = writer
-    return { lastSeq: tip.lastSeq, lastKey, flushed, keyCommits }
+    const { tip, lastKey, flushed, keyCommits, files } = writer
+    return { lastSeq: tip.lastSeq, lastKey, flushed, keyCommits, files }
   }
 
   commit(batch: Batch): Committed {
@@ -91,12 +112,18 @@ export class ShardWriters {
       if (batch.snapshots.length > 0) writer.addSnapshots(batch.snapshots)
       if (batch.sweep) writer.flush()
     }
+    this.later.begin()
     return { flushed: writer.flushed, ms: performance.now() - begun }
+  }
+
+  private look(): void {
+    for (const writer of this.writers.values()) writer.look()
   }
 
   scrub(shard: number, entities: readonly number[]): Scrubbed {
     const writer = this.opened(shard)
     const begun = performance.now()
+    this.assertHeld()
     // first, so that what is encrypted with them is gone from every copy at once
     destroyKeys(this.directory, this.manifest, shard, entities)
     this.keys?.forget(shard, entities)
@@ -120,6 +147,7 @@ export class ShardWriters {
 
   /** Closes all of them, also if one fails; then throws the first failure. */
   close(): void {
+    this.later.stop()
     const failures: unknown[] = []
     for (const writer of this.writers.values()) {
       try {
@@ -135,11 +163,12 @@ export class ShardWriters {
 }
 
 export class InlineCommitter implements Committer {
+  onVanished: Committer['onVanished'] = null
   private readonly writers: ShardWriters
 
-  /** @param masterKey as of `ShardWriters` */
-  constructor(directory: string, manifest: Manifest, masterKey: Uint8Array | null = null) {
-    this.writers = new ShardWriters(directory, manifest, masterKey)
+  /** Parameters as of `ShardWriters`. */
+  constructor(directory: string, manifest: Manifest, masterKey: Uint8Array | null = null, held: Held | null = null) {
+    this.writers = new ShardWriters(directory, manifest, masterKey, held, (vanished) => this.onVanished?.(vanished))
   }
 
   async open(shard: number): Promise<ShardEnd> {

@@ -11,7 +11,8 @@
  * since their first seq does not follow.
  */
 import { setTimeout } from 'node:timers/promises'
-import { isKumaError, type KumaError } from '../errors.ts'
+import { isKumaError, KumaError } from '../errors.ts'
+import type { Span, Vanished } from '../store/watch.ts'
 import type { Batch } from './batch.ts'
 import { CommitStats } from './commit-stats.ts'
 import type { Committed, Committer } from './committer.ts'
@@ -39,17 +40,25 @@ export class GroupCommit {
   /** Shards that take no more writes, since a commit of theirs failed in a way that leaves its outcome open. */
   readonly poisoned = new Set<number>()
   private idle: (() => void) | null = null
-  /** Told of a shard that takes no more writes. */
-  onPoisoned: ((shard: number) => void) | null = null
+  /** Events that were acknowledged and went with a file that was taken away. */
+  readonly lost: (Span & { readonly shard: number })[] = []
+  /** Why nothing is committed any more at all. */
+  private gone: KumaError<'KUMA_POISONED'> | null = null
+  /** Told of a shard that takes no more writes, and which acknowledged events went with it. */
+  onPoisoned: ((shard: number, why: string, lost: Span | null) => void) | null = null
+  /** Told what happened when a committer sees that the store is not the one any more that was opened. */
+  onGone: ((what: string) => void) | null = null
   /** Told how far a shard's log reaches, once that is on disk. */
   onCommitted: ((shard: number, lastSeq: number) => void) | null = null
 
   constructor(committers: readonly Committer[]) {
     this.queues = committers.map((committer) => ({ committer, ready: [], inFlight: 0 }))
+    for (const committer of committers) committer.onVanished = (vanished) => this.vanished(vanished)
   }
 
   /** The lane of a shard, which is opened for writing at its first use. */
   lane(shard: number): Promise<Lane> {
+    if (this.gone !== null) return Promise.reject(this.gone)
     let lane = this.lanes.get(shard)
     if (lane === undefined) {
       const queue = this.queues[shard % this.queues.length]!
@@ -82,6 +91,7 @@ export class GroupCommit {
     const { committer } = this.queues[shard % this.queues.length]!
     const deadline = performance.now() + walWaitMs
     for (;;) {
+      if (this.gone !== null) throw this.gone
       const scrubbed = await committer.scrub(shard, entities)
       if (scrubbed === 'done') return scrubbed
       if (scrubbed === 'rows') continue
@@ -109,6 +119,7 @@ export class GroupCommit {
     while (queue.inFlight < IN_FLIGHT_MAX) {
       const lane = queue.ready.shift()
       if (lane === undefined) break
+      if (this.gone !== null) lane.failed(this.gone)
       if (!lane.hasWork) continue // its batches have failed meanwhile
       const pending = lane.take()
       const batch = lane.close(pending)
@@ -122,20 +133,34 @@ export class GroupCommit {
   }
 
   private committed(lane: Lane, pending: Pending, batch: Batch, { flushed, ms }: Committed): void {
+    if (pending.failed) return // its file had gone when the answer came
     this.stats.committed(batch, ms)
     lane.committed(pending, batch, flushed)
     this.onCommitted?.(lane.shard, pending.batch.nextSeq - 1)
   }
 
   private failed(lane: Lane, pending: Pending, error: KumaError): void {
-    if (isKumaError(error, 'KUMA_INDETERMINATE', 'KUMA_POISONED')) this.poison(lane.shard)
+    if (isKumaError(error, 'KUMA_INDETERMINATE', 'KUMA_POISONED')) this.poison(lane.shard, error.message)
     if (!pending.failed) lane.failed(error)
   }
 
-  private poison(shard: number): void {
-    if (this.poisoned.has(shard)) return
+  private poison(shard: number, why: string, lost: Span | null = null): void {
+    if (lost !== null) this.lost.push({ shard, ...lost })
+    if (this.poisoned.has(shard) && lost === null) return
     this.poisoned.add(shard)
-    this.onPoisoned?.(shard)
+    this.onPoisoned?.(shard, why, lost)
+  }
+
+  private vanished({ shard, change, lost }: Vanished): void {
+    this.poison(shard, change.what, lost)
+    if (change.of === 'store') this.onGone?.(change.what)
+  }
+
+  /** Nothing more is committed, and what is on its way fails. @param shards how many there are */
+  lose(error: KumaError<'KUMA_POISONED'>, shards: number): void {
+    this.gone = error
+    for (let shard = 0; shard < shards; shard++) this.poisoned.add(shard)
+    for (const lane of this.opened) lane?.failed(lane.isUnderWay ? unclear(error) : error)
   }
 
   private done(queue: Queue, settle: () => void): void {
@@ -155,4 +180,9 @@ export class GroupCommit {
     const closed = await Promise.allSettled(this.queues.map(({ committer }) => committer.close()))
     for (const result of closed) if (result.status === 'rejected') throw result.reason
   }
+}
+
+/** It may be in the store that was moved away, or in none. */
+function unclear({ message, hint }: KumaError): KumaError<'KUMA_INDETERMINATE'> {
+  return new KumaError('KUMA_INDETERMINATE', message, { requestKey: null }, { hint: hint ?? undefined })
 }

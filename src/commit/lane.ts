@@ -4,6 +4,7 @@
  */
 import { isKumaError, KumaError } from '../errors.ts'
 import type { SnapshotRow } from '../store/commit.ts'
+import type { Seen } from '../store/watch.ts'
 import { type Batch, type Group, groupBytes, OpenBatch } from './batch.ts'
 import type { ShardEnd } from './committer.ts'
 
@@ -42,6 +43,8 @@ export class Lane {
   /** Heads on disk are the newest up to this seq. */
   flushed: number
   readonly keyCommits: number
+  /** Its shard's, as the committer has them open. */
+  readonly files: readonly Seen[]
   /** The next batch shall begin to write the heads that wait. */
   sweepWanted = false
   private durableSeq: number
@@ -61,6 +64,7 @@ export class Lane {
     this.lastKey = end.lastKey
     this.flushed = end.flushed
     this.keyCommits = end.keyCommits
+    this.files = end.files
   }
 
   get nextSeq(): number {
@@ -71,6 +75,10 @@ export class Lane {
   /** Events that wait or are under way. */
   get pending(): number {
     return this.nextSeq - 1 - this.durableSeq
+  }
+
+  get isUnderWay(): boolean {
+    return this.underWay.length > 0
   }
 
   get hasWork(): boolean {

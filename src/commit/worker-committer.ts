@@ -4,10 +4,11 @@ import { fromWire, KumaError } from '../errors.ts'
 import { loadDriver } from '../store/driver.ts'
 import type { Manifest } from '../store/manifest.ts'
 import { startThread } from '../store/thread.ts'
+import type { Held } from '../store/watch.ts'
 import type { Batch } from './batch.ts'
 import type { Committed, Committer, Scrubbed, ShardEnd } from './committer.ts'
 import { StayAwake } from './stay-awake.ts'
-import type { Answer, Request, WorkerInput } from './worker.ts'
+import type { Answer, News, Request, WorkerInput } from './worker.ts'
 
 interface Waiting {
   resolve(value: never): void
@@ -19,6 +20,7 @@ const QUICK_MS = 0.6
 
 /** The thread starts with the first request: a committer whose shards nobody uses costs nothing. */
 export class WorkerCommitter implements Committer {
+  onVanished: Committer['onVanished'] = null
   private worker: Worker | null = null
   private exited: Promise<void> = Promise.resolve()
   /** Answers come in the order of the requests. */
@@ -33,16 +35,20 @@ export class WorkerCommitter implements Committer {
     private readonly directory: string,
     private readonly manifest: Manifest,
     private readonly masterKey: Uint8Array | null = null,
+    private readonly held: Held | null = null,
   ) {
     loadDriver() // native code must be loaded by the main thread before any other
   }
 
   private start(): Worker {
-    const { directory, manifest, masterKey } = this
-    const workerData: WorkerInput = { directory, manifest, masterKey }
+    const { directory, manifest, masterKey, held } = this
+    const workerData: WorkerInput = { directory, manifest, masterKey, held }
     const worker = startThread('worker', workerData)
     worker.unref() // an idle store does not keep a program alive; one with work does
-    worker.on('message', (answer: Answer) => this.settle(answer))
+    worker.on('message', (said: Answer | News) => {
+      if ('vanished' in said) this.onVanished?.(said.vanished)
+      else this.settle(said)
+    })
     worker.on('error', (error: Error) => this.end(error.message))
     this.exited = new Promise((resolve) => {
       worker.on('exit', () => {

@@ -1,12 +1,16 @@
 /** A running daemon: an engine, the sockets on which it is spoken to, and what it says of itself. */
 import type { Stats } from '../api.ts'
 import type { LiveEngine } from '../engine.ts'
+import { formatPosition } from '../entity/event.ts'
 import type { TcpAddress } from './address.ts'
 import type { DaemonStatus, Host } from './host.ts'
 import type { Log } from './log.ts'
 import { PROTOCOL } from './protocol.ts'
 import { Server } from './server.ts'
 import { Token } from './token.ts'
+
+/** How long those who are connected are told that the store was taken away, before they are hung up on. */
+const REFUSING_MS = 5_000
 
 export interface DaemonOptions {
   /** of Kuma */
@@ -27,7 +31,11 @@ export interface Daemon {
   readonly stopped: Promise<Stats>
 }
 
-/** Closes the engine when it ends. @throws KUMA_INVALID_CONFIG if the store's path is too long for a socket, KUMA_IO */
+/**
+ * Closes the engine when it ends: when it is asked to, or when the store is taken away. Then everything is refused, with the
+ * reason, and it ends as soon as nobody is connected any more.
+ * @throws KUMA_INVALID_CONFIG if the store's path is too long for a socket, KUMA_IO
+ */
 export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Promise<Daemon> {
   const { version, log, typeFor, isConfigStale, tcp } = options
   const startedAt = new Date().toISOString()
@@ -45,6 +53,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
     clients: () => server.clients,
     greeting: () => ({ kuma: PROTOCOL, version, store, path, pid, isConfigStale: isConfigStale() }),
     status: (): DaemonStatus => {
+      engine.assertHeld()
       const stats = engine.stats()
       const projections = engine.projections()
       return {
@@ -70,7 +79,16 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
   }
   const server = await Server.listen(path, host, tcp?.address ?? null)
   const { address } = server
-  engine.onPoisoned((shard) => log.error({ shard }, 'the disk failed: this shard takes no more writes'))
+  engine.onPoisoned((shard, why, lost) => {
+    const positions = lost && { from: formatPosition(shard, lost.from), to: formatPosition(shard, lost.to) }
+    const text = `this shard takes no more writes: ${why}`
+    if (positions === null) log.error({ shard }, text)
+    else log.error({ shard, lost: positions }, `${text}; what was acknowledged there may be lost`)
+  })
+  engine.onLost(({ code, message }) => {
+    log.error({ path, code }, message)
+    void server.untilAlone(REFUSING_MS).then(ending)
+  })
   engine.onProjectionFailed((projection, { code, position }) =>
     log.error({ projection, code, position }, 'a projection stopped: `kuma projections` tells why'),
   )

@@ -3,11 +3,18 @@
  * and socket belong to the user who runs it, and to nobody else. The engine holds the store's lock, so a socket that is
  * there already is one that a daemon left behind when it was killed.
  *
+ * The socket's name goes when the daemon ends. By then another store may stand at that path, with a daemon of its own: so only
+ * the name of the very socket that was made here is removed. Node would remove whatever has the name that it was told to
+ * listen on; so it is told another one, which is then renamed.
+ *
  * The first byte tells what someone speaks: `{` begins a line of JSON (protocol.ts), anything else should be HTTP (http.ts).
  */
-import { chmodSync, rmSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { chmodSync, renameSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net'
+import { dirname, join } from 'node:path'
 import { ioError } from '../store/directory.ts'
+import { isSame, type Seen, see } from '../store/watch.ts'
 import { formatAddress, isLoopback, type TcpAddress } from './address.ts'
 import { Connection } from './connection.ts'
 import type { Host } from './host.ts'
@@ -30,6 +37,9 @@ export class Server {
   private readonly http: HttpSide
   private lastId = 0
   private isLeaving = false
+  private alone: (() => void) | null = null
+  /** The socket in the store. */
+  private socket: Seen | null = null
   /** Where it listens over TCP. */
   address: string | null = null
 
@@ -45,9 +55,11 @@ export class Server {
   static async listen(store: string, host: Host, tcp: TcpAddress | null): Promise<Server> {
     const path = socketPath(store)
     const server = new Server(path, host, tcp)
-    rmSync(path, { force: true })
-    await server.listen({ path }, true)
-    chmodSync(path, 0o600)
+    const made = join(dirname(path), `.${randomBytes(4).toString('hex')}`) // no longer than the name that it gets
+    await server.listen({ path: made }, true)
+    chmodSync(made, 0o600)
+    renameSync(made, path)
+    server.socket = see(path)
     if (tcp === null) return server
     try {
       const { address, port } = (await server.listen(tcp, false)).address() as AddressInfo
@@ -86,6 +98,7 @@ export class Server {
     socket.on('close', () => {
       clearTimeout(silent)
       this.peers.delete(socket)
+      if (this.peers.size === 0) this.alone?.()
       this.host.log.debug({ client: peer.id, calls: peer.calls }, 'disconnected')
     })
     socket.once('data', (chunk) => {
@@ -113,10 +126,22 @@ export class Server {
     for (const connection of this.connections) connection.sayGoodbye()
   }
 
+  /** Resolves when nobody is connected, or when the time is over. */
+  async untilAlone(ms: number): Promise<void> {
+    if (this.peers.size === 0) return
+    await new Promise<void>((resolve) => {
+      const late = setTimeout(resolve, ms)
+      this.alone = () => {
+        clearTimeout(late)
+        resolve()
+      }
+    })
+  }
+
   /** Takes nobody and nothing new, and answers what is under way. The socket's name goes with it, while the lock is held. */
   async drain(): Promise<void> {
     for (const net of this.listening) net.close()
-    rmSync(this.path, { force: true })
+    if (this.socket !== null && isSame(this.socket, see(this.path))) rmSync(this.path, { force: true })
     this.sayGoodbye()
     await Promise.all([this.http.drain(), ...Array.from(this.connections, (connection) => connection.drain())])
   }

@@ -4,6 +4,7 @@
  */
 import { setTimeout } from 'node:timers/promises'
 import type { GroupCommit } from '../commit/group-commit.ts'
+import type { KumaError } from '../errors.ts'
 import type { Readers } from '../store/readers.ts'
 
 const LOOK_MS = 20
@@ -17,7 +18,9 @@ export interface Ends {
   moved(moves: number, signal: AbortSignal | undefined): Promise<void>
   /** Nothing comes any more. */
   readonly isClosed: boolean
-  close(): void
+  /** Why, unless its owner wanted it. */
+  readonly reason: KumaError | null
+  close(reason?: KumaError): void
 }
 
 export function committedEnds(readers: Readers, commits: GroupCommit): Ends {
@@ -28,6 +31,7 @@ export function committedEnds(readers: Readers, commits: GroupCommit): Ends {
     waiting.clear()
   }
   let [moves, isClosed] = [0, false]
+  let reason: KumaError | null = null
   commits.onCommitted = (shard, lastSeq) => {
     known[shard] = lastSeq
     moves++
@@ -50,8 +54,12 @@ export function committedEnds(readers: Readers, commits: GroupCommit): Ends {
     get isClosed() {
       return isClosed
     },
-    close: () => {
+    get reason() {
+      return reason
+    },
+    close: (why) => {
       isClosed = true
+      reason ??= why ?? null
       wake()
     },
   }
@@ -66,6 +74,7 @@ export function lookedUpEnds(readers: Readers): Ends {
     get isClosed() {
       return isClosed
     },
+    reason: null,
     close: () => {
       isClosed = true
     },

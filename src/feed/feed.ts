@@ -64,12 +64,12 @@ async function* pages(
 ): AsyncGenerator<FeedPage> {
   const reading = begun()
   yield reading.beginning()
-  while (!ends.isClosed) {
+  while (!isOver(ends)) {
     const { moves } = ends
     let isBehind = false
     for (const shard of reading.shards) {
       signal?.throwIfAborted()
-      if (ends.isClosed) return
+      if (isOver(ends)) return
       const page = reading.page(shard)
       if (page === null) continue
       isBehind = true
@@ -81,6 +81,12 @@ async function* pages(
     await ends.moved(moves, signal)
     signal?.throwIfAborted()
   }
+}
+
+/** @throws why, if nobody wanted it to end */
+function isOver({ isClosed, reason }: Ends): boolean {
+  if (reason !== null) throw reason
+  return isClosed
 }
 
 class Reading {

@@ -8,6 +8,7 @@ import type { Definitions } from '../actor/definitions.ts'
 import { snapshotOf } from '../actor/snapshot.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import type { SnapshotRow } from '../store/commit.ts'
+import type { Lock } from '../store/lock.ts'
 import type { Readers } from '../store/readers.ts'
 import type { ShardReader } from '../store/shard-reader.ts'
 import { ShardWriter } from '../store/shard-writer.ts'
@@ -32,16 +33,18 @@ const PAGE = 1_000
 const ROWS_AT_ONCE = 100
 const CHARS_AT_ONCE = 4 * 1024 * 1024
 
-/** The caller holds the store's lock. @throws KUMA_CORRUPT, KUMA_MODEL_FAILED, KUMA_DISK_FULL, KUMA_INDETERMINATE */
+/** @throws KUMA_CORRUPT, KUMA_MODEL_FAILED, KUMA_DISK_FULL, KUMA_INDETERMINATE, KUMA_POISONED */
 export async function rebuildSnapshots(
   readers: Readers,
+  { held }: Lock,
   definitions: Definitions,
   options: RebuildOptions = {},
 ): Promise<RebuildReport> {
   const { manifest } = readers
   const rebuild = new Rebuild(definitions, options)
   for (let shard = 0; shard < manifest.shards; shard++) {
-    const writer = new ShardWriter(readers.path, shard, manifest, readers.keys) // recovers the heads first
+    readers.assertHeld()
+    const writer = new ShardWriter(readers.path, shard, manifest, readers.keys, held) // recovers the heads first
     try {
       writer.dropSnapshots()
       const told = (part: number) => options.onProgress?.(rebuild.snapshots, (shard + part) / manifest.shards)

@@ -64,6 +64,7 @@ export async function erase(
   for (const id of unique) entities.push(await parts.router.keyOf(id))
   const requestedAt = new Date().toISOString()
   const forks = forksWith(parts.readers.path, unique)
+  parts.readers.assertHeld()
   const job: Job = { receipt: randomUUID(), requestedAt, by: by || null, reason: reason || null, entities, forks }
   await resume(parts, [...parts.failed])
   const path = writeJob(parts.readers.path, job)
@@ -78,6 +79,7 @@ export async function erase(
 /** Goes on with what was cut off. What fails again stays for the next time, and is told as a warning: never thrown. */
 export async function resumeErasures(parts: EraseParts): Promise<void> {
   try {
+    parts.readers.assertHeld()
     await resume(parts, jobsOf(parts.readers.path))
   } catch (error) {
     process.emitWarning(`erasures could not be looked for: ${(error as Error).message}`, 'KumaWarning')
@@ -87,6 +89,7 @@ export async function resumeErasures(parts: EraseParts): Promise<void> {
 async function resume(parts: EraseParts, jobs: readonly string[]): Promise<void> {
   for (const path of jobs) {
     try {
+      parts.readers.assertHeld()
       const job = readJob(path)
       if (!parts.underWay.has(job.receipt)) await run(parts, job, 0)
       parts.failed.delete(path)
@@ -122,8 +125,10 @@ async function runSteps(parts: EraseParts, job: Job, walWaitMs: number): Promise
     if ((await parts.commits.scrub(shard, keys, walWaitMs)) === 'wal') notReached.push(wal(parts, shard))
   }
   const rows = await eraseRows(parts, erasures)
+  parts.readers.assertHeld()
   const backups = await eraseInBackups(path, erasures)
   notReached.push(...rows.notReached, ...formerSinks(parts), ...backups.notReached, ...(job.forks ?? []).map(fork))
+  parts.readers.assertHeld()
   const files = await findRemnantsIn(shards.map((shard) => parts.readers.at(shard).path))
   for (const { file, dirty } of files) if (dirty.length > 0) notReached.push(remnants(path, file))
   const receipt = sealed({
@@ -146,6 +151,7 @@ async function runSteps(parts: EraseParts, job: Job, walWaitMs: number): Promise
     reached: [...rows.reached, ...backups.reached],
     notReached,
   })
+  parts.readers.assertHeld()
   writeReceipt(path, receipt)
   // what waits for others is tried again by whoever opens the store next, and when a sink answers again
   if (!rows.isOpen && !notReached.some(({ what }) => what.endsWith('-wal') || what === BUSY))

@@ -8,7 +8,7 @@ import { type ProjectionDefinition, projectionOf } from './define-projection.ts'
 import { type ReadModelsOptions, StoreReadModels } from './read-models.ts'
 import { RqliteSink } from './rqlite-sink.ts'
 import { parseRqliteUrl } from './rqlite-url.ts'
-import type { Sink } from './sink.ts'
+import { onlyWhile, type Sink } from './sink.ts'
 import type { Source } from './source.ts'
 import { projectionsPath } from './sqlite-file.ts'
 import { sqliteSink } from './sqlite-sink.ts'
@@ -28,7 +28,7 @@ export function openReadModels(
 ): StoreReadModels {
   const path = projectionsPath(readers.path)
   const url = rqliteUrlOf(config)
-  const embedded = () => sqliteSink(path, options.follows ? 'worker' : 'inline')
+  const embedded = () => onlyWhile(() => readers.assertHeld(), sqliteSink(path, options.follows ? 'worker' : 'inline'))
   const sink: Sink = url === undefined ? embedded() : new RqliteSink(parseRqliteUrl(url))
   const isRefused = readers.manifest.encryption !== undefined && !isConfigured(config)
   if (isRefused) refuse(sink, readers.path)

@@ -46,6 +46,35 @@ export interface Sink {
   close(): Promise<void>
 }
 
+/** A sink that is asked only while something holds, which throws where it does not. It is closed in any case. */
+export function onlyWhile(assert: () => void, sink: Sink): Sink {
+  return {
+    name: sink.name,
+    nodes: sink.nodes,
+    open: async () => {
+      assert()
+      await sink.open()
+    },
+    write: async (statements) => {
+      assert()
+      await sink.write(statements)
+    },
+    read: async (sql, ...params) => {
+      assert()
+      return sink.read(sql, ...params)
+    },
+    query: async function* (query) {
+      assert()
+      yield* sink.query(query)
+    },
+    scrub: async () => {
+      assert()
+      return sink.scrub()
+    },
+    close: () => sink.close(),
+  }
+}
+
 /** @param index of the statement, from 0 on */
 export function statementFailed(index: number, message: string): KumaError<'KUMA_STATEMENT_FAILED'> {
   return new KumaError('KUMA_STATEMENT_FAILED', message, { index })

@@ -17,7 +17,7 @@ export interface Compacted {
   readonly bytesAfter: number
 }
 
-/** Shard by shard. @throws KUMA_LOCKED, KUMA_DISK_FULL, KUMA_IO, KUMA_CORRUPT; the signal's reason between shards */
+/** Shard by shard. @throws KUMA_LOCKED, KUMA_DISK_FULL, KUMA_IO, KUMA_CORRUPT, KUMA_POISONED; the signal's reason between shards */
 export async function* compact(
   path: string,
   { lockTimeoutMs, signal }: { lockTimeoutMs?: number | undefined; signal?: AbortSignal | undefined } = {},
@@ -29,6 +29,7 @@ export async function* compact(
   try {
     for (let shard = 0; shard < manifest.shards; shard++) {
       signal?.throwIfAborted()
+      lock.assertHeld()
       const file = shardPath(directory, shard)
       const bytesBefore = statSync(file).size
       const db = openShard(directory, shard, manifest, 'write')

@@ -4,17 +4,69 @@
  *
  * The holder's name is committed before the lock is taken for good, since an open transaction's rows are seen by
  * nobody else. Between the two, another process may slip in: so the name is read again under the final lock.
+ *
+ * A lock is of files, and a store is known by its path: when another one comes to stand there, the lock is not that one's.
+ * So whoever holds it looks now and then, and asks before he opens anything else by the path (watch.ts).
  */
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { KumaError } from '../errors.ts'
 import { type Database, openDatabase, sqliteCode, sqliteError } from './driver.ts'
+import { assertHeld, gone, type Held, isSame, see, seeLock } from './watch.ts'
 
 export const LOCK_TIMEOUT_MS = 5_000
 const RETRY_MS = 20
+const LOOK_MS = 500
 
-export interface Lock {
-  release(): void
+export class Lock {
+  /** For other threads. */
+  readonly held: Held
+  /** Told once, when the store at the path is not the one any more that the lock is of. */
+  onLost: ((error: KumaError<'KUMA_POISONED'>) => void) | null = null
+  private lost: KumaError<'KUMA_POISONED'> | null = null
+  private readonly timer: NodeJS.Timeout
+
+  constructor(
+    directory: string,
+    private readonly db: Database,
+  ) {
+    this.held = seeLock(directory)
+    this.timer = setInterval(() => this.look(), LOOK_MS).unref()
+  }
+
+  /** To be asked before anything is opened by the store's path. @throws KUMA_POISONED */
+  assertHeld(): void {
+    if (this.lost !== null) throw this.lost
+    try {
+      assertHeld(this.held)
+    } catch (error) {
+      this.lose(error as KumaError<'KUMA_POISONED'>)
+      throw error
+    }
+  }
+
+  /** Is it held still? */
+  look(): boolean {
+    try {
+      this.assertHeld()
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /** Somebody else has seen it. */
+  lose(error: KumaError<'KUMA_POISONED'>): void {
+    if (this.lost !== null) return
+    this.lost = error
+    clearInterval(this.timer)
+    this.onLost?.(error)
+  }
+
+  release(): void {
+    clearInterval(this.timer)
+    this.db.close() // rolls the open transaction back, which frees the lock
+  }
 }
 
 /** @throws KUMA_DISK_FULL, KUMA_IO */
@@ -32,10 +84,11 @@ export function createLock(directory: string): void {
   }
 }
 
-/** @throws KUMA_LOCKED when the time is over, or the signal's reason */
+/** @throws KUMA_LOCKED when the time is over, KUMA_POISONED if the store is replaced meanwhile, or the signal's reason */
 export async function takeLock(directory: string, timeoutMs = LOCK_TIMEOUT_MS, signal?: AbortSignal): Promise<Lock> {
   const path = lockPath(directory)
   const db = openDatabase(path, 'write')
+  const opened = see(path)
   try {
     db.pragma('busy_timeout = 0') // waiting is done here, so that the event loop goes on
     db.pragma('synchronous = NORMAL') // the lock tells of living processes: a power cut ends them all
@@ -45,11 +98,12 @@ export async function takeLock(directory: string, timeoutMs = LOCK_TIMEOUT_MS, s
       if (performance.now() >= deadline) throw locked(db, directory, timeoutMs)
       await delay(Math.min(RETRY_MS, Math.max(1, timeoutMs)), undefined, signal === undefined ? {} : { signal })
     }
+    if (!isSame(opened, see(path))) throw gone(directory, `${path} was removed or replaced while it was waited for`)
   } catch (error) {
     db.close()
     throw sqliteError(error, path)
   }
-  return { release: () => db.close() } // rolls the open transaction back, which frees the lock
+  return new Lock(directory, db)
 }
 
 function lockPath(directory: string): string {

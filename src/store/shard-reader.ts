@@ -73,6 +73,8 @@ export class ShardReader {
   private readonly cipher: Cipher | null
   private readonly queries: ReturnType<typeof prepareQueries>
   private readonly stretches: readonly Stretch[]
+  /** Why nothing is read any more. */
+  private reason: KumaError | null = null
 
   constructor(
     directory: string,
@@ -88,11 +90,17 @@ export class ShardReader {
     this.stretches = stretchesOf(manifest.timelines, shard)
   }
 
+  /** Reads nothing any more. @param reason what those are told who ask */
+  lose(reason: KumaError): void {
+    this.reason = reason
+  }
+
   close(): void {
     this.db.close()
   }
 
   private run<T>(query: () => T): T {
+    if (this.reason !== null) throw this.reason
     try {
       return query()
     } catch (error) {

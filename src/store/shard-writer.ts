@@ -8,6 +8,8 @@
  *   were another commit to follow, both could turn up with the same positions. Reading goes on; opening the store anew
  *   finds out what is there.
  * - Someone else's write to the file, or damage, poisons the shard too, but certainly recorded nothing: KUMA_POISONED.
+ * - A file that was removed or replaced below us (watch.ts) poisons too. What was being committed then is in a file that has
+ *   no name: KUMA_INDETERMINATE. Nothing is copied out of such a WAL either: others may have gone on without it.
  */
 import { isKumaError, KumaError } from '../errors.ts'
 import { Backlog } from './backlog.ts'
@@ -23,6 +25,7 @@ import { Salts } from './salts.ts'
 import { Scrub } from './scrub.ts'
 import { genesis } from './seal.ts'
 import { openShard, readSettings, upgrade } from './shard-file.ts'
+import { type Change, gone, type Held, poisoned, type Seen, ShardWatch, seeShard, type Vanished } from './watch.ts'
 
 /** The end of a shard's log: what the next commit follows on. */
 export interface Tip {
@@ -58,7 +61,10 @@ export class ShardWriter {
   readonly salts = new Salts((entity) => this.statements.salt.get(entity) as Uint8Array)
   private readonly scrubbing: Scrub
   private readonly dataVersion: number
+  private readonly watch: ShardWatch
   private poison: string | null = null
+  /** Of the whole store: it is not the one any more that was opened. */
+  private isGone = false
   private durable = false
   private walBytes = 0
 
@@ -69,6 +75,10 @@ export class ShardWriter {
     manifest: Manifest,
     /** Of an encrypted store. Without them, nothing that must be encrypted can be written: KUMA_MASTER_KEY. */
     keys: Keys | null = null,
+    /** Of a store that others could open too. */
+    private readonly held: Held | null = null,
+    /** Told when a file turns out to have been removed or replaced. */
+    private readonly onVanished: (vanished: Vanished) => void = () => {},
   ) {
     this.path = shardPath(directory, shard)
     this.cipher = cipherOf(directory, shard, manifest, keys)
@@ -83,12 +93,17 @@ export class ShardWriter {
       this.backlog = new Backlog(this.db, flushed, keyCommits)
       this.scrubbing = new Scrub(this.db, this.path)
       this.dataVersion = this.statements.dataVersion.get() as number
+      this.watch = new ShardWatch(shard, seeShard(this.path), held, this.tip.lastSeq)
       // so that every head on disk is the newest one from here on: whoever opens the store reads them without a search
       this.flush()
     } catch (error) {
       this.db.close()
       throw sqliteError(error, this.path)
     }
+  }
+
+  get files(): readonly Seen[] {
+    return this.watch.files
   }
 
   /** Up to this seq, heads and request keys are on disk. */
@@ -105,7 +120,7 @@ export class ShardWriter {
     const settle = this.transact(() => {
       this.insert(commit)
       return this.backlog.write(commit)
-    })
+    }, commit.lastSeq)
     settle()
     this.tip = { epoch: commit.epoch, commitId: commit.id, head: commit.head, lastSeq: commit.lastSeq, at: commit.at }
     for (const { key, salt } of commit.entities) {
@@ -162,11 +177,15 @@ export class ShardWriter {
 
   /** @throws KUMA_POISONED if the disk fails */
   emptyWal(): boolean {
+    this.look()
     this.assertSound()
     try {
       this.db.pragma('busy_timeout = 0') // whoever waits, waits elsewhere: appends go on
       const [{ busy }] = this.db.pragma('wal_checkpoint(TRUNCATE)') as [{ busy: number }]
-      if (busy === 0) this.walBytes = 0
+      if (busy === 0) {
+        this.walBytes = 0
+        this.watch.walEmptied(this.tip.lastSeq)
+      }
       return busy === 0
     } catch (error) {
       if (sqliteCode(error).startsWith('SQLITE_BUSY') || sqliteCode(error) === 'SQLITE_FULL') return false
@@ -177,10 +196,10 @@ export class ShardWriter {
   }
 
   /**
-   * All that this connection writes goes through here: alone on the file, durable when it returns, and judged by what a
-   * failure means.
+   * All that this connection writes goes through here: alone on the file, durable under the file's name when it returns,
+   * and judged by what a failure means.
    */
-  private transact<T>(work: () => T): T {
+  private transact<T>(work: () => T, lastSeq = this.tip.lastSeq): T {
     this.assertSound()
     let committing = false
     try {
@@ -191,6 +210,8 @@ export class ShardWriter {
       committing = true
       this.statements.commit.run()
       this.durable = true
+      const change = this.watch.look(lastSeq)
+      if (change !== null) throw this.vanished(change)
       return result
     } catch (error) {
       this.rollback()
@@ -222,7 +243,30 @@ export class ShardWriter {
 
   private assertAlone(): void {
     if (this.statements.dataVersion.get() === this.dataVersion) return
-    throw this.poisoned('another program wrote to it')
+    throw this.poisoned(
+      'another program wrote to it, or emptied its WAL (a checkpoint or VACUUM by someone else, or a copy of the files by this program)',
+    )
+  }
+
+  /**
+   * Are the files still there? Poisons if not, and tells. To be called when nothing has been committed for a moment: what
+   * was acknowledged just before a file vanished is found by nobody else.
+   */
+  look(): void {
+    const change = this.poison === null ? this.watch.lookAtAll(this.tip.lastSeq) : null
+    if (change !== null) this.vanished(change)
+  }
+
+  private vanished(change: Change): KumaError<'KUMA_INDETERMINATE'> {
+    this.poison ??= change.what
+    this.isGone ||= change.of === 'store'
+    const { shard, held } = this
+    const lost = this.watch.lostWith(change, this.tip.lastSeq)
+    this.onVanished({ shard, change, lost })
+    const subject = change.of === 'store' ? held!.store : this.path
+    const message = `${change.what} while it was open: what was being recorded may be gone with it`
+    const hint = `end whatever removes, replaces or copies files of ${subject}; open the store again and retry with the same request key`
+    return new KumaError('KUMA_INDETERMINATE', message, { requestKey: null }, { hint })
   }
 
   /** What is acknowledged is there: SQLite's count of the rows that it wrote is held against those that were to be written. */
@@ -305,12 +349,7 @@ export class ShardWriter {
 
   private poisoned(why: string): KumaError<'KUMA_POISONED'> {
     this.poison ??= why
-    return new KumaError(
-      'KUMA_POISONED',
-      `shard ${this.shard} takes no more writes: ${why}`,
-      { shard: this.shard },
-      { hint: 'check the disk, then open the store again; reading goes on' },
-    )
+    return this.isGone ? gone(this.held!.store, why) : poisoned(this.shard, why)
   }
 
   /**
@@ -319,9 +358,12 @@ export class ShardWriter {
    */
   checkpoint(): void {
     if (this.walBytes < CHECKPOINT_BYTES || this.poison !== null) return
+    this.look()
+    if (this.poison !== null) return
     this.walBytes = 0
     try {
-      this.statements.checkpoint.get()
+      const { log, checkpointed } = this.statements.checkpoint.get() as { log: number; checkpointed: number }
+      if (log === checkpointed) this.watch.walCopied(this.tip.lastSeq)
     } catch (error) {
       // a checkpoint that finds no room loses nothing: the WAL keeps it all
       if (sqliteCode(error) !== 'SQLITE_FULL') this.poison = `${this.path}: checkpoint: ${(error as Error).message}`
@@ -335,9 +377,14 @@ export class ShardWriter {
     settle()
   }
 
-  /** Writes all heads and empties the WAL. What fails here costs no event: the next to open recovers it. */
+  /**
+   * Writes all heads and empties the WAL. What fails here costs no event: the next to open recovers it.
+   * @throws KUMA_POISONED if its files have vanished since the last commit
+   */
   close(): void {
+    const wasSound = this.poison === null
     try {
+      this.look()
       if (this.poison === null) this.flush()
       if (this.poison === null) {
         this.db.pragma('busy_timeout = 0') // whoever still reads is not waited for: what is committed is durable in the WAL
@@ -349,6 +396,7 @@ export class ShardWriter {
     } finally {
       this.db.close()
     }
+    if (wasSound) this.assertSound()
   }
 }
 
