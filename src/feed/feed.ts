@@ -39,7 +39,7 @@ export function feed(
   request: FeedRequest = {},
 ): AsyncGenerator<FeedPage> {
   const begun = attempt(() => {
-    if (ends.isClosed) throw storeClosed(readers.path)
+    if (isOver(ends)) throw storeClosed(readers.path)
     return new Reading(readers, ends, definitions, request)
   })
   return pages(begun, ends, request)

@@ -61,6 +61,45 @@ describe.each(['inline', 'worker'] as const)('with the %s committer', (committer
 })
 
 test.each(['inline', 'worker'] as const)(
+  'an answer without an event that finds no room is none: its request key is not known (%s)',
+  async (committer) => {
+    const path = smallDisk()
+    if (path === null) return
+    const Door = defineEntity({
+      type: 'door',
+      initial: { isOpen: false },
+      events: { Opened: type<{ text?: string }>(), Entered: type<Record<never, never>>() },
+      commands: { Ring: type<Record<never, never>>() },
+    })
+      .evolve({ Opened: () => ({ isOpen: true }), Entered: (state) => state })
+      .decide({ Ring: ({ isOpen }) => (isOpen ? { type: 'Entered', data: {} } : undefined) })
+    const store = join(path, 'store')
+    const engine = await openEngine(
+      { path: store, shards: 1, entities: [Door] },
+      { access: 'write', committer, create: true },
+    )
+    const ring = (requestKey: string) => engine.execute({ id: 'd', command: { type: 'Ring' }, requestKey })
+    await engine.append({ id: 'd', newType: 'door', events: [{ type: 'Created' }] })
+    const kept = await ring('kept')
+    const filler = join(path, 'filler')
+    spawnSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4096'], { stdio: 'ignore' })
+    const lost = [
+      ring('lost'),
+      engine.append({ id: 'd', events: [{ type: 'Opened', data: { text: 'x'.repeat(200_000) } }] }),
+    ]
+    const behind = ring('lost')
+    for (const each of [...lost, behind]) await expect(each).rejects.toMatchObject({ code: 'KUMA_DISK_FULL' })
+    rmSync(filler)
+    expect(await ring('another')).toMatchObject({ version: 1, events: [] })
+    await engine.append({ id: 'd', events: [{ type: 'Opened' }] })
+    expect(await ring('kept')).toEqual({ ...kept, repeated: true })
+    expect(await ring('lost')).toMatchObject({ version: 3, events: [{ type: 'Entered' }] })
+    await engine.close()
+    await expectSound(store, 5)
+  },
+)
+
+test.each(['inline', 'worker'] as const)(
   'a decision that rests on an event which found no room is rejected with it (%s)',
   async (committer) => {
     const path = smallDisk()
