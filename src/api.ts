@@ -300,7 +300,9 @@ export interface SubscribeOptions<D extends readonly AnyEntityDefinition[] = rea
   readonly filter?: FeedFilter | undefined
   /**
    * After the place of an item or of an append: a shard that it does not name is read from its beginning. Or from a point
-   * on: in the history of the one entity that is asked for, or by the time of recording. Default: `start`.
+   * on: in the history of the one entity that is asked for, or by the time of recording. Default: `start`. A place of a
+   * history that is no more, since the store was restored or forked, is refused: KUMA_INVALID_POSITION, and `shared` in its
+   * details is from where to go on. A store that was set back by a copy of its folder has no way to tell.
    */
   readonly from?: Position | 'start' | 'now' | Point | undefined
   readonly signal?: AbortSignal | undefined

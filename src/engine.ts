@@ -150,6 +150,11 @@ export interface FeedRequest {
   readonly from?: Position | 'start' | 'now' | ResolvedPoint | undefined
   /** Wait for what comes. Otherwise it ends with what is there. */
   readonly follow?: boolean | undefined
+  /**
+   * Tell with each page the crcs of the events at its place, by shard; those of the place in `from`, as a page has told
+   * them, must still be the same.
+   */
+  readonly crcs?: readonly number[] | true | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -158,6 +163,10 @@ export interface FeedPage {
   readonly items: readonly FeedItem[]
   /** the place after them, and after what did not pass */
   readonly position: Position
+  /** of the events there, by shard, if they were asked for: 0 where there is none, or it was erased */
+  readonly crcs?: readonly number[] | undefined
+  /** if they were asked for: of the event of each item */
+  readonly itemCrcs?: readonly number[] | undefined
 }
 
 export interface RevertRequest extends DecideRequest {
@@ -232,10 +241,10 @@ export interface ReadModels {
   /** @throws KUMA_INVALID_QUERY, KUMA_TIMEOUT, KUMA_SINK_UNAVAILABLE, KUMA_PROJECTION_FAILED, KUMA_INVALID_POSITION */
   query(query: ReadModelQuery): AsyncIterable<QueryPage>
   /**
-   * Resolves when a projection, or every one, has come to a place.
+   * Resolves when a projection, or every one, has come to a place; null: to where the log ends now.
    * @throws KUMA_PROJECTION_FAILED, KUMA_UNKNOWN_PROJECTION, KUMA_INVALID_POSITION, and the signal's reason
    */
-  waitFor(projection: string | null, position: Position, signal?: AbortSignal): Promise<void>
+  waitFor(projection: string | null, position: Position | null, signal?: AbortSignal): Promise<void>
   /** Brings every projection to where the log ends now. @param told of how many events are left */
   catchUp(told?: (leftEvents: number) => void, signal?: AbortSignal): Promise<void>
   list(): Promise<readonly ProjectionInfo[]>

@@ -37,8 +37,11 @@ export interface KumaErrorDetails {
   KUMA_INVALID_DATA: { readonly path: string }
   KUMA_INVALID_ID: { readonly id: string }
   KUMA_INVALID_POINT: { readonly point: string }
-  /** A token that names no place in this store. */
-  KUMA_INVALID_POSITION: { readonly position: string }
+  /**
+   * A token that names no place in this store, or one in a history that is no more, since the store was restored or forked:
+   * then `shared` is the last place before it that is also of today's.
+   */
+  KUMA_INVALID_POSITION: { readonly position: string; readonly shared: string | null }
   /** The `at` of a historical event is earlier than the entity's last event, or ahead of now. */
   KUMA_INVALID_TIME: { readonly entity: string; readonly at: number }
   /**

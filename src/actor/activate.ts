@@ -5,7 +5,7 @@ import type { ResolvedPoint } from '../entity/time.ts'
 import { upcast } from '../entity/upcast.ts'
 import { entryTo, rowsBetween } from '../store/chain.ts'
 import type { EntityRow } from '../store/commit.ts'
-import { type Head, type Link, recorded, type ShardReader } from '../store/shard-reader.ts'
+import type { Head, Link, ShardReader } from '../store/shard-reader.ts'
 
 /** An entity at one of its versions. */
 export interface Stand {
@@ -51,7 +51,7 @@ export function* standAt(
   for (const rows of rowsBetween(reader, entity.key, stand, end, to ? reached(to) : ALL)) {
     for (const row of rows) {
       const { version, seq, at } = row
-      const event = upcast(definition, recorded(row, entity, reader.shard))
+      const event = upcast(definition, reader.recorded(row, entity))
       stand = { version, seq, at, state: evolve(definition, stand.state, event) }
       passed?.(stand)
     }

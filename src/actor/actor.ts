@@ -27,7 +27,7 @@ import type {
 } from '../engine.ts'
 import { type CheckedCommand, checkCommand, decide } from '../entity/decide.ts'
 import type { Definition } from '../entity/define-entity.ts'
-import { EMPTY_META, formatPosition, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
+import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
 import { deepFreeze } from '../entity/fold.ts'
 import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
@@ -37,7 +37,7 @@ import { isKumaError, KumaError } from '../errors.ts'
 import type { KeyRow, NewEntity } from '../store/commit.ts'
 import { answersOf, emptyAnswer } from '../store/empty-answer.ts'
 import { keyHash, requestDigest, withKey } from '../store/request-key.ts'
-import { type Head, recorded, type ShardReader } from '../store/shard-reader.ts'
+import type { Head, ShardReader } from '../store/shard-reader.ts'
 import { inSlices } from '../store/slices.ts'
 import { Acks } from './acks.ts'
 import { NOWHERE, type Stand, standAt } from './activate.ts'
@@ -295,7 +295,7 @@ export class Actor {
     const entity = reader.find(this.id, this.idHash)
     if (entity === null) throw notFound(this.id)
     const seqs = Array.from({ length: count }, (_, i) => stand.seq - count + 1 + i)
-    const events = reader.rows(seqs).map((row) => upcast(definition, recorded(row, entity, reader.shard)))
+    const events = reader.rows(seqs).map((row) => upcast(definition, reader.recorded(row, entity)))
     const then = await inSlices(standAt({ reader, entity, head: stand }, definition))
     return { ...this.executed(then!, events), repeated: true }
   }
@@ -346,7 +346,7 @@ export class Actor {
   }
 
   private receipt({ version, seq, at }: Stand): AppendResult {
-    return { version, position: formatPosition(this.shard.lane.shard, seq), at }
+    return { version, position: this.shard.reader.positionOf(seq), at }
   }
 
   private record(

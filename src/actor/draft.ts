@@ -3,7 +3,7 @@ import type { Draft } from '../commit/batch.ts'
 import type { UncheckedEvent } from '../engine.ts'
 import { checkEvent } from '../entity/check-event.ts'
 import type { Definition } from '../entity/define-entity.ts'
-import { EMPTY_META, formatPosition, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
+import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
 import { evolve, initialState } from '../entity/fold.ts'
 import { jsonText } from '../entity/json.ts'
 import { KumaError } from '../errors.ts'
@@ -36,7 +36,7 @@ export interface Place {
 
 /** @throws KUMA_INVALID_EVENT, KUMA_INVALID_DATA, KUMA_INVALID_TIME, KUMA_MODEL_FAILED */
 export function draft(
-  { lane: { shard }, definitions }: Shard,
+  { reader, definitions }: Shard,
   { id, key, seq: firstSeq, before }: Place,
   definition: Definition,
   events: readonly UncheckedEvent[],
@@ -72,7 +72,7 @@ export function draft(
       entity: id,
       entityType: definition.type,
       version,
-      position: formatPosition(shard, seq),
+      position: reader.positionOf(seq),
       at,
       meta: merged ?? EMPTY_META,
     }

@@ -5,7 +5,6 @@
 import type { EntitySummary, Inspected } from '../api.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
 import type { AppendRequest, AppendResult, CopyRequest, ExecuteRequest, ExecuteResult } from '../engine.ts'
-import { formatPosition } from '../entity/event.ts'
 import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
 import type { KumaError } from '../errors.ts'
@@ -435,7 +434,7 @@ function inspected(actor: Actor): Inspected {
     type: type!,
     version,
     at,
-    position: formatPosition(shard.lane.shard, seq),
+    position: shard.reader.positionOf(seq),
     state: actor.frozenState() as JsonObject,
   }
 }

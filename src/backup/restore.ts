@@ -1,17 +1,18 @@
 /**
  * Makes a store of a backup: beside its final name, and then renamed, so that there is never half a store under it. What
- * was erased since the backup was taken is erased again before the rename, so before anyone can read it.
+ * was erased since the backup was taken is erased again before the rename, so before anyone can read it. The new store goes
+ * on in a timeline of its own, so that places in what the other one recorded since are not taken for places in this one.
  */
 import { chmodSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { KumaError } from '../errors.ts'
 import { buildBeside } from '../store/build-beside.ts'
-import { copyShard } from '../store/copy-shard.ts'
+import { copyShard, sharedEnd } from '../store/copy-shard.ts'
 import { checkFree } from '../store/create.ts'
 import { makeDirectory, syncDirectory, syncFile } from '../store/directory.ts'
 import { erasuresIn } from '../store/erasures.ts'
 import { copyKeyFile, KeyFile, keyFilePath } from '../store/key-file.ts'
-import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
+import { type Manifest, partedFrom, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
 import { breathe } from '../store/slices.ts'
 import { truncateShard } from '../store/truncate-shard.ts'
 import { upToDate } from '../store/upgrade.ts'
@@ -63,11 +64,13 @@ function checkTime(backup: string, at: number | undefined): void {
 
 /** @returns how many entities were erased again */
 async function build(backup: string, building: string, options: RestoreOptions): Promise<number> {
-  const manifest = upToDate(readManifest(backup))
+  const before = readManifest(backup)
+  const parted: Record<string, number> = {} // told shard by shard, before the manifest is written
+  const manifest = upToDate({ ...before, timelines: partedFrom(before, parted) })
   const erased = [...(options.erased ?? []), ...(await erasuresIn(backup, manifest))]
   const keys = options.keys === undefined ? null : bringKeys(options.keys, building, manifest)
   try {
-    return await buildShards(backup, building, { ...options, erased }, manifest, keys)
+    return await buildShards(backup, building, { ...options, erased }, manifest, keys, parted)
   } finally {
     keys?.close()
   }
@@ -79,11 +82,15 @@ async function buildShards(
   options: RestoreOptions & { readonly erased: readonly Erased[] },
   manifest: Manifest,
   keys: KeyFile | null,
+  parted: Record<string, number>,
 ): Promise<number> {
+  const takenAt = Date.parse(readBackupManifest(backup).created_at)
   let erasedAgain = 0
   for (let shard = 0; shard < manifest.shards; shard++) {
     options.signal?.throwIfAborted()
     const dropped = copy(backup, building, shard, manifest, options.at)
+    const end = sharedEnd(building, shard, manifest, takenAt)
+    if (end > 0) parted[shard] = end
     const held = [...heldIn(building, shard, manifest, options.erased)]
     if (keys !== null) held.push(...keylessIn(building, shard, manifest, keys, held))
     // opened to write in any case: that makes it a shard with a WAL, and shows that it is one

@@ -8,9 +8,8 @@ import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import type { FeedItem } from '../api.ts'
 import type { Engine, FeedPage, FeedRequest } from '../engine.ts'
-import type { Position } from '../entity/event.ts'
 import { isKumaError, KumaError } from '../errors.ts'
-import { CURSOR_MS, type Cursor } from './cursor.ts'
+import { CURSOR_MS, type Cursor, type Reached, reachedIn } from './cursor.ts'
 import { note } from './output.ts'
 
 /** A batch that is not full waits so long for more. */
@@ -21,7 +20,7 @@ interface Batch {
   /** none where nothing passed the filter */
   readonly lines: readonly string[]
   /** the place after them */
-  readonly position: Position
+  readonly reached: Reached
 }
 
 export interface HandOver {
@@ -40,17 +39,19 @@ export async function handOver(
   const stop = new AbortController()
   const signal = AbortSignal.any([request.signal, stop.signal])
   const pages = engine.feed({ ...request, signal })[Symbol.asyncIterator]()
-  let [handled, kept, keptAt] = ['', '', 0]
+  let handled: Reached | null = null
+  let kept: Reached | null = null
+  let keptAt = 0
   const keep = () => {
-    if (handled !== kept) cursor?.write(handled)
+    if (handled !== null && handled !== kept) cursor?.write(handled)
     kept = handled
     keptAt = performance.now()
   }
   try {
-    for await (const { lines, position } of batchesOf(pages, linesMax, lineOf)) {
+    for await (const { lines, reached } of batchesOf(pages, linesMax, lineOf)) {
       request.signal.throwIfAborted()
-      if (lines.length > 0) await give(command, lines, request.signal, cursor === null ? handled : null)
-      handled = position
+      if (lines.length > 0) await give(command, lines, request.signal, cursor === null ? handled : undefined)
+      handled = reached
       if (lines.length > 0 || performance.now() - keptAt > CURSOR_MS) keep()
     }
     return true
@@ -71,9 +72,10 @@ async function* batchesOf(
   lineOf: (item: FeedItem) => string,
 ): AsyncGenerator<Batch> {
   let lines: string[] = []
-  let [chars, position] = [0, '']
+  let chars = 0
+  let reached!: Reached // a batch is taken after something of a page only
   const take = () => {
-    const batch = { lines, position }
+    const batch = { lines, reached }
     lines = []
     chars = 0
     return batch
@@ -85,12 +87,12 @@ async function* batchesOf(
       if (next?.done) return
       continue
     }
-    for (const item of next.value.items) {
+    for (const [i, item] of next.value.items.entries()) {
       chars += lines[lines.push(lineOf(item)) - 1]!.length
-      position = item.position
+      reached = reachedIn(next.value, i)
       if (lines.length >= linesMax || chars >= BATCH_CHARS) yield take()
     }
-    position = next.value.position
+    reached = next.value
     if (lines.length === 0) yield take()
     page = ahead(pages)
   }
@@ -103,12 +105,12 @@ function ahead(pages: AsyncIterator<FeedPage>): Promise<IteratorResult<FeedPage>
   return next
 }
 
-/** @param from the place before the lines, if no cursor keeps it; '' is the beginning */
+/** @param before the place before the lines, if no cursor keeps it; null: where it began */
 async function give(
   command: string,
   lines: readonly string[],
   signal: AbortSignal,
-  from: Position | null,
+  before: Reached | null | undefined,
 ): Promise<void> {
   const how = await run(command, `${lines.join('\n')}\n`, signal)
   if (how.exitCode === 0) return
@@ -116,7 +118,11 @@ async function give(
     how.problem ?? (how.signal === null ? `ended with exit code ${how.exitCode}` : `was ended by ${how.signal}`)
   const count = lines.length === 1 ? 'the line that it got is' : `the ${lines.length} lines that it got are`
   const kept =
-    from === null ? 'the cursor stays before them' : from === '' ? 'there is no cursor' : `--from ${from} goes on there`
+    before === undefined
+      ? 'the cursor stays before them'
+      : before === null
+        ? 'there is no cursor'
+        : `--from ${before.position} goes on there`
   throw new KumaError(
     'KUMA_EXEC_FAILED',
     `the command of --exec ${ended}: ${count} not handled`,

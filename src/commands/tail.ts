@@ -7,7 +7,7 @@ import { usage } from '../cli/event-data.ts'
 import { handOver } from '../cli/hand-over.ts'
 import { interruptible } from '../cli/interrupted.ts'
 import { flushed, isPipe, print } from '../cli/output.ts'
-import type { Engine, FeedRequest } from '../engine.ts'
+import type { Engine, FeedPage, FeedRequest } from '../engine.ts'
 import { isPosition } from '../entity/position.ts'
 
 const BATCH_LINES = 100
@@ -72,8 +72,8 @@ export default class Tail extends BaseCommand {
       throw unseen()
     await this.withEngine(flags, { access: 'read' }, async (engine) => {
       const cursor = flags.cursor === undefined ? null : new Cursor(flags.cursor, engine.store)
-      const from = cursor?.read() ?? fromOf(flags.from)
-      const request = { id: args.entity, entityTypes, types, from, follow }
+      const kept = cursor?.read() ?? { from: fromOf(flags.from), crcs: cursor === null ? undefined : true }
+      const request = { id: args.entity, entityTypes, types, ...kept, follow } as const
       await interruptible((signal) => {
         if (command === undefined) return printFeed(engine, { ...request, signal }, cursor)
         return handOver(engine, { ...request, signal }, { command, linesMax, lineOf, cursor })
@@ -94,10 +94,11 @@ function fromOf(text: string | undefined): FeedRequest['from'] {
 
 /** The cursor follows what has been handed over, also if it ends in between. */
 async function printFeed(engine: Engine, request: FeedRequest, cursor: Cursor | null): Promise<true> {
-  let [position, kept] = ['', '']
+  let page: FeedPage | null = null
+  let kept: FeedPage | null = null
   const keep = async () => {
-    const reached = position
-    if (cursor === null || reached === kept || !(await flushed())) return
+    const reached = page
+    if (cursor === null || reached === null || reached === kept || !(await flushed())) return
     cursor.write(reached)
     kept = reached
   }
@@ -105,9 +106,9 @@ async function printFeed(engine: Engine, request: FeedRequest, cursor: Cursor | 
   const timer = setInterval(() => void keep().catch((error) => failed.abort(error)), CURSOR_MS)
   try {
     const signal = AbortSignal.any([request.signal!, failed.signal])
-    for await (const page of engine.feed({ ...request, signal })) {
-      if (page.items.length > 0 && !(await print(page.items.map(lineOf).join('\n')))) break
-      position = page.position
+    for await (const next of engine.feed({ ...request, signal })) {
+      if (next.items.length > 0 && !(await print(next.items.map(lineOf).join('\n')))) break
+      page = next
     }
     return true
   } finally {

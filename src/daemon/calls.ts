@@ -16,6 +16,11 @@ type Params = { readonly [field: string]: any }
 const text: Check = (value) => typeof value === 'string'
 const texts: Check = (value) => Array.isArray(value) && value.every(text)
 const number: Check = (value) => typeof value === 'number'
+const numbers: Check = (value) => Array.isArray(value) && value.every(number)
+const orNull =
+  (check: Check): Check =>
+  (value) =>
+    value === null || check(value)
 const flag: Check = (value) => typeof value === 'boolean'
 const object: Check = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
 const point: Check = (value) => {
@@ -99,7 +104,7 @@ export const CALLS: { readonly [call: string]: Method<unknown> } = {
   passivate: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.passivate(id)),
   snapshot: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.snapshot(id)),
   waitFor: method(
-    { projection: (value) => value === null || text(value), position: text },
+    { projection: orNull(text), position: orNull(text) },
     ['projection', 'position'],
     true,
     ({ engine }, { projection, position }, { signal }) => engine.readModels.waitFor(projection, position, signal),
@@ -152,7 +157,14 @@ export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> 
     ({ engine }, params, { signal }) => engine.readModels.query({ ...(params as ReadModelQuery), signal }),
   ),
   feed: method(
-    { id: text, entityTypes: texts, types: texts, from: (value) => text(value) || point(value), follow: flag },
+    {
+      id: text,
+      entityTypes: texts,
+      types: texts,
+      from: (value) => text(value) || point(value),
+      follow: flag,
+      crcs: (value) => value === true || numbers(value),
+    },
     [],
     true,
     subscribed,

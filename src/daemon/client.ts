@@ -8,8 +8,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import type { EntitiesQuery, Inspected, Stats } from '../api.ts'
-import type { Engine, ExecuteResult, QueryPage, ReadModels, RecordedStep, ShardInfo } from '../engine.ts'
-import { formatPosition } from '../entity/event.ts'
+import type { Engine, ExecuteResult, QueryPage, ReadModels, RecordedStep } from '../engine.ts'
 import { deepFreeze } from '../entity/fold.ts'
 import { cleanJson } from '../entity/json.ts'
 import { fromWire, isKumaError, KumaError } from '../errors.ts'
@@ -417,12 +416,7 @@ function readModelsOf(client: Client, stream: Stream): ReadModels {
   return {
     query: ({ stale, ...query }) => stream<QueryPage>('query', query),
     waitFor: (projection, position, signal) => abortable(client.call('waitFor', { projection, position }), signal),
-    catchUp: async (_told, signal) => {
-      const shards = await client.call<ShardInfo[]>('shards')
-      const ends = shards.flatMap(({ shard, lastSeq }) => (lastSeq === 0 ? [] : [formatPosition(shard, lastSeq)]))
-      const position = ends.join(',')
-      if (position !== '') await abortable(client.call('waitFor', { projection: null, position }), signal)
-    },
+    catchUp: (_told, signal) => abortable(client.call('waitFor', { projection: null, position: null }), signal),
     list: () => client.call('projections'),
     rebuild: (name, { dryRun, signal } = {}) => abortable(client.call('rebuildProjection', { name, dryRun }), signal),
     pause: (name) => client.call('pauseProjection', { name }),

@@ -108,11 +108,12 @@ async function* pagesOf(
 ): AsyncGenerator<FeedPage> {
   const onlyBegun = begunOnly(request)
   let lost: KumaError | null = null
-  for (let { from } = request; ; ) {
+  for (let { from, crcs } = request; ; ) {
     try {
-      const pages = lost === null ? first : client.stream<FeedPage>('feed', { ...request, from }, signal)
+      const pages = lost === null ? first : client.stream<FeedPage>('feed', { ...request, from, crcs }, signal)
       for await (const page of pages) {
         from = page.position
+        crcs = page.crcs
         yield onlyBegun(page)
       }
       if (!request.follow || client.isClosed) return
@@ -128,8 +129,9 @@ async function* pagesOf(
 function begunOnly({ id, from }: FeedRequest): (page: FeedPage) => FeedPage {
   if (id === undefined || typeof from !== 'object') return (page) => page
   const { begun } = rangeOf({ from })
-  return ({ items, position }) => ({
-    items: items.filter((item) => item.kind !== 'event' || begun(item.event)),
-    position,
-  })
+  return ({ items, itemCrcs, ...place }) => {
+    const passes = items.map((item) => item.kind !== 'event' || begun(item.event))
+    const passed = (_: unknown, i: number) => passes[i]!
+    return { ...place, items: items.filter(passed), itemCrcs: itemCrcs?.filter(passed) }
+  }
 }

@@ -110,7 +110,7 @@ export class Subscriber {
  * @param ofOneShard only the shard that the position names counts
  */
 function lagOf(position: Position, ends: readonly number[], ofOneShard: boolean): number {
-  const seqs = parsePosition(position, ends.length)
+  const { seqs } = parsePosition(position, ends.length)
   return ends.reduce((sum, end, i) => sum + (ofOneShard && seqs[i] === 0 ? 0 : Math.max(0, end - seqs[i]!)), 0)
 }
 

@@ -20,7 +20,7 @@ function object(properties: { readonly [name: string]: Schema }, optional: reado
 
 const id = { ...text, minLength: 1, maxLength: 512 }
 const version = { ...integer, minimum: 1 }
-const position = { ...text, pattern: '^\\d{3}:\\d+(,\\d{3}:\\d+)*$' }
+const position = { ...text, pattern: '^\\d{3}:\\d+(,\\d{3}:\\d+)*(@[0-9a-f]{8})?$' }
 const decided = {
   type: { ...text, description: 'the type that the entity must be of' },
   expectedVersion: { ...integer, minimum: 0, description: 'refuse unless it is at this version; 0: it must not exist' },

@@ -4,7 +4,7 @@ import { KumaError } from '../errors.ts'
 import type { Facts } from './facts.ts'
 import { cleanJson, type Json, type JsonObject } from './json.ts'
 
-/** Where an event stands in the store, as a token `SSS:seq`. Print it, keep it, give it back. */
+/** Where an event stands in the store, as a token `SSS:seq[@TIMELINE]`. Print it, keep it, give it back. */
 export type Position = string
 
 export interface Meta {

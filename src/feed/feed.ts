@@ -12,13 +12,14 @@ import type { Definitions } from '../actor/definitions.ts'
 import type { FeedItem } from '../api.ts'
 import type { FeedPage, FeedRequest } from '../engine.ts'
 import { formatPosition } from '../entity/event.ts'
-import { around, invalidPosition, parsePosition } from '../entity/position.ts'
+import { around, invalidPosition, otherEvent, placeIn } from '../entity/position.ts'
 import { type ResolvedPoint, timeOf } from '../entity/time.ts'
+import { newestOf } from '../entity/timeline.ts'
 import { Pages } from '../store/chain.ts'
 import { ENGINE, recordOf } from '../store/erasure.ts'
 import { type Readers, storeClosed } from '../store/readers.ts'
 import type { Row } from '../store/row.ts'
-import { type EntityName, recorded, type ShardReader } from '../store/shard-reader.ts'
+import type { EntityName, ShardReader } from '../store/shard-reader.ts'
 import { breathe } from '../store/slices.ts'
 import type { Ends } from './ends.ts'
 
@@ -92,6 +93,9 @@ class Reading {
   readonly shards: readonly number[]
   /** of the last event read, by shard */
   private readonly seqs: number[]
+  /** of the events there, if they are wanted: 0 where there is none, or it was erased */
+  private readonly crcs: number[] | null
+  private readonly timeline: string | null
   private readonly pages: readonly Pages[]
   /** Of the one entity that is followed. An id that is erased and used again has had several. */
   private readonly keys = new Set<number>()
@@ -109,6 +113,7 @@ class Reading {
     this.shards = id === undefined ? all : [readers.place(id).shard]
     this.pages = all.map(() => new Pages())
     this.begun = () => true
+    this.timeline = newestOf(readers.manifest.timelines)
     if (typeof from === 'string') this.seqs = this.placeOf(from, all)
     else if (id === undefined)
       this.seqs = all.map((shard) => readers.at(shard).lastBefore(timeOf(from, 'a feed of all')))
@@ -116,12 +121,14 @@ class Reading {
       this.seqs = all.map((shard) => (shard === this.shards[0] ? this.justBefore(id, from) : 0))
       this.begun = ({ version, at }) => (from.version === undefined ? at >= from.at : version >= from.version)
     }
+    this.crcs = request.crcs === undefined ? null : this.seqs.map((seq, shard) => this.crcAt(shard, seq))
+    if (Array.isArray(request.crcs)) this.checkCrcs(request.crcs)
   }
 
   private placeOf(from: string, all: readonly number[]): number[] {
     if (from === 'start') return all.map(() => 0)
     if (from === 'now') return all.map((shard) => this.ends.of(shard))
-    const seqs = parsePosition(from, all.length)
+    const seqs = placeIn(this.readers.manifest, from)
     for (const [shard, seq] of seqs.entries()) {
       const end = seq === 0 ? 0 : this.ends.of(shard)
       if (seq > end)
@@ -131,6 +138,19 @@ class Reading {
         )
     }
     return seqs
+  }
+
+  private crcAt(shard: number, seq: number): number {
+    return seq === 0 ? 0 : this.readers.at(shard).crcAt(seq)
+  }
+
+  /** @param kept of the events that stood at the place when it was kept. @throws KUMA_INVALID_POSITION */
+  private checkCrcs(kept: readonly number[]): void {
+    for (const [shard, crc] of this.crcs!.entries()) {
+      const then = kept[shard] ?? 0
+      if (then !== 0 && crc !== 0 && then !== crc)
+        throw otherEvent(this.request.from as string, formatPosition(shard, this.seqs[shard]!))
+    }
   }
 
   /** A seq before the first event of an entity from a point on, and near it. */
@@ -144,8 +164,9 @@ class Reading {
   /** No items, and the place before all that come. */
   beginning(): FeedPage {
     const shard = this.shards[0]!
-    const [before, behind] = around(this.seqs, shard)
-    return { items: [], position: `${before}${formatPosition(shard, this.seqs[shard]!)}${behind}` }
+    const [before, behind] = around(this.seqs, shard, this.timeline)
+    const position = `${before}${formatPosition(shard, this.seqs[shard]!)}${behind}`
+    return this.crcs === null ? { items: [], position } : { items: [], position, crcs: [...this.crcs], itemCrcs: [] }
   }
 
   /** The next page of a shard. Null if there is nothing more at present. */
@@ -157,17 +178,23 @@ class Reading {
     const pages = this.pages[shard]!
     const to = this.request.id === undefined ? end : Math.min(end, after + WINDOW)
     const found = reader.feed(after, to, pages.size, this.entity(reader))
-    const [before, behind] = around(seqs, shard)
+    const [before, behind] = around(seqs, shard, this.timeline)
     const positionOf = (seq: number) => `${before}${formatPosition(shard, seq)}${behind}`
     const items: FeedItem[] = []
+    const itemCrcs: number[] = []
     for (const { row, name } of found) {
-      const item = this.itemOf(shard, row, name, positionOf(row.seq))
-      if (item !== null) items.push(item)
+      const item = this.itemOf(reader, row, name, positionOf(row.seq))
+      if (item === null) continue
+      items.push(item)
+      itemCrcs.push(row.crc)
     }
     const last = found.length < pages.size ? to : found.at(-1)!.row.seq
     seqs[shard] = last
     pages.saw(found.map(({ row }) => row))
-    return { items, position: positionOf(last) }
+    if (this.crcs === null) return { items, position: positionOf(last) }
+    const row = found.at(-1)?.row
+    this.crcs[shard] = row?.seq === last ? row.crc : this.crcAt(shard, last)
+    return { items, position: positionOf(last), crcs: [...this.crcs], itemCrcs }
   }
 
   /** The key of the one entity that is followed, ENGINE while there is none. Null for all of them. */
@@ -179,14 +206,14 @@ class Reading {
     return found?.key ?? ENGINE
   }
 
-  private itemOf(shard: number, row: Row, name: EntityName | null, position: string): FeedItem | null {
+  private itemOf(reader: ShardReader, row: Row, name: EntityName | null, position: string): FeedItem | null {
     const { entityTypes, types } = this.request
-    if (row.entity === ENGINE) return this.noticeOf(shard, row, position)
+    if (row.entity === ENGINE) return this.noticeOf(reader.shard, row, position)
     if (name === null || !this.begun(row)) return null
     if (entityTypes !== undefined && !entityTypes.includes(name.type)) return null
-    const event = this.definitions.today(recorded(row, name, shard))
+    const event = this.definitions.today(reader.recorded(row, name))
     if (types !== undefined && !types.includes(event.type)) return null
-    return { kind: 'event', position, entityKey: formatPosition(shard, row.entity), event }
+    return { kind: 'event', position, entityKey: formatPosition(reader.shard, row.entity), event }
   }
 
   private noticeOf(shard: number, row: Row, position: string): FeedItem | null {

@@ -17,7 +17,7 @@ import { KumaError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
 import { rowsBetween } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
-import { type Entry, recorded } from '../store/shard-reader.ts'
+import type { Entry } from '../store/shard-reader.ts'
 import { inSlices } from '../store/slices.ts'
 import { inspectAt } from './inspect-at.ts'
 import { locate } from './locate.ts'
@@ -100,7 +100,7 @@ function* find(located: Located, definition: Definition, fields: Open): Generato
     let { state } = start
     for (const rows of rowsBetween(reader, entity.key, start, end, () => true)) {
       for (const row of rows) {
-        const event = upcast(definition, recorded(row, entity, reader.shard))
+        const event = upcast(definition, reader.recorded(row, entity))
         const next = evolve(definition, state, event)
         mark(open, state, next, event)
         state = next

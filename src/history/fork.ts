@@ -18,7 +18,7 @@ import { Pages } from '../store/chain.ts'
 import { createParts, newManifest } from '../store/create.ts'
 import { keyFilePath } from '../store/key-file.ts'
 import { Keys } from '../store/keys.ts'
-import { type Manifest, writeManifest } from '../store/manifest.ts'
+import { type Manifest, partedFrom, writeManifest } from '../store/manifest.ts'
 import { Readers } from '../store/readers.ts'
 import type { EntityName, ShardReader } from '../store/shard-reader.ts'
 import { breathe } from '../store/slices.ts'
@@ -47,7 +47,9 @@ export async function fork(
     throw new KumaError('KUMA_USAGE', `${path} is in the store that is to be forked`, {})
   const make = async (building: string): Promise<Fork> => {
     const { shards, seed, encryption } = source.manifest
-    const manifest = newManifest({ shards, seed, ...(encryption && { encryption }) })
+    // its events are recorded anew: no place in the original is one in it
+    const timelines = partedFrom(source.manifest, {})
+    const manifest = newManifest({ shards, seed, ...(encryption && { encryption }), timelines })
     createParts(building, manifest, masterKey)
     const forking = new Forking(source, building, manifest, masterKey, options)
     await forking.run()

@@ -2,7 +2,6 @@
 import { type Located, type Stand, standAt } from '../actor/activate.ts'
 import type { Definitions } from '../actor/definitions.ts'
 import type { Inspected } from '../api.ts'
-import { formatPosition } from '../entity/event.ts'
 import { deepFreeze } from '../entity/fold.ts'
 import type { JsonObject } from '../entity/json.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
@@ -26,7 +25,7 @@ export async function inspectAt(
 }
 
 export function inspected({ reader, entity: { id, type } }: Located, { version, seq, at, state }: Stand): Inspected {
-  const position = formatPosition(reader.shard, seq)
+  const position = reader.positionOf(seq)
   return { id, type, version, at, position, state: deepFreeze(state) as JsonObject }
 }
 

@@ -7,7 +7,7 @@ import { type ResolvedPoint, timeOf } from '../entity/time.ts'
 import { entryTo, linksFrom, rowsAt, rowsBetween } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
 import type { Row } from '../store/row.ts'
-import { recorded, type ScanFilter } from '../store/shard-reader.ts'
+import type { ScanFilter } from '../store/shard-reader.ts'
 import { breathe } from '../store/slices.ts'
 import { locate } from './locate.ts'
 import { type Bounds, rangeOf } from './range.ts'
@@ -46,7 +46,7 @@ async function* logOfOne(
   for (const rows of pages(located, query)) {
     for (const row of rows) {
       if (types !== undefined && !types.has(row.type)) continue // spares parsing it
-      yield definitions.today(recorded(row, located.entity, located.reader.shard))
+      yield definitions.today(located.reader.recorded(row, located.entity))
     }
     query.signal?.throwIfAborted()
     await breathe()
@@ -148,7 +148,7 @@ function eventsAt(readers: Readers, definitions: Definitions, places: Float64Arr
   for (const [shard, wanted] of seqs) {
     const reader = readers.at(shard)
     for (const { row, name } of reader.named(wanted)) {
-      events.set(shard * SEQS + row.seq, definitions.today(recorded(row, name, shard)))
+      events.set(shard * SEQS + row.seq, definitions.today(reader.recorded(row, name)))
     }
   }
   return Array.from(places, (place) => events.get(place)).filter((event) => event !== undefined)

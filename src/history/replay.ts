@@ -8,7 +8,6 @@ import type { ResolvedPoint } from '../entity/time.ts'
 import { upcast } from '../entity/upcast.ts'
 import { entryTo, rowsBetween } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
-import { recorded } from '../store/shard-reader.ts'
 import { breathe } from '../store/slices.ts'
 import { locate } from './locate.ts'
 import { rangeOf } from './range.ts'
@@ -29,7 +28,7 @@ export async function* replay(
   let { state } = start
   for (const rows of rowsBetween(reader, entity.key, start, end, notEnded)) {
     for (const row of rows) {
-      const event = upcast(definition, recorded(row, entity, reader.shard))
+      const event = upcast(definition, reader.recorded(row, entity))
       state = evolve(definition, state, event)
       if (!begun(row)) continue
       yield { event, state: deepFreeze(state) as JsonObject }

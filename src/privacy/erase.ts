@@ -21,7 +21,6 @@ import { forksWith } from '../backup/forks.ts'
 import { rqlitesOf } from '../backup/places.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
 import type { EraseOptions } from '../engine.ts'
-import { formatPosition } from '../entity/event.ts'
 import { internal, isKumaError, KumaError } from '../errors.ts'
 import type { StoreReadModels } from '../projection/read-models.ts'
 import { rqliteAt } from '../projection/rqlite-url.ts'
@@ -142,7 +141,7 @@ async function runSteps(parts: EraseParts, job: Job, walWaitMs: number): Promise
     reason: job.reason,
     erased: erasures.reduce((sum, { events }) => sum + events, 0),
     entities: erasures.map(({ shard, entity, seq, events, witness }) => {
-      return { shard, entity, position: formatPosition(shard, seq), events, witness }
+      return { shard, entity, position: parts.readers.at(shard).positionOf(seq), events, witness }
     }),
     seals: shards.map((shard) => sealOf(parts.readers, shard)),
     ...(parts.readers.manifest.encryption && {

@@ -1,7 +1,6 @@
 /** What was erased from a store: the records in its shards, and what its receipts add to them. */
 import { readFileSync } from 'node:fs'
 import type { ErasedEntity, Receipt } from '../api.ts'
-import { formatPosition } from '../entity/event.ts'
 import { checkDirectory } from '../store/directory.ts'
 import { erasuresOf } from '../store/erasures.ts'
 import { readManifest } from '../store/manifest.ts'
@@ -34,7 +33,7 @@ export async function* listErasures(path: string): AsyncGenerator<ListedErasure>
         yield {
           shard,
           entity,
-          position: formatPosition(shard, seq),
+          position: reader.positionOf(seq),
           at,
           events,
           witness,

@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs'
 import { basename, relative } from 'node:path'
 import type { ErasedEntity, Receipt } from '../api.ts'
-import { formatPosition } from '../entity/event.ts'
 import { isKumaError } from '../errors.ts'
 import { checkDirectory, ioError } from '../store/directory.ts'
 import { type Erasure, isEntityTombstone } from '../store/erasure.ts'
@@ -141,7 +140,7 @@ function problemsIn(reader: ShardReader, receipt: Receipt, records: ReadonlyMap<
     if (record === undefined) problems.push(`shard ${shard}: no record says that entity ${entity} was erased`)
     else {
       const { seq, events, witness } = record
-      const same = said.position === formatPosition(shard, seq) && said.events === events && said.witness === witness
+      const same = said.position === reader.positionOf(seq) && said.events === events && said.witness === witness
       if (!same) problems.push(`shard ${shard}: the record of entity ${entity} says something else`)
     }
     const row = reader.entity(entity)

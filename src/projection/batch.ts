@@ -64,11 +64,12 @@ export class Batch {
   close(): readonly Statement[] {
     const now = Date.now()
     for (const [track, parts] of this.parts) {
+      const { timeline } = track
       for (const [shard, { from, to, crc, touched }] of parts) {
         track.rows(touched, this)
         for (const filling of track.fillings) {
           const { name: projection, generation, fences } = filling
-          this.steps.push({ projection, generation, shard, from, to, crc, fence: fences[shard]!, filling })
+          this.steps.push({ projection, generation, shard, from, to, timeline, crc, fence: fences[shard]!, filling })
         }
       }
     }

@@ -4,8 +4,8 @@
  *     kuma_sink(store, format)              whose it is
  *     kuma_projection(name, serving, newest, is_paused)
  *     kuma_generation(projection, generation, version, shape, entities, state, error)
- *     kuma_checkpoint(projection, generation, shard, position, crc, fence)
- *     kuma_skip(projection, shard, seq, reason, at)
+ *     kuma_checkpoint(projection, generation, shard, position, crc, fence, timeline)
+ *     kuma_skip(projection, shard, seq, reason, at, timeline)
  *
  * **Exactly once.** A checkpoint moves in the transaction that writes the rows it stands for, and the first statement of
  * that transaction is a guard: it asks for the checkpoint to be where the batch begins, and fails if it is elsewhere or
@@ -14,8 +14,10 @@
  * **The fence** is a number that a guard asks for as well. An erasure deletes rows and raises the fence of its shard in
  * one transaction: a batch that was read before it, and may bring the rows back, fails from then on, whoever sends it.
  *
- * **The crc** is that of the event at the position. A log in which another one stands there has been set back by a backup
- * and written on: what the rows were made of is not what it says now.
+ * **The timeline** says of which history of the store a place is (timeline.ts): one that lies behind where a restore has
+ * parted from it is of events that are no more. A folder that was set back by a copy of it has no new timeline: there
+ * **the crc** tells, which is that of the event at the position. What the rows were made of is not what such a log says now.
+ * Both stand in a column that the first sinks did not have: they get it when they are opened.
  */
 
 import type { Rebuilt } from '../engine.ts'
@@ -34,8 +36,8 @@ const SCHEMA = [
   'CREATE TABLE IF NOT EXISTS kuma_sink (store TEXT NOT NULL PRIMARY KEY, format INTEGER NOT NULL)',
   'CREATE TABLE IF NOT EXISTS kuma_projection (name TEXT NOT NULL PRIMARY KEY, serving INTEGER, newest INTEGER NOT NULL, is_paused INTEGER NOT NULL)',
   'CREATE TABLE IF NOT EXISTS kuma_generation (projection TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, shape TEXT NOT NULL, entities TEXT NOT NULL, state TEXT NOT NULL, error TEXT, PRIMARY KEY (projection, generation))',
-  'CREATE TABLE IF NOT EXISTS kuma_checkpoint (projection TEXT NOT NULL, generation INTEGER NOT NULL, shard INTEGER NOT NULL, position INTEGER NOT NULL, crc INTEGER NOT NULL, fence INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY (projection, generation, shard)) WITHOUT ROWID',
-  'CREATE TABLE IF NOT EXISTS kuma_skip (projection TEXT NOT NULL, shard INTEGER NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (projection, shard, seq)) WITHOUT ROWID',
+  'CREATE TABLE IF NOT EXISTS kuma_checkpoint (projection TEXT NOT NULL, generation INTEGER NOT NULL, shard INTEGER NOT NULL, position INTEGER NOT NULL, crc INTEGER NOT NULL, fence INTEGER NOT NULL, updated_at INTEGER NOT NULL, timeline TEXT, PRIMARY KEY (projection, generation, shard)) WITHOUT ROWID',
+  'CREATE TABLE IF NOT EXISTS kuma_skip (projection TEXT NOT NULL, shard INTEGER NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, timeline TEXT, PRIMARY KEY (projection, shard, seq)) WITHOUT ROWID',
 ]
 
 /** `serving` is asked; `building` takes its place when it has caught up; `trial` is only compared with it. */
@@ -66,6 +68,8 @@ export interface Generation {
 
 export interface Checkpoint {
   readonly position: number
+  /** null: the first */
+  readonly timeline: string | null
   /** of the event there; 0 if it is not known */
   readonly crc: number
   readonly fence: number
@@ -74,6 +78,8 @@ export interface Checkpoint {
 export interface Skip {
   readonly shard: number
   readonly seq: number
+  /** in which the event was recorded; null: the first */
+  readonly timeline: string | null
   readonly reason: string
   readonly at: number
 }
@@ -95,6 +101,8 @@ export interface Step {
   readonly shard: number
   readonly from: number
   readonly to: number
+  /** null: the first */
+  readonly timeline: string | null
   /** of the event at `to` */
   readonly crc: number
   readonly fence: number
@@ -104,9 +112,9 @@ const STANDS =
   'FROM kuma_checkpoint WHERE projection = ? AND generation = ? AND shard = ? AND position = ? AND fence = ?'
 
 /** Fails unless the checkpoint stands where the step begins: then there is nothing to take `position` from. */
-export function guard({ projection, generation, shard, from, to, crc, fence }: Step, now: number): Statement {
-  const sql = `INSERT INTO kuma_checkpoint (projection, generation, shard, crc, fence, updated_at, position) VALUES (?, ?, ?, ?, ?, ?, (SELECT ? ${STANDS})) ON CONFLICT DO UPDATE SET position = excluded.position, crc = excluded.crc, updated_at = excluded.updated_at`
-  return [sql, projection, generation, shard, crc, fence, now, to, projection, generation, shard, from, fence]
+export function guard({ projection, generation, shard, from, to, timeline, crc, fence }: Step, now: number): Statement {
+  const sql = `INSERT INTO kuma_checkpoint (projection, generation, shard, timeline, crc, fence, updated_at, position) VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT ? ${STANDS})) ON CONFLICT DO UPDATE SET position = excluded.position, timeline = excluded.timeline, crc = excluded.crc, updated_at = excluded.updated_at`
+  return [sql, projection, generation, shard, timeline, crc, fence, now, to, projection, generation, shard, from, fence]
 }
 
 /** Is this how a guard fails? */
@@ -148,6 +156,25 @@ export class Catalog {
     const format = Number(owner['format'])
     if (format > FORMAT)
       throw new KumaError('KUMA_NEWER_FORMAT', `${name} was written by a newer version of Kuma`, { path: name, format })
+    if (found !== null && !(await this.hasTimelines())) await this.addTimelines()
+  }
+
+  private async hasTimelines(): Promise<boolean> {
+    const [table] = await this.sink.read(
+      "SELECT 1 AS found FROM sqlite_schema WHERE name = 'kuma_checkpoint' AND sql LIKE '% timeline TEXT%'",
+    )
+    return table !== undefined
+  }
+
+  /** What is there is of the first one: there were no others. */
+  private async addTimelines(): Promise<void> {
+    try {
+      await this.sink.write(
+        ['kuma_checkpoint', 'kuma_skip'].map((table): Statement => [`ALTER TABLE ${table} ADD COLUMN timeline TEXT`]),
+      )
+    } catch (error) {
+      if (!(await this.hasTimelines())) throw error // else another projector was first
+    }
   }
 
   /** Null if the sink is nobody's yet. */
@@ -165,9 +192,11 @@ export class Catalog {
     const projections = await sink.read('SELECT name, serving, is_paused FROM kuma_projection ORDER BY name')
     const generations = await sink.read('SELECT * FROM kuma_generation ORDER BY generation')
     const checkpoints = await sink.read(
-      'SELECT projection, generation, shard, position, crc, fence FROM kuma_checkpoint',
+      'SELECT projection, generation, shard, position, timeline, crc, fence FROM kuma_checkpoint',
     )
-    const skips = await sink.read('SELECT projection, shard, seq, reason, at FROM kuma_skip ORDER BY shard, seq')
+    const skips = await sink.read(
+      'SELECT projection, shard, seq, timeline, reason, at FROM kuma_skip ORDER BY shard, seq',
+    )
     const all = generations.map((row) => generationOf(row, checkpoints))
     return new Map(
       projections.map((row) => {
@@ -296,9 +325,10 @@ export class Catalog {
     await this.sink.write([[sql, JSON.stringify(entities), name, generation]])
   }
 
-  async skip(name: string, { shard, seq, reason, at }: Skip): Promise<void> {
-    const sql = 'INSERT OR REPLACE INTO kuma_skip (projection, shard, seq, reason, at) VALUES (?, ?, ?, ?, ?)'
-    await this.sink.write([[sql, name, shard, seq, reason, at]])
+  async skip(name: string, { shard, seq, timeline, reason, at }: Skip): Promise<void> {
+    const sql =
+      'INSERT OR REPLACE INTO kuma_skip (projection, shard, seq, timeline, reason, at) VALUES (?, ?, ?, ?, ?, ?)'
+    await this.sink.write([[sql, name, shard, seq, timeline, reason, at]])
   }
 
   /**
@@ -364,14 +394,25 @@ function generationOf(row: SinkRow, checkpoints: readonly SinkRow[]): Generation
     state: row['state'] as GenerationState,
     error: row['error'] === null ? null : (JSON.parse(String(row['error'])) as Failure),
     checkpoints: new Map(
-      own.map(({ shard, position, crc, fence }) => [
-        Number(shard),
-        { position: Number(position), crc: Number(crc), fence: Number(fence) },
+      own.map((one) => [
+        Number(one['shard']),
+        {
+          position: Number(one['position']),
+          timeline: one['timeline'] as string | null,
+          crc: Number(one['crc']),
+          fence: Number(one['fence']),
+        },
       ]),
     ),
   }
 }
 
 function skipOf(row: SinkRow): Skip {
-  return { shard: Number(row['shard']), seq: Number(row['seq']), reason: String(row['reason']), at: Number(row['at']) }
+  return {
+    shard: Number(row['shard']),
+    seq: Number(row['seq']),
+    timeline: row['timeline'] as string | null,
+    reason: String(row['reason']),
+    at: Number(row['at']),
+  }
 }

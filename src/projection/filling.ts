@@ -1,6 +1,7 @@
 /** A generation as a projector fills it: its table, and its places. */
 import type { Position } from '../entity/event.ts'
 import { formatPosition } from '../entity/event.ts'
+import { inTimeline } from '../entity/position.ts'
 import type { Catalogued, Generation } from './catalog.ts'
 import type { ProjectionDefinition } from './define-projection.ts'
 import { GenerationTable } from './generation-table.ts'
@@ -24,7 +25,7 @@ export class Filling {
     const checkpoints = [...of.checkpoints].sort(([a], [b]) => a - b).map(([, checkpoint]) => checkpoint)
     this.positions = checkpoints.map(({ position }) => position)
     this.fences = checkpoints.map(({ fence }) => fence)
-    this.skips = new Set(skips.map(({ shard, seq }) => formatPosition(shard, seq)))
+    this.skips = new Set(skips.map(({ shard, seq, timeline }) => inTimeline(formatPosition(shard, seq), timeline)))
     this.types = definition.of && new Set(definition.of.map(({ type }) => type))
   }
 

@@ -280,9 +280,10 @@ export class Projector {
   }
 
   /** Can a generation have come to that place in this log? */
-  private isPlaceOf(generation: Generation, shard: number, { position, crc }: Checkpoint): boolean {
+  private isPlaceOf(generation: Generation, shard: number, { position, timeline, crc }: Checkpoint): boolean {
     const { source } = this
     if (position < (this.fillingOf(generation)?.positions[shard] ?? 0) || position > source.ends.of(shard)) return false
+    if (position > source.sharedWith(timeline, shard)) return false
     return crc === 0 || [crc, 0].includes(source.crcAt(shard, position))
   }
 

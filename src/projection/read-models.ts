@@ -6,7 +6,7 @@
 import type { ProjectionInfo, QueryPage, ReadModelQuery, ReadModels, Rebuilt } from '../engine.ts'
 import { formatPosition, type Position } from '../entity/event.ts'
 import type { JsonObject } from '../entity/json.ts'
-import { invalidPosition, parsePosition } from '../entity/position.ts'
+import { inTimeline, invalidPosition } from '../entity/position.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
 import { Catalog, type Catalogued, type Failure, type Generation } from './catalog.ts'
@@ -114,18 +114,24 @@ export class StoreReadModels implements ReadModels {
     return invalidQuery(error.message, `there are: ${names.join(', ')}`)
   }
 
-  async waitFor(projection: string | null, position: Position, signal?: AbortSignal): Promise<void> {
+  async waitFor(projection: string | null, position: Position | null, signal?: AbortSignal): Promise<void> {
     if (projection !== null) this.checkName(projection)
     await this.open()
     await this.awaitAll(projection === null ? this.definitions.map(({ name }) => name) : [projection], position, signal)
   }
 
-  private async awaitAll(names: readonly string[], position: Position, signal?: AbortSignal): Promise<void> {
-    const seqs = parsePosition(position, this.source.shards)
-    for (const [shard, seq] of seqs.entries())
-      if (seq > this.source.ends.of(shard)) throw invalidPosition(position, `lies beyond the end of shard ${shard}`)
+  private async awaitAll(names: readonly string[], position: Position | null, signal?: AbortSignal): Promise<void> {
+    const seqs = position === null ? this.source.places() : this.reachable(position)
     this.projector.start()
     await this.projector.until(() => names.every((name) => this.isAt(name, seqs)), signal)
+  }
+
+  /** @throws KUMA_INVALID_POSITION */
+  private reachable(position: Position): number[] {
+    const seqs = this.source.placeIn(position)
+    for (const [shard, seq] of seqs.entries())
+      if (seq > this.source.ends.of(shard)) throw invalidPosition(position, `lies beyond the end of shard ${shard}`)
+    return seqs
   }
 
   private isAt(name: string, seqs: readonly number[]): boolean {
@@ -213,7 +219,9 @@ export class StoreReadModels implements ReadModels {
         isTrial: next.state === 'trial',
         lagEvents: projector.lagOf({ positions: this.positionsOf(next) }),
       },
-      skipped: skips.map(({ shard, seq, reason, at }) => ({ position: formatPosition(shard, seq), reason, at })),
+      skipped: skips.map(({ shard, seq, timeline, reason, at }) => {
+        return { position: inTimeline(formatPosition(shard, seq), timeline), reason, at }
+      }),
     }
   }
 
@@ -317,11 +325,10 @@ export class StoreReadModels implements ReadModels {
 
   async skip(name: string, position: Position, reason: string): Promise<void> {
     await this.known(name)
-    const seqs = parsePosition(position, this.source.shards)
+    const seqs = this.reachable(position)
     const [[shard, seq] = [0, 0], ...more] = [...seqs.entries()].filter(([, seq]) => seq > 0)
     if (more.length > 0 || seq === 0) throw invalidPosition(position, 'is not the position of one event')
-    if (seq > this.source.ends.of(shard)) throw invalidPosition(position, `lies beyond the end of shard ${shard}`)
-    await this.catalog.skip(name, { shard, seq, reason, at: Date.now() })
+    await this.catalog.skip(name, { shard, seq, timeline: this.source.timelineOf(shard, seq), reason, at: Date.now() })
     await this.catalog.forgive(name)
     await this.projector.reload()
   }

@@ -4,14 +4,15 @@
  */
 import { type Located, standAt } from '../actor/activate.ts'
 import type { Definitions } from '../actor/definitions.ts'
-import type { RecordedEvent } from '../entity/event.ts'
+import type { Position, RecordedEvent } from '../entity/event.ts'
 import { initialState } from '../entity/fold.ts'
+import { placeIn } from '../entity/position.ts'
+import { newestOf, sharedWith } from '../entity/timeline.ts'
 import { isKumaError } from '../errors.ts'
 import type { Ends } from '../feed/ends.ts'
 import { Pages } from '../store/chain.ts'
 import { ENGINE, recordOf } from '../store/erasure.ts'
 import type { Readers } from '../store/readers.ts'
-import { recorded } from '../store/shard-reader.ts'
 import { inSlices } from '../store/slices.ts'
 
 export interface SourceEvent {
@@ -51,17 +52,38 @@ export class Source {
     return this.readers.manifest.store
   }
 
+  /** In which it records now; null: the first. */
+  get timeline(): string | null {
+    return newestOf(this.readers.manifest.timelines)
+  }
+
+  /** @returns seqs by shard. @throws KUMA_INVALID_POSITION */
+  placeIn(position: Position): number[] {
+    return placeIn(this.readers.manifest, position)
+  }
+
+  /** In which an event was recorded; null: the first. */
+  timelineOf(shard: number, seq: number): string | null {
+    return this.readers.at(shard).timelineOf(seq)
+  }
+
+  /** Up to which seq this log is that of a timeline, too. */
+  sharedWith(timeline: string | null, shard: number): number {
+    return sharedWith(this.readers.manifest.timelines, timeline)?.(shard) ?? 0
+  }
+
   /** What comes after a place, up to another. Null if that is nothing. @throws KUMA_CORRUPT, KUMA_CLOSED */
   page(shard: number, after: number, end: number): SourcePage | null {
     if (after >= end) return null
     const pages = this.pages[shard] ?? new Pages()
     this.pages[shard] = pages
-    const found = this.readers.at(shard).feed(after, end, pages.size, null)
+    const reader = this.readers.at(shard)
+    const found = reader.feed(after, end, pages.size, null)
     const items: SourceItem[] = []
     for (const { row, name } of found) {
       if (row.entity === ENGINE) items.push({ key: recordOf(row).entity, event: null })
       else if (name !== null) {
-        const event = this.definitions.today(recorded(row, name, shard))
+        const event = this.definitions.today(reader.recorded(row, name))
         items.push({ key: row.entity, bytes: row.data.length, event })
       }
     }

@@ -51,11 +51,14 @@ export class Track {
   private readonly states = new Map<number, Known>()
   private chars = 0
   private readonly fromState: readonly Filling[]
+  /** that is read */
+  readonly timeline: string | null
 
   constructor(
     private readonly source: Source,
     readonly fillings: readonly Filling[],
   ) {
+    this.timeline = source.timeline
     this.seqs = [...fillings[0]!.positions]
     this.fromState = fillings.filter(({ definition }) => definition.rows !== null)
   }

@@ -79,6 +79,26 @@ function tip(db: Database): Tip {
   return { ...end, at: (at.get() as number | undefined) ?? null }
 }
 
+/**
+ * The seq up to which a backup's shard is as its store had it: erasures were recorded in the backup since.
+ * @param takenAt in milliseconds since 1970
+ */
+export function sharedEnd(directory: string, shard: number, manifest: Manifest, takenAt: number): number {
+  const db = openShard(directory, shard, manifest, 'read')
+  try {
+    const last = db
+      .prepare(
+        `SELECT last_seq FROM commits
+         WHERE at <= ? OR first_seq <= (SELECT seq FROM events WHERE entity <> ${ENGINE} ORDER BY seq DESC LIMIT 1)
+         ORDER BY id DESC LIMIT 1`,
+      )
+      .pluck()
+    return (last.get(takenAt) as number | undefined) ?? 0
+  } finally {
+    db.close()
+  }
+}
+
 /** For a file that nobody has open in SQLite. Makes it read-only and durable. @returns its SHA-256 in hexadecimal */
 export function settle(path: string): string {
   chmodSync(path, 0o400)

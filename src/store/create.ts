@@ -93,7 +93,7 @@ function build(building: string, shards: number, masterKey: Uint8Array | null): 
 }
 
 /** Of a store that comes to be now. */
-export function newManifest(fixed: Pick<Manifest, 'shards' | 'seed' | 'encryption'>): Manifest {
+export function newManifest(fixed: Pick<Manifest, 'shards' | 'seed' | 'encryption' | 'timelines'>): Manifest {
   return {
     format: FORMAT,
     requires: requiredIn(fixed),

@@ -5,7 +5,8 @@
  *     { "format": 2, "requires": [], "store": "<uuid>", "shards": 16, "seed": 3405691582,
  *       "created_at": "2026-11-01T09:30:00.000Z", "sha256": "<of the canonical JSON (RFC 8785) of the rest>" }
  *
- * and `"encryption": "entity-keys"` if contents are encrypted (cipher.ts). Fields that are not known are kept.
+ * and `"encryption": "entity-keys"` if contents are encrypted (cipher.ts), `"timelines": [..]` if the store was restored or
+ * forked (timeline.ts). Fields that are not known are kept.
  *
  * `requires` names what is in the store beside what every store of its format has. Who does not know one of the names
  * must not open it, not even to read: so a name is on disk before the first thing of it, and is never taken away. Each
@@ -13,10 +14,11 @@
  *
  * Format 1 had neither `requires` nor a sum. It is read as it is; who comes to write makes it format 2 (upgrade.ts).
  */
-import { hash } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { canonicalJson } from '../entity/canonical-json.ts'
+import { areTimelines, type Timeline, withTimeline } from '../entity/timeline.ts'
 import { KumaError } from '../errors.ts'
 import { ioError, notAStore, writeDurably } from './directory.ts'
 
@@ -42,6 +44,7 @@ export interface Manifest {
   readonly seed: number
   readonly created_at: string
   readonly encryption?: 'entity-keys' | undefined
+  readonly timelines?: readonly Timeline[] | undefined
 }
 
 const NAME = 'kuma.json'
@@ -53,8 +56,17 @@ export function shardPath(directory: string, shard: number): string {
 }
 
 /** Names of what this code writes to a store, sooner or later. */
-export function requiredIn({ encryption }: Pick<Manifest, 'encryption'>): readonly string[] {
-  return encryption === undefined ? ['empty-answers'] : ['codec-2', 'empty-answers']
+export function requiredIn({ encryption, timelines }: Pick<Manifest, 'encryption' | 'timelines'>): readonly string[] {
+  return [
+    ...(encryption === undefined ? [] : ['codec-2']),
+    'empty-answers',
+    ...(timelines === undefined ? [] : ['timelines']),
+  ]
+}
+
+/** A new timeline, for a store that is made of this one. */
+export function partedFrom({ timelines }: Manifest, parted: Timeline['parted']): readonly Timeline[] {
+  return withTimeline(timelines, randomBytes(4).toString('hex'), parted)
 }
 
 /** In its own format: that of an old backup stays what it is. */
@@ -92,7 +104,7 @@ function parse(text: string, path: string): Manifest {
     throw corrupt(path, `it is not JSON: ${(cause as Error).message}`)
   }
   const { sha256, ...content } = (found ?? {}) as Record<string, unknown>
-  const { format, requires = [], store, shards, seed, created_at, encryption } = content
+  const { format, requires = [], store, shards, seed, created_at, encryption, timelines } = content
   if (!isInteger(format, 1, Number.MAX_SAFE_INTEGER)) throw corrupt(path, 'it names no format')
   // a newer format may hold other things: its number is all that is asked of it
   if (format > FORMAT) throw newerFormat(path, format, FORMAT)
@@ -105,6 +117,7 @@ function parse(text: string, path: string): Manifest {
   if (!isInteger(seed, 0, 0xffffffff)) throw corrupt(path, `seed is ${JSON.stringify(seed)}`)
   if (encryption !== undefined && encryption !== 'entity-keys')
     throw corrupt(path, `encryption is ${JSON.stringify(encryption)}`)
+  if (timelines !== undefined && !areTimelines(timelines)) throw corrupt(path, 'its timelines are none')
   return { ...content, requires } as unknown as Manifest
 }
 

@@ -2,10 +2,12 @@
  * Questions to a shard's file, on a connection that never writes. Works beside a writer, in this process or another.
  * Every row that is read is checked against its crc.
  */
-import type { Meta, MetaFilter, RecordedEvent } from '../entity/event.ts'
+import type { Meta, MetaFilter, Position, RecordedEvent } from '../entity/event.ts'
 import { EMPTY_META, formatPosition, META_FIELDS } from '../entity/event.ts'
 import type { JsonObject } from '../entity/json.ts'
+import { inTimeline } from '../entity/position.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
+import { type Stretch, stretchesOf, timelineAt } from '../entity/timeline.ts'
 import { KumaError } from '../errors.ts'
 import { type Cipher, cipherOf } from './cipher.ts'
 import type { EntityRow, KeyRow, SnapshotRow } from './commit.ts'
@@ -70,6 +72,7 @@ export class ShardReader {
   private readonly db: Database
   private readonly cipher: Cipher | null
   private readonly queries: ReturnType<typeof prepareQueries>
+  private readonly stretches: readonly Stretch[]
   /** Why nothing is read any more. */
   private reason: KumaError | null = null
 
@@ -84,6 +87,7 @@ export class ShardReader {
     this.db = openShard(directory, shard, manifest, 'read')
     this.cipher = cipherOf(directory, shard, manifest, keys)
     this.queries = prepareQueries(this.db, this.cipher)
+    this.stretches = stretchesOf(manifest.timelines, shard)
   }
 
   /** Reads nothing any more. @param reason what those are told who ask */
@@ -389,22 +393,33 @@ export class ShardReader {
     return this.run(() => this.queries.remains.get({ keys })) as number
   }
 
+  /** Of an event, also of one that comes next. It names the timeline in which that was recorded, and never changes. */
+  positionOf(seq: number): Position {
+    const position = formatPosition(this.shard, seq)
+    return this.stretches.length === 0 ? position : inTimeline(position, this.timelineOf(seq))
+  }
+
+  /** In which an event was recorded; null: the first. */
+  timelineOf(seq: number): string | null {
+    return timelineAt(this.stretches, seq)
+  }
+
+  /** A row as the event that its readers see. */
+  recorded(row: Row, name: EntityName): RecordedEvent {
+    return {
+      type: row.type,
+      data: JSON.parse(row.data) as JsonObject,
+      entity: name.id,
+      entityType: name.type,
+      version: row.version,
+      position: this.positionOf(row.seq),
+      at: row.at,
+      meta: row.meta === null ? EMPTY_META : visibleMeta(row.meta),
+    }
+  }
+
   private atOnce<T>(read: () => T): T {
     return this.run(() => this.db.transaction(read)())
-  }
-}
-
-/** A row as the event that its readers see. */
-export function recorded(row: Row, name: EntityName, shard: number): RecordedEvent {
-  return {
-    type: row.type,
-    data: JSON.parse(row.data) as JsonObject,
-    entity: name.id,
-    entityType: name.type,
-    version: row.version,
-    position: formatPosition(shard, row.seq),
-    at: row.at,
-    meta: row.meta === null ? EMPTY_META : visibleMeta(row.meta),
   }
 }
 
