@@ -84,12 +84,12 @@ async function buildShards(
   keys: KeyFile | null,
   parted: Record<string, number>,
 ): Promise<number> {
-  const takenAt = Date.parse(readBackupManifest(backup).created_at)
+  const { created_at, shards } = readBackupManifest(backup)
   let erasedAgain = 0
   for (let shard = 0; shard < manifest.shards; shard++) {
     options.signal?.throwIfAborted()
     const dropped = copy(backup, building, shard, manifest, options.at)
-    const end = sharedEnd(building, shard, manifest, takenAt)
+    const end = sharedEnd(building, shard, manifest, shards[shard]?.taken ?? { at: Date.parse(created_at) })
     if (end > 0) parted[shard] = end
     const held = [...heldIn(building, shard, manifest, options.erased)]
     if (keys !== null) held.push(...keylessIn(building, shard, manifest, keys, held))

@@ -81,11 +81,21 @@ function tip(db: Database): Tip {
 
 /**
  * The seq up to which a backup's shard is as its store had it: erasures were recorded in the backup since.
- * @param takenAt in milliseconds since 1970
+ * @param taken the last commit that the store had; of a backup whose manifest does not say so, when it was taken, in
+ * milliseconds since 1970
  */
-export function sharedEnd(directory: string, shard: number, manifest: Manifest, takenAt: number): number {
+export function sharedEnd(
+  directory: string,
+  shard: number,
+  manifest: Manifest,
+  taken: { readonly commit: number } | { readonly at: number },
+): number {
   const db = openShard(directory, shard, manifest, 'read')
   try {
+    if ('commit' in taken) {
+      const end = db.prepare('SELECT last_seq FROM commits WHERE id <= ? ORDER BY id DESC LIMIT 1').pluck()
+      return (end.get(taken.commit) as number | undefined) ?? 0
+    }
     const last = db
       .prepare(
         `SELECT last_seq FROM commits
@@ -93,7 +103,7 @@ export function sharedEnd(directory: string, shard: number, manifest: Manifest, 
          ORDER BY id DESC LIMIT 1`,
       )
       .pluck()
-    return (last.get(takenAt) as number | undefined) ?? 0
+    return (last.get(taken.at) as number | undefined) ?? 0
   } finally {
     db.close()
   }

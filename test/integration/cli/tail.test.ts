@@ -22,7 +22,9 @@ async function filled(count: number) {
   const { cwd, run } = await shell()
   await fill(run, count)
   const read = (name: string) => (existsSync(join(cwd, name)) ? readFileSync(join(cwd, name), 'utf8') : null)
-  return { cwd, run, read, numbers: (name: string) => numbersIn(read(name) ?? '') }
+  /** Of a cursor that was begun and has not moved yet: the beginning. */
+  const placeIn = (name: string) => JSON.parse(read(name)!).position as string
+  return { cwd, run, read, placeIn, numbers: (name: string) => numbersIn(read(name) ?? '') }
 }
 
 const numbersIn = (text: string) => ndjson(text).map(({ event }) => (event as { data: { n: number } }).data.n)
@@ -125,12 +127,12 @@ const WAYS: [string, (cwd: string) => Promise<string[]>][] = [
 
 describe.each(WAYS)('--exec, %s', (_, prepare) => {
   test('a command that was killed is given again what it had not handled', async () => {
-    const { cwd, run, read, numbers } = await filled(50)
+    const { cwd, run, read, placeIn, numbers } = await filled(50)
     writeFileSync(join(cwd, 'consumer.cjs'), CONSUMER)
     const words = [...(await prepare(cwd)), '--cursor', 'c', '--batch', '20', '--exec', 'exec node consumer.cjs']
     writeFileSync(join(cwd, 'die'), '')
     const { code, stdout, stderr } = await run(['tail', '-f', ...words, '--json'])
-    expect([code, stdout, read('c')]).toEqual([8, '', null])
+    expect([code, stdout, placeIn('c')]).toEqual([8, '', '000:0'])
     expect(JSON.parse(stderr).error).toMatchObject({
       code: 'KUMA_EXEC_FAILED',
       message: expect.stringMatching(/^the command of --exec was ended by SIGKILL: the \d+ lines .* not handled$/),
@@ -185,9 +187,9 @@ describe('--exec', () => {
   })
 
   test('a command that is not there has handled nothing', async () => {
-    const { run, read } = await filled(1)
+    const { run, placeIn } = await filled(1)
     const { code, stderr } = await run(['tail', '-f', '--cursor', 'c', '--exec', 'no-such-command'])
-    expect([code, read('c')]).toEqual([8, null])
+    expect([code, placeIn('c')]).toEqual([8, '000:0'])
     expect(stderr).toContain('ended with exit code 127: the line that it got is not handled')
   })
 
@@ -233,7 +235,7 @@ describe('--exec', () => {
   })
 
   test('a second one is passed on to the command', async () => {
-    const { cwd, read } = await filled(3)
+    const { cwd, placeIn } = await filled(3)
     const tail = launch(['tail', '-f', '--cursor', 'c', '--exec', 'echo begun; exec sleep 600'], { cwd })
     let stderr = ''
     tail.stderr!.on('data', (text) => (stderr += text))
@@ -243,7 +245,7 @@ describe('--exec', () => {
     tail.kill('SIGTERM')
     expect((await once(tail, 'close'))[0]).toBe(143)
     expect(stderr).toContain('interrupted: the command of --exec was ended by SIGTERM')
-    expect(read('c')).toBeNull()
+    expect(placeIn('c')).toBe('000:0')
   })
 
   test('a cursor that could not be kept is told before anything is handed over', async () => {
