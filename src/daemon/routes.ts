@@ -2,7 +2,6 @@
  * The daemon over HTTP, route by route: what is asked, what it takes, and how it is answered. The OpenAPI document
  * (openapi.ts) is made of this table.
  */
-import { setImmediate } from 'node:timers/promises'
 import type { FeedItem } from '../api.ts'
 import type { Position } from '../entity/event.ts'
 import { isPosition } from '../entity/position.ts'
@@ -258,8 +257,6 @@ async function* eventStream(
 ): AsyncGenerator<string> {
   let next = pages.next()
   try {
-    await Promise.race([next, setImmediate()]) // a place that is refused has the status of its error
-    yield ': listening\n\n' // so that the headers leave at once
     for (;;) {
       const page = await orHeartbeat(next)
       if (page === null) yield ': still here\n\n'

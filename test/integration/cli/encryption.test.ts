@@ -54,7 +54,7 @@ test('who holds the master key reads it all; the files tell types and times, and
   const { code, stderr } = await run(['append', 'annabella', 'Made', 'text=other', '--request-key', 'annabella-key'])
   expect({ code, stderr }).toMatchObject({
     code: 4,
-    stderr: expect.stringContaining('was used before, for another request'),
+    stderr: expect.stringContaining('was used before, with other events'),
   })
   await ok('verify')
   const [file] = filesWith(store, ['Made']) as [string]
