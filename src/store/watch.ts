@@ -14,9 +14,9 @@
  * So names are looked at, by stat, which opens nothing (opening a file and closing it is what drops the locks):
  *
  *     at each commit          its WAL and -shm, which must be the same files
- *     where the last look     that the WAL is not shorter than it was, the database, and the lock: lock.db, its -shm, in which
- *     is 10 ms ago, also      the lock's bytes are, and its -wal, which grows when another process takes the lock
- *     100 ms after the last   all of them
+ *     where the last look     the database, and the lock: lock.db, its -shm, in which the lock's bytes are, and its -wal,
+ *     is 10 ms ago, also      which grows when another process takes the lock
+ *     100 ms after the last   all of them, and that the WAL is not shorter than it was; before a checkpoint and at the end too
  *     every half second       the lock, also without a commit; and before anything is opened by the store's path
  *
  * Whoever stats a file has newer kernels (Linux 6.13) stamp the next write to it with a finer time, which the fsync of that
@@ -206,17 +206,22 @@ export class ShardWatch {
   /** After a commit. @param lastSeq of the last event that is about to be acknowledged, or has been */
   look(lastSeq: number): Change | null {
     const now = performance.now()
-    const change = now - this.lookedAt < LOOK_MS ? this.lookForWal() : this.lookAtAll(lastSeq, now)
-    // where a WAL is gone, its whole store may be
-    return change === null ? null : (this.lookAtStore() ?? change)
+    const isDue = now - this.lookedAt >= LOOK_MS
+    const change = (isDue ? (this.lookAtStore() ?? this.lookAtDatabase()) : null) ?? this.lookForWal()
+    if (change !== null) return this.lookAtStore() ?? change // where a WAL is gone, its whole store may be
+    if (isDue) this.looked(lastSeq, now)
+    return null
   }
 
-  lookAtAll(lastSeq: number, now = performance.now()): Change | null {
+  lookAtAll(lastSeq: number): Change | null {
     const change = this.lookAtStore() ?? this.lookAtDatabase() ?? this.lookAtWal()
-    if (change !== null) return change
+    if (change === null) this.looked(lastSeq, performance.now())
+    return change
+  }
+
+  private looked(lastSeq: number, now: number): void {
     this.lookedAt = now
     this.found = lastSeq
-    return null
   }
 
   /** Is it there? The quick way, if there is one. */
