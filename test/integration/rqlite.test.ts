@@ -79,7 +79,7 @@ describe.skipIf(!hasRqlite)('between a projector and rqlite', () => {
 
   const all = <T>(items: kuma.Items<T>) => items.toArray()
 
-  test('requests and answers that are lost, doubled or refused count once', { timeout: 60_000 }, async () => {
+  test('requests and answers that are lost, doubled or refused count once', async () => {
     const seed = Math.floor(Math.random() * 2 ** 31)
     console.log('seed', seed)
     const random = randomFrom(seed)
@@ -91,7 +91,7 @@ describe.skipIf(!hasRqlite)('between a projector and rqlite', () => {
     const { engine, ctx } = await opened(url)
     const accounts = await Promise.all(['a', 'b', 'c', 'd'].map((id) => ctx.spawn(Account, id)))
     let position = ''
-    for (let round = 1; round <= 100; round++) {
+    for (let round = 1; round <= 60; round++) {
       await Promise.all(accounts.map((account) => account.append({ type: 'Deposited', data: { amount: round } })))
       ;({ position } = await accounts[0]!.append({ type: 'Deposited', data: { amount: 0 } }))
       if (round % 20 === 0) await ctx.waitFor(sums, position)
@@ -103,8 +103,8 @@ describe.skipIf(!hasRqlite)('between a projector and rqlite', () => {
       ctx.query('select e.id, s.deposits, s.total from sums s join entities e using (_entity) order by 1'),
     )
     expect(rows).toEqual([
-      { id: 'a', deposits: 200, total: 5_050 },
-      ...['b', 'c', 'd'].map((id) => ({ id, deposits: 100, total: 5_050 })),
+      { id: 'a', deposits: 120, total: 1_830 },
+      ...['b', 'c', 'd'].map((id) => ({ id, deposits: 60, total: 1_830 })),
     ])
   })
 
