@@ -202,7 +202,7 @@ describe.each(SINKS)('%s:', (kind) => {
   })
 
   test('random histories, with erasures, stops and restarts: every table is what a fold of the log gives', {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     const seed = Math.floor(Math.random() * 2 ** 31)
     console.log('seed', seed)
@@ -641,7 +641,7 @@ describe.each(SINKS)('%s:', (kind) => {
       expect(await all(ctx.query('select 1 as one'))).toEqual([{ one: 1 }])
     })
 
-    test('of a million rows gives them as they are asked for', { timeout: 60_000 }, async () => {
+    test('of a million rows gives them as they are asked for', { timeout: 120_000 }, async () => {
       const { ctx } = await open()
       const rows = ctx.query<{ x: number }>(
         'with recursive c(x) as (select 1 union all select x + 1 from c where x < 1000000) select x from c',

@@ -68,7 +68,7 @@ const stop = async ({ run, output }: Started) => {
 }
 
 describe('a list', () => {
-  test('goes on with the next daemon, or says that it was cut off', { timeout: 60_000 }, async () => {
+  test('goes on with the next daemon, or says that it was cut off', { timeout: 120_000 }, async () => {
     const made = await filled()
     const ctx = await kuma.connect(made.store)
     onTestFinished(() => ctx.close())
@@ -156,7 +156,7 @@ describe('a list', () => {
 describe('a command in a slow pipe', () => {
   const words = ['log', '--json']
 
-  test('prints every line, once there is a daemon again', { timeout: 60_000 }, async () => {
+  test('prints every line, once there is a daemon again', { timeout: 120_000 }, async () => {
     const made = await filled()
     const log = launch(words, { cwd: made.cwd })
     await once(log.stdout!, 'readable')
@@ -167,7 +167,7 @@ describe('a command in a slow pipe', () => {
     expect(new Set(ndjson(stdout).map(({ position }) => position)).size).toBe(2 * MANY)
   })
 
-  test('or ends with exit code 1, and so does tail -f', { timeout: 60_000 }, async () => {
+  test('or ends with exit code 1, and so does tail -f', { timeout: 120_000 }, async () => {
     const made = await filled()
     const both = [words, ['tail', '-f']].map((each) => launch(each, { cwd: made.cwd }))
     await Promise.all(both.map((each) => once(each.stdout!, 'readable')))

@@ -36,7 +36,7 @@ async function caller(store: string, hello: string | null = '{"kuma":1}') {
 
 const closed = (socket: Socket) => (socket.closed ? Promise.resolve() : once(socket, 'close'))
 
-test('commands go through it, many at once, and it ends with everything answered', { timeout: 60_000 }, async () => {
+test('commands go through it, many at once, and it ends with everything answered', { timeout: 120_000 }, async () => {
   const { run, store, output } = await started()
   const socket = statSync(join(store, 'kuma.sock'))
   expect(socket.mode & 0o777).toBe(0o600)
@@ -187,7 +187,7 @@ describe('a program that is connected', () => {
     await expect(entity.read()).rejects.toMatchObject({ code: 'KUMA_CLOSED' })
   })
 
-  test('gets large events and states whole', { timeout: 60_000 }, async () => {
+  test('gets large events and states whole', { timeout: 120_000 }, async () => {
     const { store } = await started()
     const ctx = await kuma.connect(store)
     const entity = await ctx.spawn(Account, 'large', {})
@@ -205,7 +205,7 @@ describe('a program that is connected', () => {
     await ctx.close()
   })
 
-  test('comes back to a daemon that was killed: with a request key it happens once', { timeout: 60_000 }, async () => {
+  test('comes back to a daemon that was killed: with a request key it happens once', { timeout: 120_000 }, async () => {
     const { store, daemon, start } = await started()
     const ctx = await kuma.connect(store)
     const entity = await ctx.spawn(Account, 'a')
@@ -325,7 +325,7 @@ describe('someone who does not keep to the protocol', () => {
     expect((await lines(7))[6]).toEqual({ id: 1, end: true })
   })
 
-  test('who asks for much and reads nothing does not hold up others, nor the end', { timeout: 60_000 }, async () => {
+  test('who asks for much and reads nothing does not hold up others, nor the end', { timeout: 120_000 }, async () => {
     const { store, run, output } = await started()
     const text = 'x'.repeat(900_000)
     await run(['append', 'x', '-'], { input: JSON.stringify({ type: 'Set', data: { text } }) })

@@ -122,7 +122,7 @@ describe.each(['CAE', 'SFO', 'ORD'])('%s', (airport) => {
   })
 })
 
-test('a fork of January', { timeout: 60_000 }, async () => {
+test('a fork of January', { timeout: 120_000 }, async () => {
   const stdout = await run(['fork', join(cwd, 'january'), '--at', '2001-01-31T23:59:59.999Z'])
   const january = flights.filter(({ at }) => at < Date.parse('2001-02-01'))
   expect(JSON.parse(stdout)).toMatchObject({

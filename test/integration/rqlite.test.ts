@@ -126,7 +126,7 @@ describe.skipIf(!hasRqlite)('between a projector and rqlite', () => {
   })
 
   test('while it is away, appends go on, an erasure stays open, and all is made good when it is back', {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     let fate: Fate = 'pass'
     const { engine, ctx, path } = await opened(await proxy(node.url, () => fate))

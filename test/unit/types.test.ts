@@ -49,7 +49,7 @@ describe.each(COMPILERS)('test/types under %s', (compiler) => {
   test.each([
     ['compiles, with every declaration that it reaches checked', { skipLibCheck: false }],
     ['compiles without the DOM', { skipLibCheck: true, lib: ['es2022'] }],
-  ])('%s', { timeout: 60_000 }, (name, options) => {
+  ])('%s', { timeout: 120_000 }, (name, options) => {
     const config = `${compiler} ${name}.json`
     const compilerOptions = { ...OPTIONS, ...options }
     writeFileSync(join(program, config), JSON.stringify({ compilerOptions, include: ['src'] }))
