@@ -79,7 +79,7 @@ describe.skipIf(!hasRqlite)('between a projector and rqlite', () => {
 
   const all = <T>(items: kuma.Items<T>) => items.toArray()
 
-  test('requests and answers that are lost, doubled or refused count once', async () => {
+  test('requests and answers that are lost, doubled or refused count once', { timeout: 300_000 }, async () => {
     const seed = Math.floor(Math.random() * 2 ** 31)
     console.log('seed', seed)
     const random = randomFrom(seed)
