@@ -1,6 +1,6 @@
 /**
- * Writes the files of a store anew, without free pages and gaps, and without indexes that somebody added: VACUUM. It takes as much memory as the largest shard,
- * and nobody can write meanwhile, so it is asked for and never done by itself.
+ * Writes the files of a store anew, without free pages and gaps, and without indexes that somebody added: VACUUM. It takes
+ * as much memory as the largest shard, and nobody can write meanwhile, so it is asked for and never done by itself.
  */
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'

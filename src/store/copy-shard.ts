@@ -90,8 +90,7 @@ export function sharedEnd(
   manifest: Manifest,
   taken: { readonly commit: number } | { readonly at: number },
 ): number {
-  const db = openShard(directory, shard, manifest, 'read')
-  try {
+  return ask(directory, shard, manifest, (db) => {
     if ('commit' in taken) {
       const end = db.prepare('SELECT last_seq FROM commits WHERE id <= ? ORDER BY id DESC LIMIT 1').pluck()
       return (end.get(taken.commit) as number | undefined) ?? 0
@@ -104,9 +103,7 @@ export function sharedEnd(
       )
       .pluck()
     return (last.get(taken.at) as number | undefined) ?? 0
-  } finally {
-    db.close()
-  }
+  })
 }
 
 /** For a file that nobody has open in SQLite. Makes it read-only and durable. @returns its SHA-256 in hexadecimal */
