@@ -28,3 +28,21 @@ export function accountOf({ snapshotEvery = 1_000, version = 1 } = {}) {
 }
 
 export const Account = accountOf()
+
+/** A ring changes nothing while the door is shut. @param visitors who enter at a ring when it is open */
+export function doorOf(visitors: number) {
+  return defineEntity({
+    type: 'door',
+    initial: { isOpen: false, visitors: 0 },
+    events: { Opened: type<Record<never, never>>(), Entered: type<Record<never, never>>() },
+    commands: { Ring: type<Record<never, never>>() },
+  })
+    .evolve({
+      Opened: (state) => ({ ...state, isOpen: true }),
+      Entered: (state) => ({ ...state, visitors: state.visitors + 1 }),
+    })
+    .decide({
+      Ring: ({ isOpen }) =>
+        isOpen ? Array.from({ length: visitors }, () => ({ type: 'Entered' as const, data: {} })) : undefined,
+    })
+}

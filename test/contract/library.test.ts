@@ -8,6 +8,7 @@ import * as kuma from '../../src/index.ts'
 import { openEngine } from '../../src/kuma.ts'
 import { verifyStore } from '../../src/store/verify.ts'
 import { folder } from '../folder.ts'
+import { doorOf } from '../models.ts'
 import { served } from '../served.ts'
 
 const Account = kuma
@@ -38,19 +39,7 @@ const Order = kuma
     LineAdded: (state) => ({ ...state, lines: state.lines + 1 }),
   })
 
-/** A ring changes nothing while the door is shut. */
-const Door = kuma
-  .defineEntity({
-    type: 'door',
-    initial: { isOpen: false, visitors: 0 },
-    events: { Opened: kuma.type<Record<never, never>>(), Entered: kuma.type<Record<never, never>>() },
-    commands: { Ring: kuma.type<Record<never, never>>() },
-  })
-  .evolve({
-    Opened: (state) => ({ ...state, isOpen: true }),
-    Entered: (state) => ({ ...state, visitors: state.visitors + 1 }),
-  })
-  .decide({ Ring: ({ isOpen }) => (isOpen ? { type: 'Entered', data: {} } : undefined) })
+const Door = doorOf(1)
 
 const start = {
   'in process': (config: kuma.Config) => kuma.start(config),

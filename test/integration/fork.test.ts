@@ -7,6 +7,7 @@ import { openEngine } from '../../src/kuma.ts'
 import { verifyStore } from '../../src/store/verify.ts'
 import { folder } from '../folder.ts'
 import { MASTER_KEY } from '../master-key.ts'
+import { doorOf } from '../models.ts'
 
 async function filled(config: kuma.Config = {}) {
   const at = folder()
@@ -76,18 +77,7 @@ test('ends with the reason of its signal, and leaves nothing behind', async () =
 })
 
 describe.each([[undefined], ['entity-keys' as const]])('request keys are in it (encryption: %s):', (encryption) => {
-  const Door = kuma
-    .defineEntity({
-      type: 'door',
-      initial: { isOpen: false, visitors: 0 },
-      events: { Opened: kuma.type<Record<never, never>>(), Entered: kuma.type<Record<never, never>>() },
-      commands: { Ring: kuma.type<Record<never, never>>() },
-    })
-    .evolve({
-      Opened: (state) => ({ ...state, isOpen: true }),
-      Entered: (state) => ({ ...state, visitors: state.visitors + 1 }),
-    })
-    .decide({ Ring: ({ isOpen }) => (isOpen ? [1, 2].map(() => ({ type: 'Entered', data: {} })) : undefined) })
+  const Door = doorOf(2)
   const config = { entities: [Door], encryption, masterKey: encryption && MASTER_KEY }
   const ring = { type: 'Ring', data: {} } as const
   const timeOf = (group: number, n: number) => 1_000_000_000_000 + 10_000 * group + n
