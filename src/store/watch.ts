@@ -13,28 +13,29 @@
  *
  * So names are looked at, by stat, which opens nothing (opening a file and closing it is what drops the locks):
  *
- *     at each commit          its WAL and -shm, which must be the same files
- *     where the last look     the database, and the lock: lock.db, its -shm, in which the lock's bytes are, and its -wal,
- *     is 10 ms ago, also      which grows when another process takes the lock
+ *     at each commit          the folder of the shards: while its times are those that it had at the last look, no name in it
+ *                             was made, removed or given to another file. If they are not: its database, WAL and -shm
+ *     where the last look     the database and the -shm in any case, and the lock: lock.db, its -shm, in which the lock's bytes
+ *     is 10 ms ago, also      are, and its -wal, which grows when another process takes the lock
  *     100 ms after the last   all of them, and that the WAL is not shorter than it was; before a checkpoint and at the end too
  *     every half second       the lock, also without a commit; and before anything is opened by the store's path
  *
- * Whoever stats a file has newer kernels (Linux 6.13) stamp the next write to it with a finer time, which the fsync of that
- * write has to put on disk too: a sixth of the speed of those who append one at a time. So on Linux the WAL is asked for by the
- * name that the kernel has for our descriptor of it, which asks for no times, and by stat where that is another.
+ * The folder is asked for since a stat of the WAL is dear: a newer kernel (Linux 6.13) stamps the next write to a file that
+ * was looked at with a finer time, which the fsync of that write has to put on disk too. That is a sixth of the speed of
+ * those who append one at a time.
  *
  * At a commit it is done after the fsync and before the acknowledgement: a look before it would say nothing of the file
  * that the fsync was of. What does not fit poisons, the shard or, where it is the lock, the whole store. What had been
  * acknowledged by then, and may have been in a file that had no name any more, is told as lost.
  */
-import { readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { type Stats, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { formatPosition } from '../entity/event.ts'
 import { KumaError } from '../errors.ts'
 
 const LOOK_MS = 10
-/** Links to the files that this process has open, where there are such. */
-const DESCRIPTORS = '/proc/self/fd'
+/** Longer than a tick of the clock that file systems stamp with. */
+const TICK_MS = 20
 
 /** A file as it was when it was opened. Plain, so that it crosses a thread. */
 export interface Seen {
@@ -146,30 +147,35 @@ export function lostText({ shard, from, to }: Span & { readonly shard: number })
   return `what was acknowledged as ${which} is lost unless it was copied or moved elsewhere before`
 }
 
-/** A descriptor of ours by which a file can be asked for, and the name that it has while the file has its own. */
-interface Link {
-  readonly path: string
-  readonly name: string
+/** The folder of the shards: as long as its times stay, each name in it stands for the same file. */
+class Folder {
+  private known: Stats | null = null
+
+  constructor(private readonly path: string) {}
+
+  /**
+   * Whoever is told no looks at the names. It is no, too, where the times would not tell of the next change: they are whole
+   * seconds, or the last change is so new that another may get the same.
+   */
+  isAsLookedAt(): boolean {
+    const now = statOf(this.path)
+    if (now !== null && this.known !== null && isUntouched(now, this.known)) return true
+    const isSettled = now !== null && now.ctimeMs % 1000 !== 0 && Date.now() - now.ctimeMs > TICK_MS
+    this.known = isSettled ? now : null
+    return false
+  }
 }
 
-/** Null where there are no such links, or none to that file. */
-function linkTo(file: string): Link | null {
+function statOf(path: string): Stats | null {
   try {
-    const name = realpathSync(file)
-    const links = readdirSync(DESCRIPTORS).map((fd) => ({ path: `${DESCRIPTORS}/${fd}`, name }))
-    return links.find(isInPlace) ?? null
+    return statSync(path)
   } catch {
     return null
   }
 }
 
-/** Of a file that was removed or moved, the kernel tells another name. */
-function isInPlace({ path, name }: Link): boolean {
-  try {
-    return readlinkSync(path) === name
-  } catch {
-    return false
-  }
+function isUntouched(a: Stats, b: Stats): boolean {
+  return a.ino === b.ino && a.dev === b.dev && a.ctimeMs === b.ctimeMs && a.mtimeMs === b.mtimeMs
 }
 
 /** Looks at the files of one shard, for its writer, who has them open. */
@@ -178,8 +184,7 @@ export class ShardWatch {
   private readonly wal: Seen
   private readonly shm: Seen
   private walBytes: number
-  /** Of the WAL; looked for when more than one commit has come, since a command that makes one needs it no more. */
-  private link: Link | null | undefined = undefined
+  private readonly folder: Folder
   private lookedAt = performance.now()
   /** Up to this seq the database has everything. */
   private copied: number
@@ -198,6 +203,7 @@ export class ShardWatch {
   ) {
     ;[this.database, this.wal, this.shm] = files as [Seen, Seen, Seen]
     for (const { path, ino } of files) if (ino === null) throw poisoned(shard, `${path} was removed`)
+    this.folder = new Folder(dirname(this.database.path))
     this.walBytes = this.wal.bytes
     this.copied = this.wal.bytes === 0 ? lastSeq : 0
     this.found = lastSeq
@@ -207,8 +213,10 @@ export class ShardWatch {
   look(lastSeq: number): Change | null {
     const now = performance.now()
     const isDue = now - this.lookedAt >= LOOK_MS
-    const change = (isDue ? (this.lookAtStore() ?? this.lookAtDatabase()) : null) ?? this.lookForWal()
-    if (change !== null) return this.lookAtStore() ?? change // where a WAL is gone, its whole store may be
+    const change =
+      (this.folder.isAsLookedAt() ? null : (this.lookAtDatabase() ?? this.lookAtWal())) ??
+      (isDue ? (this.lookAtStore() ?? this.lookAtDatabase() ?? this.lookAtShm()) : null)
+    if (change !== null) return this.lookAtStore() ?? change // where a file of a shard is gone, the whole store may be
     if (isDue) this.looked(lastSeq, now)
     return null
   }
@@ -222,13 +230,6 @@ export class ShardWatch {
   private looked(lastSeq: number, now: number): void {
     this.lookedAt = now
     this.found = lastSeq
-  }
-
-  /** Is it there? The quick way, if there is one. */
-  private lookForWal(): Change | null {
-    if (this.link && isInPlace(this.link)) return this.lookAtShm()
-    if (this.link !== null) this.link = linkTo(this.wal.path) // at first, and when the descriptor was closed: it may be a reader's
-    return this.lookAtWal()
   }
 
   private lookAtWal(): Change | null {
