@@ -509,6 +509,14 @@ export interface ReadModelsConfig {
   readonly rqliteUrl?: string | undefined
 }
 
+/** What one client may take of a daemon, so that all others are served. */
+export interface DaemonBounds {
+  /** Clients that are connected at a time. Default: 10,000. */
+  readonly clientsMax?: number | undefined
+  /** Calls of one connection that are under way. Default: 20,000. */
+  readonly callsMax?: number | undefined
+}
+
 export interface Config {
   /** The store's directory. Created by `start` if it does not exist. */
   readonly path?: string | undefined
@@ -518,6 +526,8 @@ export interface Config {
   /** Read models: `start` and `kuma start` keep their tables up to date. */
   readonly projections?: readonly AnyProjection[] | undefined
   readonly readModels?: ReadModelsConfig | undefined
+  /** Of `kuma start`: bounds for its clients. */
+  readonly daemon?: DaemonBounds | undefined
   /** Which entity type a new id gets in the shell: `{ 'acc_*': Account }`. The first match wins. */
   readonly ids?: { readonly [glob: string]: AnyEntityDefinition } | undefined
   /** How long to wait for another process to let go of the store. Default: 5,000. */

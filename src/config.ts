@@ -6,13 +6,15 @@ import { existsSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { Config } from './api.ts'
+import type { Config, DaemonBounds } from './api.ts'
 import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.ts'
 import { KumaError } from './errors.ts'
 import { nearest } from './nearest.ts'
 import { projectionOf } from './projection/define-projection.ts'
 import { parseRqliteUrl } from './projection/rqlite-url.ts'
 import { bundled } from './store/bundled.ts'
+
+type Range = readonly [min: number, max: number]
 
 const NAMES = ['kuma.config.ts', 'kuma.config.mts', 'kuma.config.js', 'kuma.config.mjs']
 /** Settings that are numbers: their least and greatest values. */
@@ -24,11 +26,17 @@ const NUMBERS = {
   actorIdleMs: [4, 2 ** 31 - 1],
   decideTimeoutMs: [1, 2 ** 31 - 1],
 } as const
+/** Those of `daemon`. */
+const DAEMON_NUMBERS: { readonly [name in keyof DaemonBounds]-?: Range } = {
+  clientsMax: [1, 1_000_000],
+  callsMax: [1, 1_000_000],
+}
 const KEYS = [
   'path',
   'entities',
   'projections',
   'readModels',
+  'daemon',
   'ids',
   'encryption',
   'masterKey',
@@ -142,18 +150,38 @@ export function checkConfig(config: Config, file: string | null): void {
   }
   const { path, entities = [], ids = {}, lockTimeoutMs } = config
   if (path !== undefined && (typeof path !== 'string' || path === '')) throw bad('path must name a directory')
-  for (const [name, [min, max]] of Object.entries(NUMBERS)) {
-    const value = config[name as keyof typeof NUMBERS]
-    if (value === undefined || (Number.isSafeInteger(value) && value >= min && value <= max)) continue
-    throw bad(`${name} must be ${min} to ${max.toLocaleString('en')}`)
-  }
+  checkNumbers(config, NUMBERS, '', bad)
   if (lockTimeoutMs !== undefined && !(Number.isFinite(lockTimeoutMs) && lockTimeoutMs >= 0))
     throw bad('lockTimeoutMs must be 0 or more')
   checkEncryption(config, bad)
+  checkDaemon(config, bad)
   if (!Array.isArray(entities)) throw bad('entities must be an array of definitions')
   if (typeof ids !== 'object' || ids === null) throw bad('ids must be an object from patterns to definitions')
   checkDefinitions(entities, Object.values(ids), bad)
   checkReadModels(config, bad)
+}
+
+/** @param where they stand, for the messages: `daemon.` */
+function checkNumbers(
+  given: object,
+  numbers: { readonly [name: string]: Range },
+  where: string,
+  bad: (problem: string) => KumaError,
+): void {
+  const values = given as { readonly [name: string]: unknown }
+  for (const [name, [min, max]] of Object.entries(numbers)) {
+    const value = values[name]
+    if (value === undefined || (Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max)) continue
+    throw bad(`${where}${name} must be ${min.toLocaleString('en')} to ${max.toLocaleString('en')}`)
+  }
+}
+
+function checkDaemon({ daemon = {} }: Config, bad: (problem: string) => KumaError): void {
+  if (typeof daemon !== 'object' || daemon === null) throw bad('daemon must be an object')
+  const names = Object.keys(DAEMON_NUMBERS)
+  const other = Object.keys(daemon).find((name) => !names.includes(name))
+  if (other !== undefined) throw bad(`daemon has no setting ${JSON.stringify(other)}: it knows ${names.join(', ')}`)
+  checkNumbers(daemon, DAEMON_NUMBERS, 'daemon.', bad)
 }
 
 function checkReadModels({ projections = [], readModels = {} }: Config, bad: (problem: string) => KumaError): void {

@@ -11,6 +11,7 @@ export type {
   Config,
   ConnectOptions,
   Context,
+  DaemonBounds,
   DeleteOptions,
   Diff,
   DiffOptions,

@@ -1,4 +1,5 @@
 /** An engine of this process behind a daemon's socket, as a program elsewhere has it. */
+import { BOUNDS } from '../src/daemon/bounds.ts'
 import { type DaemonOptions, runDaemon } from '../src/daemon/daemon.ts'
 import type { LiveEngine } from '../src/engine.ts'
 
@@ -7,6 +8,7 @@ const QUIET: DaemonOptions = {
   log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
   typeFor: () => 'document',
   isConfigStale: () => false,
+  bounds: BOUNDS,
 }
 
 /**

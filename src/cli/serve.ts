@@ -1,5 +1,6 @@
 /** Opens the engine of a store and serves it, unless someone else does already. */
 import { isLoopback, parseAddress } from '../daemon/address.ts'
+import { boundsOf } from '../daemon/bounds.ts'
 import { Client } from '../daemon/client.ts'
 import { type Daemon, type DaemonOptions, runDaemon } from '../daemon/daemon.ts'
 import { openLog } from '../daemon/log.ts'
@@ -38,7 +39,8 @@ export async function serve(
   }
   const log = await openLog(logLevel, wantsColor(process.stderr))
   const engine = await openEngine(config, { access: 'write', projects: hasReadModels(path, config) })
-  return runDaemon(engine, { version, log, typeFor, isConfigStale: isStale, tcp }).catch(async (error) => {
+  const options = { version, log, typeFor, isConfigStale: isStale, bounds: boundsOf(config.daemon), tcp }
+  return runDaemon(engine, options).catch(async (error) => {
     await engine.close()
     throw error
   })

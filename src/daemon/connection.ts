@@ -22,8 +22,6 @@ import {
 } from './protocol.ts'
 import { wrongToken } from './token.ts'
 
-/** Calls of one client that are under way. */
-const CALLS_MAX = 20_000
 const STREAMS_MAX = 1_000
 /** Bytes that a client has not read yet. */
 const UNREAD_MAX = 4 * 1024 * 1024
@@ -127,7 +125,8 @@ export class Connection {
   private call({ id, call, params }: Call): void {
     this.peer.calls++
     this.lastTaken = id
-    const limit = Object.hasOwn(STREAMS, call) ? STREAMS_MAX - this.streams.size : CALLS_MAX - this.peer.underWay
+    const { callsMax } = this.host.bounds
+    const limit = Object.hasOwn(STREAMS, call) ? STREAMS_MAX - this.streams.size : callsMax - this.peer.underWay
     if (this.streams.has(id)) throw malformed('has the id of a call that is under way')
     if (limit <= 0) this.fail(id, tooMany())
     else if (Object.hasOwn(STREAMS, call)) void this.stream({ id, call, params })

@@ -3,6 +3,7 @@ import type { Stats } from '../api.ts'
 import type { LiveEngine } from '../engine.ts'
 import { formatPosition } from '../entity/event.ts'
 import type { TcpAddress } from './address.ts'
+import type { Bounds } from './bounds.ts'
 import type { DaemonStatus, Host } from './host.ts'
 import type { Log } from './log.ts'
 import { PROTOCOL } from './protocol.ts'
@@ -19,6 +20,7 @@ export interface DaemonOptions {
   readonly typeFor: (id: string) => string
   /** Is the config another than that which the engine was opened with? */
   readonly isConfigStale: () => boolean
+  readonly bounds: Bounds
   readonly tcp?: { readonly address: TcpAddress; readonly token: string } | undefined
 }
 
@@ -37,7 +39,7 @@ export interface Daemon {
  * @throws KUMA_INVALID_CONFIG if the store's path is too long for a socket, KUMA_IO
  */
 export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Promise<Daemon> {
-  const { version, log, typeFor, isConfigStale, tcp } = options
+  const { version, log, typeFor, isConfigStale, bounds, tcp } = options
   const startedAt = new Date().toISOString()
   const { pid } = process
   const { path, store } = engine
@@ -48,6 +50,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
     engine,
     typeFor,
     log,
+    bounds,
     token: tcp ? new Token(tcp.token) : null,
     subscribers,
     clients: () => server.clients,
@@ -70,6 +73,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
         isHealthy: stats.poisonedShards.length === 0 && projections.every(({ state }) => state !== 'failed'),
         projections,
         stats,
+        bounds,
       }
     },
     stop: () => {

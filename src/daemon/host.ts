@@ -3,6 +3,7 @@ import type { Stats } from '../api.ts'
 import type { FeedPage, FeedRequest, LiveEngine, ProjectionInfo } from '../engine.ts'
 import type { Position } from '../entity/event.ts'
 import { parsePosition } from '../entity/position.ts'
+import type { Bounds } from './bounds.ts'
 import type { Log } from './log.ts'
 import type { Greeting } from './protocol.ts'
 import type { Token } from './token.ts'
@@ -26,6 +27,7 @@ export interface DaemonStatus {
   readonly isHealthy: boolean
   readonly projections: readonly ProjectionInfo[]
   readonly stats: Stats
+  readonly bounds: Bounds
 }
 
 /** One who is connected. */
@@ -75,6 +77,7 @@ export interface Host {
   readonly log: Log
   /** What is asked of those who come over TCP. */
   readonly token: Token | null
+  readonly bounds: Bounds
   readonly subscribers: Set<Subscriber>
   clients(): readonly { info(): ClientInfo }[]
   greeting(): Greeting

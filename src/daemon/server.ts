@@ -22,7 +22,6 @@ import { HttpSide } from './http.ts'
 import { Peer } from './peer.ts'
 import { socketPath } from './protocol.ts'
 
-const CLIENTS_MAX = 10_000
 /** Those that may wait to be accepted: many programs start at once. */
 const BACKLOG = 4_096
 const OPENING_BRACE = 0x7b
@@ -86,8 +85,9 @@ export class Server {
   }
 
   private accept(socket: Socket, isLocal: boolean): void {
-    if (this.peers.size >= CLIENTS_MAX) {
-      this.host.log.warn({ clients: CLIENTS_MAX }, 'too many clients: one was turned away')
+    const { clientsMax } = this.host.bounds
+    if (this.peers.size >= clientsMax) {
+      this.host.log.warn({ clients: clientsMax }, 'too many clients: one was turned away')
       return void socket.destroy()
     }
     const peer = new Peer(++this.lastId, socket, isLocal)

@@ -1,0 +1,15 @@
+/** What one client may take of a daemon, so that all others are served. `daemon` in kuma.config.ts sets other ones. */
+import type { DaemonBounds } from '../api.ts'
+
+/** `kuma status` tells them. */
+export type Bounds = { readonly [name in keyof DaemonBounds]-?: number }
+
+export const BOUNDS: Bounds = {
+  clientsMax: 10_000,
+  callsMax: 20_000,
+}
+
+/** @param given where a bound is undefined, the default counts */
+export function boundsOf(given: DaemonBounds = {}): Bounds {
+  return { ...BOUNDS, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) }
+}
