@@ -226,3 +226,74 @@ test('a folder that its group may write to is no store that is opened', async ()
       { code: 1, stderr: expect.stringMatching(/kuma-data can be written by its group .*\n.*chmod 700/) },
     ])
 })
+
+describe('the master key stands in the environment of no other process', () => {
+  const KEY = '5a'.repeat(32)
+
+  /** Each process and thread of Node that is started tells of itself when it begins: its name, and whether it has the key. */
+  function told() {
+    const log = join(folder(), 'told')
+    const preload = join(folder(), 'preload.cjs')
+    writeFileSync(log, '')
+    writeFileSync(
+      preload,
+      `const { isMainThread } = require('worker_threads')
+      const { existsSync, readFileSync, appendFileSync } = require('fs')
+      const own = '/proc/self/environ'
+      const begun = isMainThread && existsSync(own) ? readFileSync(own, 'utf8') : ''
+      const has = JSON.stringify(process.env).includes('${KEY}') || begun.includes('${KEY}')
+      const name = isMainThread ? require('path').basename(process.argv[1] ?? '-') : 'thread'
+      appendFileSync('${log}', name + ' ' + (has ? 'has it' : 'has it not') + '\\n')`,
+    )
+    const env = { KUMA_MASTER_KEY: KEY, NODE_OPTIONS: `--require ${preload}` }
+    return { env, lines: () => [...new Set(readFileSync(log, 'utf8').trimEnd().split('\n'))].sort() }
+  }
+
+  test('that copies, asks, proves, commits, fills read models, or is handed lines', async () => {
+    const { env, lines } = told()
+    const cwd = folder()
+    const config = "import * as kuma from 'kuma'\nexport default kuma.defineConfig({ readModels: {} })\n"
+    writeFileSync(join(cwd, 'kuma.config.mjs'), config)
+    const input = ['append a Made', 'append b Made', 'backup', 'query "select 1" --timeout 60s', 'delete b --yes']
+    await run(['init', '--encrypt', '--shards', '1'], { cwd, env })
+    writeFileSync(join(cwd, 'handed.cjs'), '')
+    const tail = `tail --exec '"${process.execPath}" handed.cjs'`
+    const { code, stderr } = await run(['shell'], { cwd, env, input: [...input, tail].join('\n') })
+    expect({ code, stderr }).toMatchObject({ code: 0 })
+    expect(lines()).toEqual([
+      'copy.js has it not',
+      'handed.cjs has it not',
+      'query.js has it not',
+      'remnants.js has it not',
+      'run.js has it',
+      'thread has it not',
+    ])
+  })
+
+  test('that `kuma run` runs', async () => {
+    const { env, lines } = told()
+    const cwd = folder()
+    writeFileSync(join(cwd, 'program.cjs'), '')
+    await run(['init', '--encrypt', '--shards', '1'], { cwd, env })
+    expect(await run(['run', '--', process.execPath, 'program.cjs'], { cwd, env })).toMatchObject({ code: 0 })
+    expect(lines()).toEqual(['program.cjs has it not', 'run.js has it'])
+  })
+
+  test.runIf(process.platform === 'linux')(
+    'a daemon that goes on by itself has it, and shows it to nobody',
+    async () => {
+      const cwd = folder()
+      const env = { KUMA_MASTER_KEY: KEY }
+      await run(['init', '--encrypt', '--shards', '1'], { cwd, env })
+      const { code, stderr } = await run(['start', '--detach'], { cwd, env })
+      onTestFinished(async () => void (await run(['stop'], { cwd })))
+      expect({ code, stderr }).toMatchObject({ code: 0 })
+      const [, pid] = /process (\d+)/.exec(stderr)!
+      const shown = readFileSync(`/proc/${pid}/environ`, 'utf8')
+      expect(shown).toContain('PATH=')
+      expect(shown).not.toContain(KEY)
+      expect(await run(['append', 'a', 'Made', 'text=x'], { cwd })).toMatchObject({ code: 0 })
+      expect(await run(['read', 'a'], { cwd })).toMatchObject({ code: 0, stdout: '{"text":"x"}\n' })
+    },
+  )
+})
