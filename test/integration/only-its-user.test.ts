@@ -1,5 +1,6 @@
 /** What Kuma makes and whom it speaks to: all of it is of the user who runs it, whatever the umask and whoever else is there. */
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   chownSync,
@@ -8,14 +9,17 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import * as kuma from 'kuma'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { BINARY, ended, environment, kuma as run, shell } from '../cli.ts'
 import { folder } from '../folder.ts'
+import { launchProgram } from '../program.ts'
 
 const NOBODY = 65_534
 const isRoot = process.geteuid?.() === 0
@@ -225,6 +229,85 @@ test('a folder that its group may write to is no store that is opened', async ()
       command,
       { code: 1, stderr: expect.stringMatching(/kuma-data can be written by its group .*\n.*chmod 700/) },
     ])
+})
+
+describe('a daemon of somebody else hears nothing', () => {
+  /** @returns what was said to it */
+  async function listening(path: string): Promise<{ readonly said: () => string }> {
+    let said = ''
+    const child = launchProgram('listen-as-nobody.ts', path)
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => (said += text))
+    await once(child.stdout!, 'data')
+    return { said: () => said.replace('listening\n', '') }
+  }
+
+  /** A folder that looks like a store of somebody else, below one that is everybody's, with his daemon in it. */
+  async function foreign() {
+    const cwd = folder()
+    chmodSync(cwd, 0o1777)
+    const store = join(cwd, 'kuma-data')
+    mkdirSync(store)
+    writeFileSync(join(store, 'kuma.json'), '{}')
+    chownSync(store, NOBODY, NOBODY)
+    const below = join(cwd, 'mine')
+    mkdirSync(below)
+    return { store, below, ...(await listening(join(store, 'kuma.sock'))) }
+  }
+
+  const COMMANDS = [['append', 'a', 'Made', 'text=secret'], ['read', 'a'], ['status'], ['stop'], ['top', '--once']]
+
+  test.runIf(isRoot)('in a folder above: it is not found there', async () => {
+    const { below, said } = await foreign()
+    const outcomes = await Promise.all(COMMANDS.map((command) => run(command, { cwd: below })))
+    for (const { code, stderr } of outcomes) {
+      expect({ code, stderr }).toMatchObject({ code: 3 })
+      expect(stderr).toContain(join(below, 'kuma-data'))
+    }
+    // one that is in between is
+    expect((await run(['init'], { cwd: below })).code).toBe(0)
+    mkdirSync(join(below, 'deeper'))
+    expect((await run(COMMANDS[0]!, { cwd: join(below, 'deeper') })).code).toBe(0)
+    expect(said()).toBe('')
+  })
+
+  test.runIf(isRoot)('that is named: it is refused', async () => {
+    const { store, below, said } = await foreign()
+    const words = COMMANDS.map((command) => [...command, '--dir', store])
+    const outcomes = await Promise.all(words.map((command) => run(command, { cwd: below })))
+    for (const { code, stderr } of outcomes)
+      expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('another user (uid 65534)') })
+    await expect(kuma.connect(store)).rejects.toMatchObject({ code: 'KUMA_UNSAFE_DIRECTORY' })
+    expect(said()).toBe('')
+  })
+
+  test.runIf(isRoot)('whose socket is in a folder of one’s own', async () => {
+    const { below, store: theirs, said } = await foreign()
+    await run(['init'], { cwd: below })
+    const store = join(below, 'kuma-data')
+    renameSync(join(theirs, 'kuma.sock'), join(store, 'kuma.sock'))
+    const refused = { code: 'KUMA_UNSAFE_DIRECTORY', message: expect.stringContaining('kuma.sock belongs to another') }
+    await expect(kuma.connect(store)).rejects.toMatchObject(refused)
+    expect(await run(COMMANDS[0]!, { cwd: below })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('remove it'),
+    })
+    expect(said()).toBe('')
+  })
+
+  test('where others could have put it', async () => {
+    const { cwd, run } = await shell()
+    const store = join(cwd, 'kuma-data')
+    let said = ''
+    const server = createServer((socket) => socket.on('data', (chunk) => (said += chunk)))
+    server.listen(join(store, 'kuma.sock'))
+    await once(server, 'listening')
+    onTestFinished(() => void server.close())
+    chmodSync(store, 0o777)
+    for (const command of COMMANDS)
+      expect(await run(command)).toMatchObject({ code: 1, stderr: expect.stringContaining('can be written by anyone') })
+    await expect(kuma.connect(store)).rejects.toMatchObject({ code: 'KUMA_UNSAFE_DIRECTORY' })
+    expect(said).toBe('')
+  })
 })
 
 describe('the master key stands in the environment of no other process', () => {
