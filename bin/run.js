@@ -1,12 +1,26 @@
 #!/usr/bin/env node
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import module from 'node:module'
 import { join } from 'node:path'
 
 // From Node 22 on it can keep what it has compiled; left to itself it would do so in the folder for all that is
-// temporary, where on a machine of many somebody else may have put code under its name.
+// temporary, where on a machine of many somebody else may have put code under its name. Nor in one of somebody else.
 const { HOME, XDG_CACHE_HOME = HOME && join(HOME, '.cache') } = process.env
-if (XDG_CACHE_HOME && existsSync(XDG_CACHE_HOME)) module.enableCompileCache?.(join(XDG_CACHE_HOME, 'kuma', 'compiled'))
+if (XDG_CACHE_HOME && isOwn(XDG_CACHE_HOME) && isOwn(join(XDG_CACHE_HOME, 'kuma')) !== false) {
+  const umask = process.umask(0o077)
+  module.enableCompileCache?.(join(XDG_CACHE_HOME, 'kuma', 'compiled'))
+  process.umask(umask)
+}
 const { main } = await import('../dist/main.js')
 
 await main(process.argv.slice(2))
+
+/** Undefined if it is not there. */
+function isOwn(path) {
+  try {
+    const stats = statSync(path, { throwIfNoEntry: false })
+    return stats && stats.uid === (process.geteuid?.() ?? stats.uid)
+  } catch {
+    return false
+  }
+}

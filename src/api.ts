@@ -547,7 +547,7 @@ export interface Config {
   readonly encryption?: 'entity-keys' | undefined
   /** Of an encrypted store: 32 bytes, or a text of 64 hexadecimal digits or base64. */
   readonly masterKey?: string | Uint8Array | undefined
-  /** A file that holds it. Where neither is given, the environment's KUMA_MASTER_KEY counts. */
+  /** A file that holds it, and that nobody else may read. Where neither is given, the environment's KUMA_MASTER_KEY counts. */
   readonly masterKeyFile?: string | undefined
   /** Ends the waiting for the lock. */
   readonly signal?: AbortSignal | undefined

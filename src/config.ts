@@ -13,6 +13,7 @@ import { nearest } from './nearest.ts'
 import { projectionOf } from './projection/define-projection.ts'
 import { parseRqliteUrl } from './projection/rqlite-url.ts'
 import { bundled } from './store/bundled.ts'
+import { makePrivateDirectory } from './store/directory.ts'
 
 type Range = readonly [min: number, max: number]
 
@@ -95,8 +96,7 @@ async function load(file: string): Promise<{ config: Config; files: readonly str
     // the config means this installation when it says 'kuma', also in a folder that has none
     alias: { kuma: bundled('index') },
     interopDefault: false,
-    // not in the shared temporary folder, where anyone could leave code to be run
-    fsCache: join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'kuma'),
+    fsCache: cacheFolder(),
   })
   let module: { default?: unknown }
   try {
@@ -121,6 +121,21 @@ async function load(file: string): Promise<{ config: Config; files: readonly str
     `${file} has no config as its default export`,
     'end it with `export default defineConfig({ ... })`',
   )
+}
+
+/**
+ * Where what was compiled is kept: not in the shared temporary folder, where anyone could leave code to be run, and not in one
+ * of somebody else. None if there can be none.
+ */
+function cacheFolder(): string | false {
+  const own = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'kuma')
+  const path = join(own, 'config')
+  try {
+    for (const folder of [own, path]) makePrivateDirectory(folder)
+    return path
+  } catch {
+    return false
+  }
 }
 
 /** The first line of a stack that is the user's own. */

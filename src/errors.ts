@@ -81,10 +81,16 @@ export interface KumaErrorDetails {
   /** The store was written by a newer version of Kuma. */
   KUMA_NEWER_FORMAT: { readonly path: string; readonly format: number }
   KUMA_CORRUPT: { readonly path: string }
-  /** The directory cannot be trusted or locked: world-writable, someone else's, a symbolic link, on a network. */
+  /**
+   * The directory cannot be trusted or locked: others may write to it, it or the socket in it is someone else's, it is a symbolic
+   * link, or on a network.
+   */
   KUMA_UNSAFE_DIRECTORY: { readonly path: string }
-  /** The store's contents are encrypted, and no master key was given, or not its own, or something that is none. */
-  KUMA_MASTER_KEY: { readonly path: string | null; readonly reason: 'missing' | 'wrong' | 'malformed' }
+  /**
+   * The store's contents are encrypted, and no master key was given, or not its own, or something that is none; or others may
+   * read the file that it is in.
+   */
+  KUMA_MASTER_KEY: { readonly path: string | null; readonly reason: 'missing' | 'wrong' | 'malformed' | 'exposed' }
   /** The file with the keys of the entities is not there, is another store's, or is too old. */
   KUMA_NO_KEYS: { readonly path: string }
   /** A file or directory could not be opened, read or written. */

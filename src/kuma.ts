@@ -38,7 +38,7 @@ import type { StoreReadModels } from './projection/read-models.ts'
 import { Source } from './projection/source.ts'
 import { Statistics, shardsOf } from './statistics.ts'
 import { createStore } from './store/create.ts'
-import { checkDirectory } from './store/directory.ts'
+import { checkDirectory, tighten } from './store/directory.ts'
 import { Keys, keyFileFor } from './store/keys.ts'
 import { type Lock, takeLock } from './store/lock.ts'
 import { type Manifest, readManifest } from './store/manifest.ts'
@@ -172,6 +172,7 @@ async function openLocked(path: string, config: Config, keyFile?: string): Promi
   openReaders(path, found, masterKey, keyFile).close()
   const lock = await takeLock(path, config.lockTimeoutMs, config.signal)
   try {
+    tighten(path)
     const readers = openReaders(path, upgradedManifest(path), masterKey, keyFile)
     readers.hold(lock)
     return { lock, readers, masterKey }

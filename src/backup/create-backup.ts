@@ -10,7 +10,7 @@ import { join, resolve } from 'node:path'
 import type { Backup, BackupOptions } from '../api.ts'
 import { KumaError } from '../errors.ts'
 import { tipOf } from '../store/copy-shard.ts'
-import { checkDirectory, makeDirectory, syncDirectory, writeError } from '../store/directory.ts'
+import { checkDirectory, makeDirectory, makeNewDirectory, syncDirectory, writeError } from '../store/directory.ts'
 import { erasuresIn } from '../store/erasures.ts'
 import { Helper } from '../store/helper.ts'
 import { type Manifest, readManifest, shardPath, writeManifest } from '../store/manifest.ts'
@@ -65,6 +65,7 @@ async function create(store: string, manifest: Manifest, place: string, options:
   const created = new Date()
   const name = nameFor(place, created)
   const partial = join(place, `.${name}.partial`)
+  makeNewDirectory(partial)
   try {
     const { shards, linked } = await fill(partial, store, manifest, place, { ...options, verify })
     // read after the last shard: a store writes there first, and then in a shard, what it takes to read the shard

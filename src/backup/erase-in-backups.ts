@@ -10,11 +10,21 @@
  * set back in between.
  */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, copyFileSync, existsSync, linkSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { isKumaError, KumaError } from '../errors.ts'
 import { contentsOf, copyShard, settle } from '../store/copy-shard.ts'
-import { makeDirectory, syncDirectory } from '../store/directory.ts'
+import { isMine, makeDirectory, makeNewDirectory, syncDirectory } from '../store/directory.ts'
 import type { Erasure } from '../store/erasure.ts'
 import { createLock, type Lock, takeLock } from '../store/lock.ts'
 import { readManifest, shardPath, writeManifest } from '../store/manifest.ts'
@@ -41,7 +51,7 @@ type RewrittenShard = Omit<BackedUpShard, 'shard' | 'file' | 'taken' | 'verified
 
 /** Removes or finishes what others left when they were cut off: nobody else is at work in the place. */
 export function tidy(place: string): void {
-  const names = readdirSync(place)
+  const names = readdirSync(place).filter((name) => isOurs(join(place, name), place))
   for (const name of names) {
     const [, of] = /^\.(.*)\.partial$/.exec(name) ?? []
     if (of === undefined) continue
@@ -51,6 +61,13 @@ export function tidy(place: string): void {
   syncDirectory(place)
   for (const name of names)
     if (/^\..*\.removing$/.test(name)) rmSync(join(place, name), { recursive: true, force: true })
+}
+
+/** In a place that others may write to too, somebody could exchange what is in a folder of his while it is removed. */
+function isOurs(path: string, place: string): boolean {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  // some network file systems give all files to one user
+  return stats !== undefined && (isMine(stats) || stats.uid === statSync(place).uid)
 }
 
 /** Erases in every backup of every place of the store, and in every copy of its keys. @throws what opening the lock throws */
@@ -142,6 +159,7 @@ async function rewrite(backup: PlacedBackup, shard: number, erasures: readonly E
   if (held.length === 0) return null
   const work = join(dirname(path), `.${backup.name}-${randomBytes(4).toString('hex')}.partial`)
   const [raw, made] = [join(work, 'raw'), join(work, 'made')]
+  makeNewDirectory(work)
   for (const folder of [raw, made]) makeDirectory(join(folder, 'shards'))
   copyFileSync(shardPath(path, shard), shardPath(raw, shard))
   chmodSync(shardPath(raw, shard), 0o600)
@@ -163,6 +181,7 @@ function exchange(
   const place = dirname(path)
   const partial = join(place, `.${name}.partial`)
   const removing = join(place, `.${name}.removing`)
+  makeNewDirectory(partial)
   makeDirectory(join(partial, 'shards'))
   for (const { shard } of manifest!.shards)
     share(changed.get(shard)?.path ?? shardPath(path, shard), shardPath(partial, shard))

@@ -8,6 +8,7 @@ import type { DaemonStatus } from '../daemon/host.ts'
 import { KumaError, type WireError } from '../errors.ts'
 import { checkDirectory, writeError } from '../store/directory.ts'
 import { readManifest } from '../store/manifest.ts'
+import { environmentWithPipe, sendKey } from './key-pipe.ts'
 
 const LOOK_MS = 50
 
@@ -27,8 +28,10 @@ export async function detach(
   const fd = open(log)
   const child = spawn(process.execPath, [join(root, 'bin', 'run.js'), ...words, '--json'], {
     detached: true,
-    stdio: ['ignore', fd, fd],
+    env: environmentWithPipe(),
+    stdio: ['ignore', fd, fd, 'pipe'],
   })
+  sendKey(child)
   closeSync(fd)
   let ended: string | null = null
   child.once('error', ({ message }) => (ended = message))

@@ -9,6 +9,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { FeedItem } from '../api.ts'
 import type { Engine, FeedPage, FeedRequest } from '../engine.ts'
 import { isKumaError, KumaError } from '../errors.ts'
+import { withoutMasterKey } from '../store/master-key.ts'
 import { CURSOR_MS, type Cursor, type Reached, reachedIn } from './cursor.ts'
 import { note } from './output.ts'
 
@@ -147,7 +148,7 @@ async function run(command: string, input: string, stopping: AbortSignal): Promi
   }
   stopping.addEventListener('abort', listen)
   try {
-    child = spawn(command, { shell: true, stdio: ['pipe', 'inherit', 'inherit'] })
+    child = spawn(command, { shell: true, stdio: ['pipe', 'inherit', 'inherit'], env: withoutMasterKey() })
     child.stdin?.on('error', () => {}) // it need not read them: its exit code tells
     child.stdin?.end(input)
     const [exitCode, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]

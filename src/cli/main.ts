@@ -6,6 +6,7 @@ import { packageFolder } from '../store/bundled.ts'
 import { hasFlag } from './base-command.ts'
 import { usage } from './event-data.ts'
 import { exitCodeOf } from './exit-codes.ts'
+import { receiveKey } from './key-pipe.ts'
 import { oclifConfig } from './oclif-config.ts'
 import { watchOutput, watchWarnings } from './output.ts'
 import { reportError } from './report-error.ts'
@@ -14,6 +15,7 @@ export async function main(given: readonly string[]): Promise<void> {
   watchOutput()
   watchWarnings()
   try {
+    receiveKey()
     await runWords(given, await oclifConfig(packageFolder()))
   } catch (error) {
     fail(error, given)

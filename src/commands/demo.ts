@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdtempSync, realpathSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdtempSync, realpathSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.ts'
 import { EXIT } from '../cli/exit-codes.ts'
@@ -10,6 +10,7 @@ import { driveFlights } from '../cli/live-demo.ts'
 import { print } from '../cli/output.ts'
 import { Client } from '../daemon/client.ts'
 import { KumaError } from '../errors.ts'
+import { withoutMasterKey } from '../store/master-key.ts'
 
 /** Flights a second. */
 const RATE = 200
@@ -80,9 +81,11 @@ export default class Demo extends BaseCommand {
     const { flags } = await this.parse(Demo)
     const folder = makeFolder()
     const fixtures = join(this.config.root, 'fixtures')
-    for (const name of ['kuma.config.ts', 'airport.ts'])
-      copyFileSync(join(fixtures, 'models', name), join(folder, name))
-    copyFileSync(join(fixtures, 'flights.ndjson.gz'), join(folder, 'flights.ndjson.gz'))
+    for (const file of ['models/kuma.config.ts', 'models/airport.ts', 'flights.ndjson.gz']) {
+      const copy = join(folder, basename(file))
+      copyFileSync(join(fixtures, file), copy)
+      chmodSync(copy, 0o600) // not as it was installed
+    }
     if (flags.live) return this.live(folder, flags.rate ?? RATE)
     for (const [why, ...words] of STEPS) {
       await print(`\n# ${why}\n$ kuma ${words.map(quoted).join(' ')}`)
@@ -111,7 +114,7 @@ export default class Demo extends BaseCommand {
 
   /** On this process's own stdout, so that it prints what it would print to whoever looks. */
   private runStep(folder: string, words: readonly string[]): void {
-    const { KUMA_DIR: _, KUMA_CONFIG: __, ...env } = process.env
+    const { KUMA_DIR: _, KUMA_CONFIG: __, ...env } = withoutMasterKey()
     const { status } = spawnSync(process.execPath, [this.binary, ...words], {
       cwd: folder,
       env,
@@ -129,7 +132,11 @@ function quoted(word: string): string {
 
 /** Where there is no grep there is nothing to show. */
 async function grep(folder: string): Promise<void> {
-  const { status, stdout } = spawnSync('grep', ['-r', EMAIL, 'kuma-data'], { cwd: folder, encoding: 'utf8' })
+  const { status, stdout } = spawnSync('grep', ['-r', EMAIL, 'kuma-data'], {
+    cwd: folder,
+    env: withoutMasterKey(),
+    encoding: 'utf8',
+  })
   if (status === null) return
   await print(`\n# And in the files there is nothing left\n$ grep -r ${EMAIL} kuma-data\n${stdout || '(nothing)'}`)
 }

@@ -7,7 +7,7 @@ import { note, print } from '../cli/output.ts'
 import { SAMPLE_CONFIG } from '../cli/sample-config.ts'
 import { STORE_NAME } from '../cli/store-path.ts'
 import { loadConfig } from '../config.ts'
-import { checkFree, createStore } from '../store/create.ts'
+import { checkPlace, createStore } from '../store/create.ts'
 import { SHARDS_DEFAULT } from '../store/manifest.ts'
 import { createMasterKeyFile, masterKeyFrom } from '../store/master-key.ts'
 
@@ -43,7 +43,7 @@ export default class Init extends BaseCommand {
     const path = given === undefined ? await this.defaultPath(flags.config) : resolve(given)
     const encryption = flags.encrypt ? 'entity-keys' : config.encryption
     const { masterKeyFile } = config
-    checkFree(path)
+    checkPlace(path)
     if (encryption !== undefined && masterKeyFile !== undefined && !existsSync(masterKeyFile)) {
       createMasterKeyFile(masterKeyFile)
       note(`wrote a new master key to ${masterKeyFile}: keep a copy elsewhere, nothing can be read without it`)
@@ -69,6 +69,6 @@ function writeSample(path: string): void {
     note(`${file} is there already: left as it is`)
     return
   }
-  writeFileSync(file, SAMPLE_CONFIG.replace('PATH', `./${relative(dirname(path), path)}`), { flag: 'wx' })
+  writeFileSync(file, SAMPLE_CONFIG.replace('PATH', `./${relative(dirname(path), path)}`), { flag: 'wx', mode: 0o600 })
   note(`wrote ${file}`)
 }

@@ -6,6 +6,7 @@ import { BaseCommand } from '../cli/base-command.ts'
 import { EXIT } from '../cli/exit-codes.ts'
 import { serve } from '../cli/serve.ts'
 import { KumaError } from '../errors.ts'
+import { withoutMasterKey } from '../store/master-key.ts'
 
 export default class Run extends BaseCommand {
   static override summary = 'Run a program with a daemon beside it, which ends when the program does.'
@@ -27,7 +28,7 @@ export default class Run extends BaseCommand {
     const { path } = located
     const daemon = await serve(located, {}, { version: this.config.version, logLevel: 'warn' })
     const [program, ...words] = args.command as unknown as [string, ...string[]]
-    const child = spawn(program, words, { stdio: 'inherit', env: { ...process.env, KUMA_DIR: path } })
+    const child = spawn(program, words, { stdio: 'inherit', env: { ...withoutMasterKey(), KUMA_DIR: path } })
     // a terminal sends its signals to both; the daemon ends after the program, whatever that makes of them
     const pass = (signal: NodeJS.Signals) => void child.kill(signal)
     process

@@ -5,6 +5,7 @@
  * KUMA_INDETERMINATE. How lists and the feed go on is told in go-on.ts.
  */
 import { once } from 'node:events'
+import { type Stats as FileStats, lstatSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import type { EntitiesQuery, Inspected, Stats } from '../api.ts'
@@ -12,6 +13,7 @@ import type { Engine, ExecuteResult, QueryPage, ReadModels, RecordedStep } from 
 import { deepFreeze } from '../entity/fold.ts'
 import { cleanJson } from '../entity/json.ts'
 import { fromWire, isKumaError, KumaError } from '../errors.ts'
+import { checkDirectory, isMine } from '../store/directory.ts'
 import { formatAddress, type TcpAddress } from './address.ts'
 import { CALLS } from './calls.ts'
 import { feedOf, listOf } from './go-on.ts'
@@ -321,7 +323,7 @@ interface Greeted {
 }
 
 async function greet(target: Target): Promise<Greeted> {
-  const socket = typeof target === 'string' ? connect(socketPath(target)) : connect(target.address).setNoDelay(true)
+  const socket = typeof target === 'string' ? connect(ownSocket(target)) : connect(target.address).setNoDelay(true)
   const token = typeof target === 'string' ? undefined : target.token
   const reader = new LineReader(ANSWER_BYTES_MAX)
   const signal = AbortSignal.timeout(GREETING_MS) // one that is stopped accepts, and says nothing
@@ -341,6 +343,27 @@ async function greet(target: Target): Promise<Greeted> {
     socket.destroy()
     throw isKumaError(error) ? error : notRunning(nameOf(target))
   }
+}
+
+/**
+ * Who answers there gets what is appended, and says what is read. So before anything is said: the folder belongs to who runs
+ * this, and nobody else may write to it; and so does the socket.
+ * @throws KUMA_NOT_RUNNING, KUMA_UNSAFE_DIRECTORY, KUMA_INVALID_CONFIG
+ */
+function ownSocket(store: string): string {
+  const path = socketPath(store)
+  let stats: FileStats | undefined
+  try {
+    checkDirectory(store)
+    stats = lstatSync(path, { throwIfNoEntry: false })
+  } catch (error) {
+    throw isKumaError(error, 'KUMA_UNSAFE_DIRECTORY') ? error : notRunning(store)
+  }
+  if (!stats?.isSocket()) throw notRunning(store)
+  if (isMine(stats)) return path
+  const message = `${path} belongs to another user (uid ${stats.uid})`
+  const hint = 'only a daemon of your own is spoken to: if none runs, remove it'
+  throw new KumaError('KUMA_UNSAFE_DIRECTORY', message, { path }, { hint })
 }
 
 function nameOf(target: Target): string {

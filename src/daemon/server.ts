@@ -56,7 +56,7 @@ export class Server {
     const server = new Server(path, host, tcp)
     const made = join(dirname(path), `.${randomBytes(4).toString('hex')}`) // no longer than the name that it gets
     await server.listen({ path: made }, true)
-    chmodSync(made, 0o600)
+    chmodSync(made, 0o600) // where a folder has default ACLs, the umask does not count
     renameSync(made, path)
     server.socket = see(path)
     if (tcp === null) return server
@@ -74,7 +74,12 @@ export class Server {
     const net = createServer((socket) => this.accept(socket, isLocal))
     await new Promise<void>((resolve, reject) => {
       net.once('error', (error) => reject(ioError(error, 'path' in where ? where.path : formatAddress(where))))
-      net.listen({ ...where, backlog: BACKLOG }, resolve)
+      const umask = isLocal ? process.umask(0o177) : null // the socket is made at once: at no moment may others open it
+      try {
+        net.listen({ ...where, backlog: BACKLOG }, resolve)
+      } finally {
+        if (umask !== null) process.umask(umask)
+      }
     })
     this.listening.push(net)
     return net

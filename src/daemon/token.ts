@@ -3,9 +3,9 @@
  * that nobody else may read, and is compared in a time that does not depend on where it differs.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
 import { decodeUtf8 } from '../entity/utf8.ts'
 import { KumaError } from '../errors.ts'
+import { readSecret } from '../store/secret-file.ts'
 
 const CHARS_MIN = 16
 const MAKE = (file: string) => `make one: (umask 077; openssl rand -hex 32 > ${file})`
@@ -25,14 +25,16 @@ export class Token {
 
 /** @throws KUMA_UNAUTHORIZED if the file cannot serve: is not there, can be read by others, holds too little */
 export function readToken(file: string): string {
-  let [mode, text] = [0, '']
+  let isExposed: boolean
+  let text: string
   try {
-    mode = statSync(file).mode
-    text = decodeUtf8(readFileSync(file), (problem) => new Error(`it ${problem}`)).trim()
+    const secret = readSecret(file)
+    isExposed = secret.isExposed
+    text = decodeUtf8(secret.bytes, (problem) => new Error(`it ${problem}`)).trim()
   } catch (cause) {
     throw unauthorized(`the token file ${file} cannot be read: ${(cause as Error).message}`, MAKE(file))
   }
-  if ((mode & 0o077) !== 0) throw unauthorized(`others may read the token file ${file}`, `chmod 600 ${file}`)
+  if (isExposed) throw unauthorized(`others may read the token file ${file}`, `chmod 600 ${file}`)
   if (text.length < CHARS_MIN || /\s/.test(text)) {
     const message = `the token file ${file} must hold one word of ${CHARS_MIN} characters or more`
     throw unauthorized(message, MAKE(file))

@@ -3,11 +3,11 @@
  * work. Whoever is at it holds the lock of what he builds; what others left behind is removed.
  */
 import { randomBytes } from 'node:crypto'
-import { readdirSync, renameSync, rmSync } from 'node:fs'
+import { lstatSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { isKumaError, KumaError } from '../errors.ts'
 import { checkFree } from './create.ts'
-import { makeDirectory, syncDirectory, writeError } from './directory.ts'
+import { isMine, makeDirectory, makeNewDirectory, syncDirectory, writeError } from './directory.ts'
 import { createLock, takeLock } from './lock.ts'
 
 /**
@@ -25,6 +25,7 @@ export async function buildBeside<T>(
   try {
     makeDirectory(dirname(target))
     await removeLeftOvers(target)
+    makeNewDirectory(building)
     makeDirectory(join(building, 'shards'))
     createLock(building)
     const lock = await takeLock(building)
@@ -50,6 +51,8 @@ async function removeLeftOvers(target: string): Promise<void> {
   for (const name of readdirSync(dirname(target))) {
     const path = join(dirname(target), name)
     if (!path.startsWith(prefix)) continue
+    const stats = lstatSync(path, { throwIfNoEntry: false })
+    if (stats === undefined || !isMine(stats)) continue // somebody else could exchange what is in it meanwhile
     try {
       const lock = await takeLock(path, 0)
       lock.release()

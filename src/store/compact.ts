@@ -4,7 +4,7 @@
  */
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { checkDirectory } from './directory.ts'
+import { checkDirectory, tighten } from './directory.ts'
 import { sqliteError } from './driver.ts'
 import { takeLock } from './lock.ts'
 import { readManifest, shardPath } from './manifest.ts'
@@ -27,6 +27,7 @@ export async function* compact(
   const manifest = readManifest(directory)
   const lock = await takeLock(directory, lockTimeoutMs, signal)
   try {
+    tighten(directory)
     for (let shard = 0; shard < manifest.shards; shard++) {
       signal?.throwIfAborted()
       lock.assertHeld()

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { chmodSync, closeSync, openSync, readSync } from 'node:fs'
-import { syncFile } from './directory.ts'
+import { createFile, syncFile, writeError } from './directory.ts'
 import { type Database, sqliteCode, sqliteError } from './driver.ts'
 import { ENGINE } from './erasure.ts'
 import { type Manifest, shardPath } from './manifest.ts'
@@ -30,6 +30,7 @@ export function copyShard(from: string, to: string, shard: number, manifest: Man
   const path = shardPath(to, shard)
   const db = openShard(from, shard, manifest, 'read')
   try {
+    closeSync(create(path)) // an empty file is written to as it is, with its mode
     db.pragma('synchronous = OFF') // of the copy, that is: `settle` fsyncs it
     db.prepare('VACUUM INTO ?').run(path)
   } catch (error) {
@@ -37,6 +38,14 @@ export function copyShard(from: string, to: string, shard: number, manifest: Man
     throw sqliteError(error, isOfSource ? shardPath(from, shard) : path)
   } finally {
     db.close()
+  }
+}
+
+function create(path: string): number {
+  try {
+    return createFile(path)
+  } catch (cause) {
+    throw writeError(cause, path)
   }
 }
 

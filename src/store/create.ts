@@ -1,9 +1,9 @@
 /** Makes a new store. The manifest comes last: without it a directory is not a store, so a half-made one never opens. */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { readdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { KumaError } from '../errors.ts'
-import { ioError, makeDirectory, notAStore, syncDirectory } from './directory.ts'
+import { checkDirectory, ioError, makeDirectory, makeNewDirectory, notAStore, syncDirectory } from './directory.ts'
 import { createKeys } from './keys.ts'
 import { createLock } from './lock.ts'
 import { FORMAT, type Manifest, requiredIn, SHARDS_DEFAULT, SHARDS_MAX, writeManifest } from './manifest.ts'
@@ -23,17 +23,20 @@ export interface CreateStoreOptions {
 
 /**
  * Makes a store in a directory that does not exist or is empty.
- * @throws KUMA_STORE_EXISTS, KUMA_NOT_A_STORE if something else is there, KUMA_INVALID_CONFIG, KUMA_MASTER_KEY, KUMA_IO,
- * KUMA_DISK_FULL
+ * @throws KUMA_STORE_EXISTS, KUMA_NOT_A_STORE if something else is there, KUMA_UNSAFE_DIRECTORY, KUMA_INVALID_CONFIG,
+ * KUMA_MASTER_KEY, KUMA_IO, KUMA_DISK_FULL
  */
 export async function createStore(path: string, options: CreateStoreOptions = {}): Promise<void> {
   const directory = resolve(path)
   const shards = checkShards(options.shards ?? SHARDS_DEFAULT)
-  checkFree(directory)
+  checkPlace(directory)
   const { encryption, masterKey = null } = options
   if (encryption !== undefined && masterKey === null) throw noMasterKey(directory)
   const building = join(directory, `${BUILDING}${randomBytes(6).toString('hex')}`)
   try {
+    makeDirectory(directory)
+    checkDirectory(directory) // somebody else may have been faster
+    makeNewDirectory(building)
     makeDirectory(join(building, 'shards'))
     build(building, shards, encryption === undefined ? null : masterKey)
     moveIn(building, directory)
@@ -47,6 +50,15 @@ export async function createStore(path: string, options: CreateStoreOptions = {}
 function checkShards(shards: number): number {
   if (Number.isSafeInteger(shards) && shards >= 1 && shards <= SHARDS_MAX) return shards
   throw new KumaError('KUMA_INVALID_CONFIG', `a store has 1 to ${SHARDS_MAX} shards, not ${shards}`, { path: null })
+}
+
+/**
+ * Can a store be made there? A directory that is there already must be one in which a store is opened later.
+ * @throws KUMA_UNSAFE_DIRECTORY, and what `checkFree` throws
+ */
+export function checkPlace(directory: string): void {
+  checkFree(directory)
+  if (existsSync(directory)) checkDirectory(directory)
 }
 
 /** @throws KUMA_STORE_EXISTS, KUMA_NOT_A_STORE if something else is there, KUMA_IO */

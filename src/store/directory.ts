@@ -1,17 +1,22 @@
 /** What the store asks of a directory: that only its owner can write to it, and that locks and fsync work on it. */
+import { randomBytes } from 'node:crypto'
 import {
+  chmodSync,
   closeSync,
   existsSync,
+  fchmodSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   renameSync,
+  rmSync,
   type Stats,
   statfsSync,
   writeFileSync,
 } from 'node:fs'
-import { basename, dirname } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { REPLACEMENT } from '../entity/utf8.ts'
 import { KumaError } from '../errors.ts'
 
@@ -57,16 +62,20 @@ function statOf(path: string): Stats {
 function problemOf(path: string, stats: Stats): [problem: string, hint: string] | null {
   if (stats.isSymbolicLink()) return ['is a symbolic link', 'give the directory that it points to']
   if (!stats.isDirectory()) throw notAStore(path, 'it is not a directory')
-  const me = process.geteuid?.()
-  if (me !== undefined && stats.uid !== me) {
-    return [`belongs to another user (uid ${stats.uid})`, 'a store is opened by the user who owns it']
-  }
-  if (process.platform !== 'win32' && (stats.mode & 0o002) !== 0) {
-    return ['can be written by anyone', `run \`chmod 700 ${path}\``]
+  if (!isMine(stats)) return [`belongs to another user (uid ${stats.uid})`, 'a store is opened by the user who owns it']
+  if (process.platform !== 'win32' && (stats.mode & 0o022) !== 0) {
+    const who = (stats.mode & 0o002) === 0 ? `its group (gid ${stats.gid})` : 'anyone'
+    return [`can be written by ${who}`, `run \`chmod 700 ${path}\``]
   }
   const network = process.platform === 'linux' ? networkFileSystem(statfsSync(path).type) : null
   if (network !== null) return [`is on a network file system (${network})`, 'put the store on a local disk']
   return null
+}
+
+/** Does it belong to who runs this? */
+export function isMine({ uid }: Pick<Stats, 'uid'>): boolean {
+  const me = process.geteuid?.()
+  return me === undefined || uid === me
 }
 
 export function notAStore(path: string, why: string): KumaError<'KUMA_NOT_A_STORE'> {
@@ -99,6 +108,21 @@ export function makeDirectory(path: string): void {
   }
 }
 
+/** Makes a directory that must not be there: whatever is, somebody else may have put it there. @throws an error of Node */
+export function makeNewDirectory(path: string): void {
+  makeDirectory(dirname(path))
+  mkdirSync(path, { mode: 0o700 })
+}
+
+/** Makes a directory into which nobody else gets, unless it is there. @throws KUMA_UNSAFE_DIRECTORY if somebody else has it */
+export function makePrivateDirectory(path: string): void {
+  makeDirectory(path)
+  const stats = lstatSync(path)
+  if (!stats.isDirectory() || !isMine(stats))
+    throw new KumaError('KUMA_UNSAFE_DIRECTORY', `${path} is no directory of one's own`, { path })
+  if ((stats.mode & 0o077) !== 0) chmodSync(path, stats.mode & 0o700)
+}
+
 /**
  * Of a name that is not UTF-8 Node gives U+FFFD: what is made under that is elsewhere, and other names lead there too.
  * @throws KUMA_USAGE unless it is there already
@@ -125,17 +149,74 @@ export function syncFile(path: string, flags: 'r' | 'r+' = 'r+'): void {
   }
 }
 
+/**
+ * Makes a file that must not be there, not even as a link, for its owner alone, whatever the umask.
+ * @returns its descriptor. @throws an error of Node
+ */
+export function createFile(path: string): number {
+  const fd = openSync(path, 'wx', 0o600)
+  fchmodSync(fd, 0o600)
+  return fd
+}
+
+/** For a file that gets its name when it is whole. Nobody can know it before, and put something there. */
+export function temporaryName(path: string): string {
+  return `${path}.${randomBytes(6).toString('hex')}.tmp`
+}
+
+/** Removes what somebody who was cut off left under such names. Not while somebody may be at it. */
+export function removeTemporaries(path: string): void {
+  const own = `${basename(path)}.`
+  for (const name of readdirSync(dirname(path)))
+    if (name.startsWith(own) && /^[0-9a-f]{12}\.tmp$/.test(name.slice(own.length)))
+      rmSync(join(dirname(path), name), { force: true })
+}
+
 /** Writes a whole file or none: under a temporary name, fsynced, renamed, its directory fsynced. */
 export function writeDurably(path: string, content: string | Uint8Array): void {
   checkName(path)
-  const temporary = `${path}.tmp`
-  const fd = openSync(temporary, 'w', 0o600)
+  const temporary = temporaryName(path)
+  const fd = createFile(temporary)
   try {
-    writeFileSync(fd, content)
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
+    try {
+      writeFileSync(fd, content)
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
   }
-  renameSync(temporary, path)
   syncDirectory(dirname(path))
+}
+
+/**
+ * What versions before this one made could be read by others where the umask let them, and so can a copy of a store. What
+ * others may do with its files and folders is taken away; what cannot be is told, as a warning of the process.
+ */
+export function tighten(store: string): void {
+  if (process.platform === 'win32') return
+  for (const folder of [store, join(store, 'shards'), join(store, 'backups')])
+    for (const name of namesIn(folder)) tightenOne(join(folder, name))
+}
+
+/** None of one that is not there, or cannot be read: whoever needs it says so. */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+function tightenOne(path: string): void {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  if (stats === undefined || !(stats.isFile() || stats.isDirectory()) || (stats.mode & 0o077) === 0) return
+  try {
+    chmodSync(path, stats.mode & 0o700)
+  } catch (error) {
+    process.emitWarning(`others may read ${path}: ${(error as Error).message}`, 'KumaWarning')
+  }
 }

@@ -2,9 +2,11 @@
  * The only import of the SQLite driver. Which one depends on the runtime: better-sqlite3 13 brings a ready N-API binary
  * for Node 22.14 and later, but crashes on Node 20, where version 12 (installed under another name) is compiled.
  */
+import { closeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type BetterSqlite3 from 'better-sqlite3'
 import { KumaError } from '../errors.ts'
+import { createFile, writeError } from './directory.ts'
 
 export type Database = BetterSqlite3.Database
 export type Statement<Params extends unknown[] = unknown[], Row = unknown> = BetterSqlite3.Statement<Params, Row>
@@ -56,15 +58,16 @@ function firstLine(error: unknown): string {
 
 /**
  * Opens a file that exists already (or, with `create`, one that does not).
- * @throws KUMA_IO, KUMA_DRIVER
+ * @throws KUMA_IO, KUMA_DRIVER; with `create` also KUMA_DISK_FULL
  */
 export function openDatabase(path: string, access: 'read' | 'write' | 'create'): Database {
   const Driver = loadDriver()
+  if (access === 'create') createEmpty(path)
   let db: Database | undefined
   try {
     db = new Driver(path, {
       readonly: access === 'read',
-      fileMustExist: access !== 'create',
+      fileMustExist: true,
       timeout: BUSY_TIMEOUT_MS,
     })
     // mmap would turn an I/O error into a signal; a schema in someone's file must not run functions of its choice
@@ -76,6 +79,18 @@ export function openDatabase(path: string, access: 'read' | 'write' | 'create'):
   } catch (error) {
     db?.close()
     throw sqliteError(error, path)
+  }
+}
+
+/**
+ * Unless it is there. SQLite would make it as the umask has it; to its WAL and shared memory it gives the mode of the file.
+ * Nobody has a file open that is only being made, so that no lock of this process is lost when it is closed.
+ */
+function createEmpty(path: string): void {
+  try {
+    closeSync(createFile(path))
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw writeError(cause, path)
   }
 }
 

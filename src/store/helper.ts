@@ -15,6 +15,7 @@ import type { Socket } from 'node:net'
 import { fromWire, type KumaError, toWire, type WireError } from '../errors.ts'
 import { bundled } from './bundled.ts'
 import { lines, splitter } from './lines.ts'
+import { withoutMasterKey } from './master-key.ts'
 
 const PIPE = 3
 const READ_BYTES = 64 * 1024
@@ -40,7 +41,10 @@ export class Helper {
     private readonly failed: (why: string) => KumaError,
   ) {
     try {
-      this.child = spawn(process.execPath, [bundled(name)], { stdio: ['ignore', 2, 2, 'pipe'] })
+      this.child = spawn(process.execPath, [bundled(name)], {
+        stdio: ['ignore', 2, 2, 'pipe'],
+        env: withoutMasterKey(),
+      })
     } catch (cause) {
       throw failed((cause as Error).message)
     }

@@ -30,7 +30,15 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { KumaError } from '../errors.ts'
-import { ioError, syncDirectory, syncFile, writeDurably, writeError } from './directory.ts'
+import {
+  ioError,
+  removeTemporaries,
+  syncDirectory,
+  syncFile,
+  temporaryName,
+  writeDurably,
+  writeError,
+} from './directory.ts'
 import { corrupt, type Manifest, newerFormat } from './manifest.ts'
 
 const NAME = 'entity-keys'
@@ -169,9 +177,10 @@ export function holdsKeysOf(path: string, manifest: Manifest): boolean {
 export function copyKeyFile(from: string, to: string, manifest: Manifest, onWritten = () => {}): void {
   KeyFile.open(from, manifest, 'read').close()
   if (existsSync(to)) KeyFile.open(to, manifest, 'read').close()
-  const temporary = `${to}.tmp`
+  const temporary = temporaryName(to)
   try {
-    copyFileSync(from, temporary, constants.COPYFILE_FICLONE)
+    removeTemporaries(to) // as long as a key is in one, what was encrypted with it is not gone
+    copyFileSync(from, temporary, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL)
     chmodSync(temporary, 0o600)
     syncFile(temporary)
     onWritten()

@@ -1,11 +1,13 @@
 /** The master key of encrypted stores: 32 bytes, as 64 hexadecimal digits or in base64, in a file or a variable. */
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, writeSync } from 'node:fs'
 import { KumaError } from '../errors.ts'
-import { ioError } from './directory.ts'
+import { createFile, ioError } from './directory.ts'
 import type { Manifest } from './manifest.ts'
+import { readSecret, type SecretFile } from './secret-file.ts'
 
 const BYTES = 32
+export const KEY_VARIABLE = 'KUMA_MASTER_KEY'
 
 /** Where a master key may come from; the first that is there counts, and KUMA_MASTER_KEY comes last. */
 export interface MasterKeySource {
@@ -17,8 +19,14 @@ export interface MasterKeySource {
 export function masterKeyFrom({ masterKey, masterKeyFile }: MasterKeySource): Uint8Array | null {
   if (masterKey !== undefined) return typeof masterKey === 'string' ? parse(masterKey, 'masterKey') : checked(masterKey)
   if (masterKeyFile !== undefined) return parse(read(masterKeyFile), masterKeyFile)
-  const given = process.env['KUMA_MASTER_KEY']
-  return given ? parse(given, 'KUMA_MASTER_KEY') : null
+  const given = process.env[KEY_VARIABLE]
+  return given ? parse(given, KEY_VARIABLE) : null
+}
+
+/** The environment for another process or thread: what a process was started with can be read for as long as it runs. */
+export function withoutMasterKey(): NodeJS.ProcessEnv {
+  const { [KEY_VARIABLE]: _, ...rest } = process.env
+  return rest
 }
 
 /** That of a store; null if it is not encrypted. @throws KUMA_MASTER_KEY, also if there is none; KUMA_IO */
@@ -32,7 +40,7 @@ export function masterKeyFor(path: string, { encryption }: Manifest, source: Mas
 /** Makes a file with a new one, which must not exist. @throws KUMA_IO */
 export function createMasterKeyFile(path: string): void {
   try {
-    const fd = openSync(path, 'wx', 0o600)
+    const fd = createFile(path)
     try {
       writeSync(fd, `${randomBytes(BYTES).toString('hex')}\n`)
       fsyncSync(fd)
@@ -45,11 +53,14 @@ export function createMasterKeyFile(path: string): void {
 }
 
 function read(path: string): string {
+  let secret: SecretFile
   try {
-    return readFileSync(path, 'utf8')
+    secret = readSecret(path)
   } catch (cause) {
     throw ioError(cause, path)
   }
+  if (secret.isExposed) throw exposed(path)
+  return secret.bytes.toString()
 }
 
 function parse(text: string, from: string): Uint8Array {
@@ -68,6 +79,11 @@ function checked(key: Uint8Array): Uint8Array {
 function malformed(from: string): KumaError<'KUMA_MASTER_KEY'> {
   const hint = `a master key is ${BYTES} random bytes: 64 hexadecimal digits or base64; \`openssl rand -hex ${BYTES}\` makes one`
   return new KumaError('KUMA_MASTER_KEY', `${from} is not a master key`, { path: null, reason: 'malformed' }, { hint })
+}
+
+function exposed(path: string): KumaError<'KUMA_MASTER_KEY'> {
+  const message = `others may read the master key in ${path}`
+  return new KumaError('KUMA_MASTER_KEY', message, { path, reason: 'exposed' }, { hint: `chmod 600 ${path}` })
 }
 
 export function noMasterKey(path: string): KumaError<'KUMA_MASTER_KEY'> {

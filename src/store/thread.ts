@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads'
 import { bundled } from './bundled.ts'
 import { loadDriver } from './driver.ts'
+import { withoutMasterKey } from './master-key.ts'
 
 /**
  * What is printed in it goes to stderr: modules that NODE_OPTIONS names are loaded there too, and stdout is the program's.
@@ -9,7 +10,12 @@ import { loadDriver } from './driver.ts'
  */
 export function startThread(name: string, workerData: unknown): Worker {
   loadDriver() // native code must be loaded by the main thread before any other
-  const worker = new Worker(bundled(name), { workerData, execArgv: [], stdout: true })
+  const worker = new Worker(bundled(name), {
+    workerData,
+    execArgv: [],
+    stdout: true,
+    env: withoutMasterKey(),
+  })
   worker.stdout.on('data', (chunk: Buffer) => process.stderr.write(chunk))
   return worker
 }

@@ -1,5 +1,15 @@
 /** An encrypted store, through the real binary: without its keys it tells nothing, and says so. */
-import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openDatabase } from '../../../src/store/driver.ts'
@@ -115,6 +125,21 @@ test('verify, backup, compact and erasures need no master key', async () => {
     expect({ command, code, stderr }).toEqual({ command, code: 0, stderr: '' })
   }
   expect((await ok('read', 'ann')).stdout).toBe('{"text":"ann-mark"}\n')
+})
+
+test.each(['640', '604'])('a file with a master key of mode %s is refused, also to make a store', async (mode) => {
+  const cwd = folder()
+  const file = join(cwd, 'kuma.key')
+  writeFileSync(file, KEY)
+  const env = { KUMA_MASTER_KEY_FILE: file }
+  chmodSync(file, Number.parseInt(mode, 8))
+  const refused = { code: 2, stderr: expect.stringMatching(/others may read the master key in .*\n.*chmod 600/) }
+  expect(await kuma(['init', '--encrypt', '--shards', '1'], { cwd, env })).toMatchObject(refused)
+  expect(existsSync(join(cwd, 'kuma-data'))).toBe(false)
+  chmodSync(file, 0o400)
+  expect(await kuma(['init', '--encrypt', '--shards', '1'], { cwd, env })).toMatchObject({ code: 0 })
+  chmodSync(file, Number.parseInt(mode, 8))
+  expect(await kuma(['append', 'a', 'Made'], { cwd, env })).toMatchObject(refused)
 })
 
 describe('init', () => {
