@@ -511,10 +511,14 @@ export interface ReadModelsConfig {
 
 /** What one client may take of a daemon, so that all others are served. */
 export interface DaemonBounds {
-  /** Clients that are connected at a time. Default: 10,000. */
+  /** Clients that are connected at a time: so many by the socket in the store, and as many over TCP. Default: 10,000. */
   readonly clientsMax?: number | undefined
+  /** Connections over TCP that have not shown the token yet; the oldest of them goes when another one comes. Default: 64. */
+  readonly unauthorizedMax?: number | undefined
   /** Calls of one connection that are under way. Default: 20,000. */
   readonly callsMax?: number | undefined
+  /** Of `kuma.log`, to which a daemon with `--detach` writes; as much again is kept in `kuma.log.1`. Default: 16 MiB. */
+  readonly logBytesMax?: number | undefined
 }
 
 export interface Config {

@@ -30,7 +30,9 @@ const NUMBERS = {
 /** Those of `daemon`. */
 const DAEMON_NUMBERS: { readonly [name in keyof DaemonBounds]-?: Range } = {
   clientsMax: [1, 1_000_000],
+  unauthorizedMax: [1, 1_000_000],
   callsMax: [1, 1_000_000],
+  logBytesMax: [4_096, Number.MAX_SAFE_INTEGER],
 }
 const KEYS = [
   'path',

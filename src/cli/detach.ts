@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { Client } from '../daemon/client.ts'
 import type { DaemonStatus } from '../daemon/host.ts'
+import { LOG_FILE } from '../daemon/log-levels.ts'
 import { KumaError, type WireError } from '../errors.ts'
 import { checkDirectory, writeError } from '../store/directory.ts'
 import { readManifest } from '../store/manifest.ts'
@@ -23,7 +24,7 @@ export async function detach(
 ): Promise<Pick<DaemonStatus, 'pid' | 'address'>> {
   checkDirectory(path)
   readManifest(path)
-  const log = join(path, 'kuma.log')
+  const log = join(path, LOG_FILE)
   const before = statSync(log, { throwIfNoEntry: false })?.size ?? 0
   const fd = open(log)
   const child = spawn(process.execPath, [join(root, 'bin', 'run.js'), ...words, '--json'], {
@@ -61,7 +62,7 @@ function open(log: string): number {
 
 /** The last line that is an error, as JSON, tells why; modules that NODE_OPTIONS names print there too. */
 function gaveUp(path: string, said: string, ended: string): KumaError {
-  const hint = `see ${join(path, 'kuma.log')}`
+  const hint = `see ${join(path, LOG_FILE)}`
   const error = said
     .split('\n')
     .map(errorIn)

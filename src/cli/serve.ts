@@ -1,10 +1,11 @@
 /** Opens the engine of a store and serves it, unless someone else does already. */
+import { join } from 'node:path'
 import { isLoopback, parseAddress } from '../daemon/address.ts'
 import { boundsOf } from '../daemon/bounds.ts'
 import { Client } from '../daemon/client.ts'
 import { type Daemon, type DaemonOptions, runDaemon } from '../daemon/daemon.ts'
 import { openLog } from '../daemon/log.ts'
-import type { LogLevel } from '../daemon/log-levels.ts'
+import { LOG_FILE, type LogLevel } from '../daemon/log-levels.ts'
 import { readToken } from '../daemon/token.ts'
 import { KumaError } from '../errors.ts'
 import { openEngine } from '../kuma.ts'
@@ -37,9 +38,11 @@ export async function serve(
     const hint = '`kuma status` tells how it does, `kuma stop` ends it'
     throw new KumaError('KUMA_LOCKED', `a daemon runs for ${path} already: process ${pid}`, { path, pid }, { hint })
   }
-  const log = await openLog(logLevel, wantsColor(process.stderr))
+  const bounds = boundsOf(config.daemon)
+  const file = { path: join(path, LOG_FILE), bytesMax: bounds.logBytesMax }
+  const log = await openLog(logLevel, wantsColor(process.stderr), file)
   const engine = await openEngine(config, { access: 'write', projects: hasReadModels(path, config) })
-  const options = { version, log, typeFor, isConfigStale: isStale, bounds: boundsOf(config.daemon), tcp }
+  const options = { version, log, typeFor, isConfigStale: isStale, bounds, tcp }
   return runDaemon(engine, options).catch(async (error) => {
     await engine.close()
     throw error

@@ -6,7 +6,9 @@ export type Bounds = { readonly [name in keyof DaemonBounds]-?: number }
 
 export const BOUNDS: Bounds = {
   clientsMax: 10_000,
+  unauthorizedMax: 64,
   callsMax: 20_000,
+  logBytesMax: 16 * 1024 * 1024,
 }
 
 /** @param given where a bound is undefined, the default counts */

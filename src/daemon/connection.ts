@@ -28,8 +28,7 @@ const UNREAD_MAX = 4 * 1024 * 1024
 const HANG_UP_MS = 2_000
 /** Of its first line: nobody holds memory here who has not shown a token. */
 const GREETING_BYTES_MAX = 4_096
-/** For its first line; and for the next one, while nothing is under way. */
-const GREETING_MS = 5_000
+/** For its next line, while nothing is under way. */
 const IDLE_MS = 3_600_000
 const PAGE = 128
 const PAGE_CHARS = 256 * 1024
@@ -67,7 +66,6 @@ export class Connection {
     socket.on('drain', () => this.drained())
     socket.on('close', () => this.closed())
     socket.on('timeout', () => this.idled())
-    socket.setTimeout(GREETING_MS)
   }
 
   private read(chunk: Buffer): void {
@@ -86,17 +84,17 @@ export class Connection {
     this.sayGoodbye()
     this.flush()
     this.ended = true
-    this.socket.end()
+    this.peer.dismiss()
   }
 
   /** Says why, and hangs up. */
   private refuse(error: unknown): void {
     const { code } = toWire(error)
-    this.host.log.warn({ client: this.peer.id, from: this.peer.info().from, code }, 'refused')
+    this.host.refusals.add(code, { client: this.peer.id, from: this.peer.info().from })
     this.ended = true
     this.out.push(JSON.stringify({ error: toWire(error) }))
     this.flush()
-    this.socket.end()
+    this.peer.dismiss()
   }
 
   private take(message: unknown): void {
@@ -117,6 +115,7 @@ export class Connection {
   private greet(kuma: unknown, token: unknown): void {
     if (kuma !== PROTOCOL) throw otherProtocol(kuma)
     if (!this.peer.isLocal && !this.host.token?.isShownBy(token)) throw wrongToken()
+    this.peer.admit()
     this.greeted = true
     this.socket.setTimeout(IDLE_MS)
     this.write(JSON.stringify(this.host.greeting()))
@@ -229,7 +228,7 @@ export class Connection {
   }
 
   private giveUp(): void {
-    this.host.log.warn({ client: this.peer.id, from: this.peer.info().from }, 'cut off: it does not read')
+    this.host.refusals.add('it does not read', { client: this.peer.id, from: this.peer.info().from })
     this.socket.destroy()
   }
 

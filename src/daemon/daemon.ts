@@ -7,6 +7,7 @@ import type { Bounds } from './bounds.ts'
 import type { DaemonStatus, Host } from './host.ts'
 import type { Log } from './log.ts'
 import { PROTOCOL } from './protocol.ts'
+import { Refusals } from './refusals.ts'
 import { Server } from './server.ts'
 import { Token } from './token.ts'
 
@@ -51,6 +52,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
     typeFor,
     log,
     bounds,
+    refusals: new Refusals(log),
     token: tcp ? new Token(tcp.token) : null,
     subscribers,
     clients: () => server.clients,
@@ -100,6 +102,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
   const end = async () => {
     await asked
     log.info({ clients: server.clients.length }, 'stopping: what was accepted is answered first')
+    host.refusals.tell()
     await server.drain()
     const stats = engine.stats()
     try {

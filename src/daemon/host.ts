@@ -6,6 +6,7 @@ import { parsePosition } from '../entity/position.ts'
 import type { Bounds } from './bounds.ts'
 import type { Log } from './log.ts'
 import type { Greeting } from './protocol.ts'
+import type { Refusals } from './refusals.ts'
 import type { Token } from './token.ts'
 
 export interface DaemonStatus {
@@ -78,6 +79,8 @@ export interface Host {
   /** What is asked of those who come over TCP. */
   readonly token: Token | null
   readonly bounds: Bounds
+  /** Who is refused, for the log. */
+  readonly refusals: Refusals
   readonly subscribers: Set<Subscriber>
   clients(): readonly { info(): ClientInfo }[]
   greeting(): Greeting

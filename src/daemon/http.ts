@@ -20,9 +20,9 @@ import { type Given, JSON_TYPE, type Reply, ROUTES, type Route } from './routes.
 import { wrongToken } from './token.ts'
 
 const KEEP_ALIVE_MS = 60_000
-const HEADERS_MS = 10_000
+const HEADERS_MS = 5_000
 /** How often it is looked who takes too long. */
-const WATCH_MS = 5_000
+const WATCH_MS = 1_000
 const REQUEST_MS = 120_000
 /** A parameter of a content type. */
 const CHARSET = /;\s*charset\s*=\s*("[^"]*"|[^;\s]+)/gi
@@ -96,9 +96,10 @@ export class HttpSide {
 
   private garbage({ code }: NodeJS.ErrnoException, socket: Socket): void {
     if (!socket.writable) return
-    this.host.log.warn({ client: this.peerOf(socket)?.id, code }, 'refused')
+    const peer = this.peerOf(socket)
+    this.host.refusals.add(code ?? 'garbage', { client: peer?.id })
     const status = code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request'
-    socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+    peer.dismiss(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
   }
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -156,6 +157,7 @@ export class HttpSide {
     if (ROUTES.some((route) => route.isOpen && route.path === path)) return
     const token = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
     if (!this.host.token?.isShownBy(token)) throw wrongToken()
+    peer.admit()
   }
 
   private fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {
@@ -164,7 +166,7 @@ export class HttpSide {
     const own = error instanceof HttpError ? error : null
     const status = own?.status ?? STATUS[code] ?? 500
     if (status === 500 || status === 401 || status === 403 || code === 'KUMA_CORRUPT')
-      this.host.log.warn({ client: this.peerOf(request.socket)?.id, code, status }, 'refused')
+      this.host.refusals.add(code, { client: this.peerOf(request.socket)?.id, status })
     if (response.headersSent) return void cutOff(request, response)
     if (status === 401) response.setHeader('www-authenticate', 'Bearer')
     if ('retryAfterMs' in details) response.setHeader('retry-after', Math.ceil(details.retryAfterMs / 1_000))

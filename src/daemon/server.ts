@@ -13,24 +13,34 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, renameSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
+import { toWire } from '../errors.ts'
 import { ioError } from '../store/directory.ts'
 import { isSame, type Seen, see } from '../store/watch.ts'
 import { formatAddress, isLoopback, type TcpAddress } from './address.ts'
 import { Connection } from './connection.ts'
 import type { Host } from './host.ts'
 import { HttpSide } from './http.ts'
-import { Peer } from './peer.ts'
+import { type Door, Peer } from './peer.ts'
+import { Places } from './places.ts'
 import { socketPath } from './protocol.ts'
 
 /** Those that may wait to be accepted: many programs start at once. */
 const BACKLOG = 4_096
 const OPENING_BRACE = 0x7b
-/** How long someone may be connected and say nothing at first. */
-const FIRST_BYTE_MS = 5_000
+/** How long someone may be connected until his first line is here; in HTTP his first byte, and http.ts goes on. */
+const FIRST_LINE_MS = 5_000
 const KEEP_ALIVE_MS = 60_000
+/** How long someone who was hung up on may read why, and how many may at a time: the one who does so for the longest goes. */
+const LINGER_MS = 1_000
+const LINGERING_MAX = 32
 
-export class Server {
+export class Server implements Door {
   private readonly peers = new Map<Socket, Peer>()
+  private readonly places: Places
+  /** Of those who have not said their first line: when they have to. */
+  private readonly deadlines = new Map<Peer, NodeJS.Timeout>()
+  /** They have no place any more. */
+  private readonly lingering = new Set<Socket>()
   private readonly connections = new Set<Connection>()
   private readonly listening: NetServer[] = []
   private readonly http: HttpSide
@@ -47,6 +57,7 @@ export class Server {
     private readonly host: Host,
     tcp: TcpAddress | null,
   ) {
+    this.places = new Places(host.bounds, host.engine.shards().length)
     this.http = new HttpSide(host, (socket) => this.peers.get(socket)!, tcp && isLoopback(tcp.host) ? tcp.host : null)
   }
 
@@ -81,41 +92,100 @@ export class Server {
         if (umask !== null) process.umask(umask)
       }
     })
+    // no file is left for one more, for one: he was hung up on, and the others go on
+    net.removeAllListeners('error').on('error', ({ code }: NodeJS.ErrnoException) => {
+      this.host.refusals.add(code ?? 'accept')
+    })
     this.listening.push(net)
     return net
   }
 
   get clients(): readonly Peer[] {
-    return [...this.peers.values()]
+    return this.places.all
   }
 
   private accept(socket: Socket, isLocal: boolean): void {
-    const { clientsMax } = this.host.bounds
-    if (this.peers.size >= clientsMax) {
-      this.host.log.warn({ clients: clientsMax }, 'too many clients: one was turned away')
-      return void socket.destroy()
-    }
-    const peer = new Peer(++this.lastId, socket, isLocal)
-    this.peers.set(socket, peer)
-    if (!isLocal) socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS)
-    const silent = setTimeout(() => socket.destroy(), FIRST_BYTE_MS)
+    const peer = new Peer(++this.lastId, socket, isLocal, this)
     socket.on('error', () => {}) // 'close' follows
+    socket.on('close', () => this.left(peer))
+    this.peers.set(socket, peer)
+    try {
+      this.displace(this.places.enter(peer))
+    } catch (error) {
+      this.host.refusals.add('too many clients', { client: peer.id, from: peer.info().from })
+      peer.dismiss(isLocal ? `${JSON.stringify({ error: toWire(error) })}\n` : '')
+      return
+    }
+    if (!isLocal) socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS)
+    this.deadlines.set(
+      peer,
+      setTimeout(() => this.tooLate(peer), FIRST_LINE_MS),
+    )
+    socket.once('data', (chunk: Buffer) => this.heard(peer, chunk))
+  }
+
+  private heard(peer: Peer, chunk: Buffer): void {
+    const { socket } = peer
+    socket.pause()
+    socket.unshift(chunk)
+    peer.protocol = chunk[0] === OPENING_BRACE ? 'ndjson' : 'http'
+    this.host.log.debug({ client: peer.id, protocol: peer.protocol, from: peer.info().from }, 'connected')
+    if (peer.protocol === 'ndjson') this.speakLines(peer)
+    else {
+      this.inTime(peer)
+      this.http.take(socket)
+    }
+    process.nextTick(() => socket.resume())
+  }
+
+  private tooLate(peer: Peer): void {
+    this.host.refusals.add('no first line in time', { client: peer.id, from: peer.info().from })
+    peer.socket.destroy()
+  }
+
+  private inTime(peer: Peer): void {
+    clearTimeout(this.deadlines.get(peer))
+    this.deadlines.delete(peer)
+  }
+
+  /** @param oldest of those who have shown no token: it goes for one who has come just now */
+  private displace(oldest: Peer | null): void {
+    if (oldest === null) return
+    this.host.refusals.add('displaced: too many without a token', { client: oldest.id, from: oldest.info().from })
+    oldest.socket.destroy()
+  }
+
+  admit(peer: Peer): void {
+    this.places.admit(peer)
+    this.inTime(peer)
+  }
+
+  /** Not only by an end, after which it could stay for as long as it likes. */
+  dismiss(peer: Peer, last: string): void {
+    const { socket } = peer
+    this.leave(peer)
+    if (socket.destroyed || this.lingering.has(socket)) return
+    if (this.lingering.size >= LINGERING_MAX) this.lingering.values().next().value!.destroy()
+    this.lingering.add(socket)
+    const late = setTimeout(() => socket.destroy(), LINGER_MS)
     socket.on('close', () => {
-      clearTimeout(silent)
-      this.peers.delete(socket)
-      if (this.peers.size === 0) this.alone?.()
-      this.host.log.debug({ client: peer.id, calls: peer.calls }, 'disconnected')
+      clearTimeout(late)
+      this.lingering.delete(socket)
     })
-    socket.once('data', (chunk) => {
-      clearTimeout(silent)
-      socket.pause()
-      socket.unshift(chunk)
-      peer.protocol = chunk[0] === OPENING_BRACE ? 'ndjson' : 'http'
-      this.host.log.debug({ client: peer.id, protocol: peer.protocol, from: peer.info().from }, 'connected')
-      if (peer.protocol === 'http') this.http.take(socket)
-      else this.speakLines(peer)
-      process.nextTick(() => socket.resume())
-    })
+    // what it still says is passed over: bytes that nobody reads would make the kernel throw away the last ones for it
+    socket.resume().end(last)
+  }
+
+  private leave(peer: Peer): void {
+    this.inTime(peer)
+    this.places.leave(peer)
+    if (this.places.size === 0) this.alone?.()
+  }
+
+  private left(peer: Peer): void {
+    this.leave(peer)
+    this.peers.delete(peer.socket)
+    this.host.log.debug({ client: peer.id, calls: peer.calls }, 'disconnected')
   }
 
   private speakLines(peer: Peer): void {
@@ -133,7 +203,7 @@ export class Server {
 
   /** Resolves when nobody is connected, or when the time is over. */
   async untilAlone(ms: number): Promise<void> {
-    if (this.peers.size === 0) return
+    if (this.places.size === 0) return
     await new Promise<void>((resolve) => {
       const late = setTimeout(resolve, ms)
       this.alone = () => {
@@ -154,6 +224,6 @@ export class Server {
   /** Hangs up: whoever is connected knows then that it has ended. */
   async hangUp(): Promise<void> {
     await Promise.all(Array.from(this.connections, (connection) => connection.hangUp()))
-    for (const { socket } of this.clients) socket.destroy()
+    for (const socket of this.peers.keys()) socket.destroy()
   }
 }
