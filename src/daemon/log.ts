@@ -2,7 +2,10 @@
  * The daemon's log: a line of JSON each, with a level, a time and what happened. It tells of connections and of the engine,
  * and never what an event, an id or a command holds: a log is kept and copied where an erasure does not reach.
  */
+import { writeSync } from 'node:fs'
+import { Writable } from 'node:stream'
 import pino from 'pino'
+import { visibleLines } from '../visible.ts'
 import type { LogLevel } from './log-levels.ts'
 
 export type Log = { readonly [level in LogLevel]: (about: object, message: string) => void }
@@ -24,5 +27,12 @@ export async function openLog(level: LogLevel, colorize: boolean): Promise<Log> 
 
 async function forPeople(colorize: boolean) {
   const { default: pretty } = await import('pino-pretty')
-  return pretty({ colorize, destination: process.stderr.fd, sync: true, ignore: 'pid' })
+  const destination = new Writable({
+    decodeStrings: false,
+    write: (text: string | Buffer, _encoding, done) => {
+      writeSync(process.stderr.fd, visibleLines(String(text)))
+      done()
+    },
+  })
+  return pretty({ colorize, destination, ignore: 'pid' })
 }
