@@ -1,31 +1,19 @@
 /**
  * Data goes to stdout, everything else to stderr. On a terminal data is laid out for people, in a pipe or with --json
- * for programs. Control characters of someone's data never reach a terminal as they are: they could move the cursor or
- * change its title.
+ * for programs, as it is. What somebody else wrote never reaches a terminal as it is (visible.ts): in what is for people, of
+ * which a part is his, that part is made visible where the line is made; what is JSON is when it is written.
  */
 import { once } from 'node:events'
 import { fstatSync, fsyncSync } from 'node:fs'
 import { Chalk, type ChalkInstance } from 'chalk'
 import { writeError } from '../store/directory.ts'
+import { visible, visibleLines } from '../visible.ts'
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g
-
-const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
-
-/** Text that a terminal shows and does not obey. */
-export function visible(text: string): string {
-  return text.replace(CONTROL, escaped)
-}
+export { visible }
 
 /** JSON for a terminal. */
 export function prettyJson(value: unknown): string {
-  return shown(JSON.stringify(value, null, 2))
-}
-
-/** Text of which JSON has escaped the control characters, but for those that it leaves alone. */
-function shown(json: string): string {
-  return json.replace(/[\u007f-\u009f]/g, escaped)
+  return visibleLines(JSON.stringify(value, null, 2))
 }
 
 const STDOUT = 1
@@ -58,7 +46,7 @@ export function watchWarnings(): void {
 /** Writes a line of data. False when nobody reads any more: the command may stop. */
 export async function print(line: string): Promise<boolean> {
   if (broken) return false
-  if (!process.stdout.write(`${isTerminal() ? shown(line) : line}\n`)) {
+  if (!process.stdout.write(`${isTerminal() ? visibleLines(line) : line}\n`)) {
     const heard = new AbortController() // else a listener would stay behind each time
     const either = ['drain', 'close'].map((event) => once(process.stdout, event, heard))
     await Promise.race(either).catch(() => {})
@@ -94,9 +82,9 @@ export function isPipe(): boolean {
   return stats.isFIFO() || stats.isSocket()
 }
 
-/** Writes a line beside the data. */
+/** Writes a line beside the data. It may quote somebody: also in a file it is for people, and JSON stays what it was. */
 export function note(line: string): void {
-  process.stderr.write(`${line}\n`)
+  process.stderr.write(`${visibleLines(line)}\n`)
 }
 
 export function isTerminal(): boolean {

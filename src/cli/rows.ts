@@ -1,15 +1,26 @@
-/** Rows of a query: their columns are known only when they come. */
+/**
+ * Rows of a query: their columns are known only when they come.
+ *
+ * A spreadsheet that opens CSV runs what begins like a formula. So a text that does begins with a quote more, which
+ * spreadsheets take for "this is text"; numbers stay as they are.
+ */
 import type { QueryPage } from '../engine.ts'
 import type { Json, JsonObject } from '../entity/json.ts'
 import { rowsOf } from '../projection/query-rows.ts'
-import { print } from './output.ts'
+import { isTerminal, print, visible } from './output.ts'
 import { type Column, list } from './table.ts'
 
-export type RowFormat = 'table' | 'json' | 'csv'
+/** `csv` for spreadsheets, `raw csv` for programs: texts are what they are. */
+export type RowFormat = 'table' | 'json' | 'csv' | 'raw csv'
+
+/** Also as Japanese and Chinese write them: spreadsheets take them for the same. */
+const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/
+/** An integer that JSON would take digits from comes as a text. */
+const LARGE = /^-\d{16,19}$/
 
 /** @param format `table`: NDJSON where there is no terminal */
 export async function listRows(pages: AsyncIterable<QueryPage>, format: RowFormat): Promise<void> {
-  if (format === 'csv') return printCsv(pages)
+  if (format === 'csv' || format === 'raw csv') return printCsv(pages, format === 'csv' ? harmless : (text) => text)
   const { columns, all } = await withColumns(pages)
   await list(rowsOf(all), columns.map(columnOf), format === 'json')
 }
@@ -30,18 +41,26 @@ function columnOf(head: string): Column<JsonObject> {
   return { head, text: (row) => (row[head] === null ? '' : textOf(row[head]!)) }
 }
 
-async function printCsv(pages: AsyncIterable<QueryPage>): Promise<void> {
+async function printCsv(pages: AsyncIterable<QueryPage>, safe: (text: string) => string): Promise<void> {
+  const shown = isTerminal() ? visible : (text: string) => text
+  const cell = (value: Json) => {
+    if (value === null) return ''
+    return csvField(shown(typeof value === 'string' ? safe(value) : JSON.stringify(value)))
+  }
   let isFirst = true
   for await (const { columns, rows } of pages) {
-    if (isFirst && !(await print(columns.map(csvField).join(',')))) return
+    if (isFirst && !(await print(columns.map(cell).join(',')))) return
     isFirst = false
-    for (const row of rows)
-      if (!(await print(row.map((value) => (value === null ? '' : csvField(textOf(value)))).join(',')))) return
+    for (const row of rows) if (!(await print(row.map(cell).join(',')))) return
   }
 }
 
 function textOf(value: Json): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+function harmless(text: string): string {
+  return FORMULA.test(text) && !LARGE.test(text) ? `'${text}` : text
 }
 
 function csvField(text: string): string {

@@ -36,7 +36,7 @@ export async function list<T>(
 export async function table<T>(rows: readonly T[], columns: readonly Column<T>[]): Promise<string> {
   const { default: Table } = await import('cli-table3')
   const color = wantsColor(process.stdout)
-  const heads = columns.map(({ head }) => head)
+  const heads = columns.map(({ head }) => visible(head))
   const texts = rows.map((row) => columns.map(({ text }) => visible(text(row))))
   const drawn = new Table({
     head: heads,

@@ -36,7 +36,12 @@ export default class Query extends BaseCommand {
       helpValue: 'TIME',
       parse: async (given) => parseDuration(given),
     })(),
-    csv: Flags.boolean({ description: 'print CSV (RFC 4180), the names of the columns first', exclusive: ['json'] }),
+    csv: Flags.boolean({
+      description:
+        "print CSV (RFC 4180), the names of the columns first; a text that a spreadsheet would run begins with ' more",
+      exclusive: ['json'],
+    }),
+    raw: Flags.boolean({ description: 'with --csv: leave texts as they are', dependsOn: ['csv'] }),
   }
 
   async run(): Promise<void> {
@@ -44,7 +49,7 @@ export default class Query extends BaseCommand {
     const sql = args.sql === '-' ? await readStdin('the SQL on stdin') : args.sql
     const { after, stale, timeout: timeoutMs } = flags
     const params = (flags.param ?? []).map(parseParam)
-    const format: RowFormat = flags.csv ? 'csv' : flags.json ? 'json' : 'table'
+    const format: RowFormat = flags.csv ? (flags.raw ? 'raw csv' : 'csv') : flags.json ? 'json' : 'table'
     await this.withEngine(flags, { access: 'read' }, ({ readModels }) =>
       listRows(readModels.query({ sql, params, after, stale, timeoutMs }), format),
     )

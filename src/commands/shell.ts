@@ -6,7 +6,7 @@ import { complete, idsLike } from '../cli/completion.ts'
 import { EXIT } from '../cli/exit-codes.ts'
 import { type Line, lines } from '../cli/lines.ts'
 import { runWords } from '../cli/main.ts'
-import { isTerminal, note } from '../cli/output.ts'
+import { isTerminal, note, visible } from '../cli/output.ts'
 import type { Engine } from '../engine.ts'
 
 const HISTORY = 1_000
@@ -130,5 +130,5 @@ async function runAlone(run: () => Promise<void>): Promise<void> {
 /** `ann@kuma-data> `; without a name only the store. */
 function promptOf({ path }: Engine): string {
   const as = process.env['KUMA_AS']
-  return `${as === undefined ? '' : `${as}@`}${basename(path)}> `
+  return visible(`${as === undefined ? '' : `${as}@`}${basename(path)}> `)
 }

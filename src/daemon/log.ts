@@ -9,7 +9,9 @@
  * takes milliseconds, are lost; those of the log are not, since it is this thread that writes them.
  */
 import { constants, copyFileSync, fstatSync, ftruncateSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
+import { Writable } from 'node:stream'
 import pino from 'pino'
+import { visibleLines } from '../visible.ts'
 import type { LogLevel } from './log-levels.ts'
 
 export type Log = { readonly [level in LogLevel]: (about: object, message: string) => void }
@@ -75,5 +77,12 @@ function bounded({ path, bytesMax }: { readonly path: string; readonly bytesMax:
 
 async function forPeople(colorize: boolean) {
   const { default: pretty } = await import('pino-pretty')
-  return pretty({ colorize, destination: process.stderr.fd, sync: true, ignore: 'pid' })
+  const destination = new Writable({
+    decodeStrings: false,
+    write: (text: string | Buffer, _encoding, done) => {
+      writeSync(process.stderr.fd, visibleLines(String(text)))
+      done()
+    },
+  })
+  return pretty({ colorize, destination, ignore: 'pid' })
 }

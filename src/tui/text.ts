@@ -1,9 +1,8 @@
 /** Numbers and texts in the room that there is. */
 import stringWidth from 'string-width'
+import { visible } from '../visible.ts'
 
 const ELLIPSIS = '…'
-// biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal would obey them
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
 const PLAIN = /^[\x20-\x7e]*$/
 const BARS = '▁▂▃▄▅▆▇█'
 
@@ -14,7 +13,7 @@ export function fitted(given: string, width: number, align: 'left' | 'right' = '
     if (given.length > width) return given.slice(0, width - 1) + ELLIPSIS
     return align === 'left' ? given.padEnd(width) : given.padStart(width)
   }
-  const text = given.replace(CONTROL, '·')
+  const text = visible(given)
   const whole = stringWidth(text)
   if (whole <= width) return align === 'left' ? text + ' '.repeat(width - whole) : ' '.repeat(width - whole) + text
   let [kept, used] = ['', 0]

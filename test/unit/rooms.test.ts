@@ -22,6 +22,7 @@ const FLOORS = [
   ['errors.ts', 'nearest.ts'],
   // knows nothing of the engine
   ['tui'],
+  ['visible.ts'],
 ]
 const DRIVER = /^(?:better-sqlite3(?:-node20)?|node:sqlite)(?:\/|$)/
 
