@@ -6,6 +6,7 @@
 import { once } from 'node:events'
 import { fstatSync, fsyncSync } from 'node:fs'
 import { Chalk, type ChalkInstance } from 'chalk'
+import { writeJson } from '../entity/json.ts'
 import { writeError } from '../store/directory.ts'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
@@ -20,7 +21,7 @@ export function visible(text: string): string {
 
 /** JSON for a terminal. */
 export function prettyJson(value: unknown): string {
-  return shown(JSON.stringify(value, null, 2))
+  return shown(writeJson(value, 'what is to be shown', 2))
 }
 
 /** Text of which JSON has escaped the control characters, but for those that it leaves alone. */
