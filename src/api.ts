@@ -540,6 +540,11 @@ export interface Config {
   readonly committers?: number | undefined
   /** How many entities stay live in memory: the least recently used leave. Default: 100,000. */
   readonly actorsMax?: number | undefined
+  /**
+   * How large the state of an entity may be, as JSON in UTF-8: what would make it larger is refused with
+   * KUMA_STATE_TOO_LARGE. A sixteenth of the memory that Node gives the process at most. Default: 64 MiB.
+   */
+  readonly stateBytesMax?: number | undefined
   /** How long an entity that nobody uses stays live, in milliseconds. Default: 300,000. */
   readonly actorIdleMs?: number | undefined
   /** How long a `decide` may take, in milliseconds, until its command fails with KUMA_TIMEOUT. Default: 30,000. */

@@ -23,6 +23,7 @@ const NUMBERS = {
   shards: [1, 999],
   committers: [1, 64],
   actorsMax: [1, Number.MAX_SAFE_INTEGER],
+  stateBytesMax: [1, Number.MAX_SAFE_INTEGER],
   // timers take 31 bits
   actorIdleMs: [4, 2 ** 31 - 1],
   decideTimeoutMs: [1, 2 ** 31 - 1],

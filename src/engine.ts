@@ -393,7 +393,8 @@ export interface LiveEngine extends OwnEngine {
   /** Drops an actor from memory, once what came to it is answered. False if it is not in memory. */
   passivate(id: string): Promise<boolean>
   /**
-   * Keeps the state of an entity as a snapshot. False if there is one already, or JSON cannot give the state back.
+   * Keeps the state of an entity as a snapshot. False if there is one already, the state is too large, or JSON cannot
+   * give it back.
    * @throws KUMA_NOT_FOUND
    */
   snapshot(id: string): Promise<boolean>

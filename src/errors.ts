@@ -35,6 +35,15 @@ export interface KumaErrorDetails {
   KUMA_TIMEOUT: { readonly command: string; readonly timeoutMs: number }
   /** A value that the log cannot hold as JSON. */
   KUMA_INVALID_DATA: { readonly path: string }
+  /**
+   * The state of an entity would be larger than `stateBytesMax`, and nothing was recorded; or it is so large already that it
+   * cannot be read. It has at least so many `bytes`; both are null where it is nested too deep, or no text can hold it.
+   */
+  KUMA_STATE_TOO_LARGE: {
+    readonly entity: string | null
+    readonly bytes: number | null
+    readonly max: number | null
+  }
   KUMA_INVALID_ID: { readonly id: string }
   KUMA_INVALID_POINT: { readonly point: string }
   /**

@@ -227,8 +227,8 @@ export async function forkStore(config: Config, to: string, options: ForkOptions
   }
 }
 
-function definitionsOf({ entities = [], ids = {} }: Config): Definitions {
-  return new Definitions([...entities, ...Object.values(ids)])
+function definitionsOf({ entities = [], ids = {}, stateBytesMax }: Config): Definitions {
+  return new Definitions([...entities, ...Object.values(ids)], stateBytesMax)
 }
 
 /** A key and its shard. Null if there is no such entity. */

@@ -15,8 +15,12 @@ export interface Running {
 }
 
 /** Resolves when it listens. */
-export async function startDaemon(cwd: string, words: readonly string[] = []): Promise<Running> {
-  const daemon = launch(['start', ...words], { cwd })
+export async function startDaemon(
+  cwd: string,
+  words: readonly string[] = [],
+  env: Record<string, string> = {},
+): Promise<Running> {
+  const daemon = launch(['start', ...words], { cwd, env })
   onTestFinished(() => void daemon.kill('SIGKILL'))
   const output = ended(daemon)
   const [text] = (await Promise.race([

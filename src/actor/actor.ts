@@ -32,6 +32,7 @@ import { deepFreeze } from '../entity/fold.ts'
 import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
 import { revertTo } from '../entity/revert.ts'
+import { sizeOf } from '../entity/state-size.ts'
 import { upcast } from '../entity/upcast.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import type { KeyRow, NewEntity } from '../store/commit.ts'
@@ -162,14 +163,15 @@ export class Actor {
     return this.deciding || this.last !== null
   }
 
-  /** Keeps its durable state. False if that is done already, or JSON cannot give it back. @throws KUMA_NOT_FOUND */
+  /** Keeps its durable state. False if that is done, it is too large, or JSON cannot give it back. @throws KUMA_NOT_FOUND */
   async snapshot(): Promise<boolean> {
     const { reader, definitions, lane } = this.shard
     const { version } = this.durable
     if (version === 0) throw notFound(this.id)
     const definition = definitions.of(this.type!)
     if (reader.snapshot(this.key, { version }, definition.version)?.version === version) return false
-    const row = stateRow(this.key, this.durable, definition, definitions)
+    const size = sizeOf(this.durable.state, definitions.stateBytesMax)
+    const row = stateRow(this.key, this.durable, size, definition, definitions)
     if (row === null) return false
     lane.addSnapshot(row)
     await lane.sweep()
@@ -388,7 +390,7 @@ export class Actor {
     const last = version - before.version - 1
     const first = last - count + 1
     drafts[first] = { ...drafts[first]!, meta: withKey(drafts[first]!.meta, { key: requestKey, count, digest }) }
-    const stand = { version, seq: seq + last, at: drafts[last]!.at, state: undefined } // the state may be large
+    const stand = { ...NOWHERE, version, seq: seq + last, at: drafts[last]!.at } // its state may be large
     this.keys!.remember(requestKey, { digest, count, seq: stand.seq, stand })
     return { seq: seq + first, hash: keyHash(this.id, requestKey), count, digest }
   }
@@ -408,14 +410,14 @@ export class Actor {
     key: number,
     { requestKey, digest, at: given }: Pick<CopiedRequest, 'requestKey' | 'digest' | 'at'>,
     seq: number,
-    after: Omit<Stand, 'state'>,
+    after: Pick<Stand, 'version' | 'seq' | 'at'>,
   ): Group {
     const entity = answersOf(key)
     const { version: last, seq: prev, at: before } = this.answered ?? this.shard.reader.head(entity) ?? NOWHERE
     const [version, at] = [last + 1, Math.max(given, before, after.at)]
     const drafts = [{ ...emptyAnswer(after.seq), meta: withKey(null, { key: requestKey, count: 0, digest }), at }]
     this.answered = { version, seq, at }
-    this.keys!.remember(requestKey, { digest, count: 0, seq, stand: { ...after, state: undefined } })
+    this.keys!.remember(requestKey, { digest, count: 0, seq, stand: { ...after, state: undefined, bytes: 0 } })
     const keys = [{ seq, hash: keyHash(this.id, requestKey), count: 0, digest }]
     return { entity, created: null, version, prev, drafts, keys }
   }

@@ -1,17 +1,23 @@
-/** The definitions an engine was given, by entity type. Documents are always known. */
+/** The definitions an engine was given, by entity type, and how large states may be. Documents are always known. */
 import { type AnyEntityDefinition, type Definition, definitionOf } from '../entity/define-entity.ts'
 import { document } from '../entity/document.ts'
 import type { RecordedEvent } from '../entity/event.ts'
 import { upcast } from '../entity/upcast.ts'
 import { KumaError } from '../errors.ts'
+import { READABLE_BYTES_MAX } from './readable.ts'
+
+const STATE_BYTES_MAX = 64 * 1024 * 1024
 
 export class Definitions {
   /** Types that had a state which JSON cannot give back: those are not kept as snapshots. */
   readonly unfit = new Set<string>()
+  /** How large a state may be, as JSON in UTF-8. */
+  readonly stateBytesMax: number
   private readonly byType = new Map<string, Definition>()
 
   /** @throws KUMA_INVALID_CONFIG if two share a type */
-  constructor(given: readonly AnyEntityDefinition[]) {
+  constructor(given: readonly AnyEntityDefinition[], stateBytesMax = STATE_BYTES_MAX) {
+    this.stateBytesMax = Math.min(stateBytesMax, READABLE_BYTES_MAX)
     this.byType.set(document.type, definitionOf(document))
     for (const definition of new Set(given).add(document)) {
       const found = definitionOf(definition)

@@ -6,11 +6,13 @@ import type { Definition } from '../entity/define-entity.ts'
 import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
 import { evolve, initialState } from '../entity/fold.ts'
 import { jsonText } from '../entity/json.ts'
+import { leastSizeOf, sizeOf, wouldBeTooLarge } from '../entity/state-size.ts'
 import { KumaError } from '../errors.ts'
 import type { SnapshotRow } from '../store/commit.ts'
 import { NOWHERE, type Stand } from './activate.ts'
 import type { Shard } from './actor.ts'
-import { snapshotOf } from './snapshot.ts'
+import { bytesOf } from './readable.ts'
+import { isSnapshotDue, sized, stateRow } from './snapshot.ts'
 
 /** Events of one entity recorded as one unit: so many at most, and of 4 MiB together. */
 export const GROUP_EVENTS_MAX = 4_096
@@ -34,7 +36,7 @@ export interface Place {
   readonly before: Stand
 }
 
-/** @throws KUMA_INVALID_EVENT, KUMA_INVALID_DATA, KUMA_INVALID_TIME, KUMA_MODEL_FAILED */
+/** @throws KUMA_INVALID_EVENT, KUMA_INVALID_DATA, KUMA_INVALID_TIME, KUMA_MODEL_FAILED, KUMA_STATE_TOO_LARGE */
 export function draft(
   { reader, definitions }: Shard,
   { id, key, seq: firstSeq, before }: Place,
@@ -65,7 +67,8 @@ export function draft(
     const metaText = merged === null ? null : jsonText(merged, 'meta')
     bytes += text.length + (metaText?.length ?? 0)
     if (bytes > GROUP_BYTES_MAX) throw tooLarge('is larger than 4 MiB')
-    drafts.push({ type, data: text, meta: metaText, at })
+    const made = { type, data: text, meta: metaText, at }
+    drafts.push(made)
     const event = {
       type,
       data,
@@ -77,11 +80,37 @@ export function draft(
       meta: merged ?? EMPTY_META,
     }
     recorded?.push(event)
-    stand = { version, seq: seq++, at, state: evolve(definition, stand.state, event) }
-    const snapshot = snapshotOf(key, stand, definition, definitions)
+    const state = evolve(definition, stand.state, event)
+    stand = { version, seq: seq++, at, state, bytes: stand.bytes + bytesOf(made) }
+    if (!isSnapshotDue(stand, definition)) continue
+    const size = sizeOf(state, definitions.stateBytesMax)
+    stand = sized(stand, size)
+    const snapshot = stateRow(key, stand, size, definition, definitions)
     if (snapshot !== null) snapshots.push(snapshot)
   }
-  return { drafts, events: recorded, stand, snapshots }
+  const isSized = isSnapshotDue(stand, definition)
+  return {
+    drafts,
+    events: recorded,
+    stand: withinBounds(id, before, stand, isSized, definitions.stateBytesMax),
+    snapshots,
+  }
+}
+
+/**
+ * A stand that may be recorded. Its state is looked at through and through only when it may be too large by what its events
+ * brought; and, in case they make more of it than they are, at each version that is a power of two, as at each snapshot.
+ * @throws KUMA_STATE_TOO_LARGE
+ */
+function withinBounds(id: string, before: Stand, stand: Stand, isSized: boolean, bytesMax: number): Stand {
+  let bounded = stand
+  if (stand.bytes > bytesMax && !isSized) bounded = sized(stand, sizeOf(stand.state, bytesMax))
+  else if (Math.clz32(before.version) !== Math.clz32(stand.version)) {
+    const least = leastSizeOf(stand.state, bytesMax)
+    if (least.isDeep || least.bytes > stand.bytes) bounded = sized(stand, { ...least, text: null })
+  }
+  if (bounded.bytes > bytesMax) throw wouldBeTooLarge(id, bounded.bytes, bytesMax)
+  return bounded
 }
 
 /** Never before the entity's last event, so that its time order is its version order whatever the clock does. */

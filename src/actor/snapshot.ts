@@ -1,10 +1,19 @@
 /** Which stands of an entity are kept as snapshots: every `snapshotEvery`th, if JSON can give the state back. */
 import type { Definition } from '../entity/define-entity.ts'
-import { exactJson } from '../entity/exact-json.ts'
+import { type Size, sizeOf } from '../entity/state-size.ts'
 import type { SnapshotRow } from '../store/commit.ts'
 import { snapshotRow } from '../store/snapshot.ts'
 import type { Stand } from './activate.ts'
 import type { Definitions } from './definitions.ts'
+
+export function isSnapshotDue({ version }: Stand, { snapshotEvery }: Definition): boolean {
+  return version % snapshotEvery === 0
+}
+
+/** A stand whose state was just looked at through and through. */
+export function sized(stand: Stand, { bytes, isDeep }: Size): Stand {
+  return { ...stand, bytes: isDeep ? Number.POSITIVE_INFINITY : bytes }
+}
 
 /** Null if none is due, or none can be made. */
 export function snapshotOf(
@@ -13,18 +22,20 @@ export function snapshotOf(
   definition: Definition,
   definitions: Definitions,
 ): SnapshotRow | null {
-  return stand.version % definition.snapshotEvery === 0 ? stateRow(entity, stand, definition, definitions) : null
+  if (!isSnapshotDue(stand, definition)) return null
+  return stateRow(entity, stand, sizeOf(stand.state, definitions.stateBytesMax), definition, definitions)
 }
 
-/** Null if JSON cannot give the state back. */
+/** Null if JSON cannot give the state back, or it is larger than is allowed. */
 export function stateRow(
   entity: number,
-  { version, seq, at, state }: Stand,
+  { version, seq, at }: Stand,
+  { bytes, isDeep, text }: Size,
   definition: Definition,
-  definitions: Definitions,
+  { unfit, stateBytesMax }: Definitions,
 ): SnapshotRow | null {
-  const text = exactJson(state)
+  if (isDeep || bytes > stateBytesMax) return null
   if (text !== null) return snapshotRow({ entity, version, at, seq }, definition.version, text)
-  definitions.unfit.add(definition.type)
+  unfit.add(definition.type)
   return null
 }

@@ -25,6 +25,7 @@ const BY_CODE: Partial<Record<KumaErrorCode, number>> = {
   KUMA_INVALID_ID: EXIT.usage,
   KUMA_INVALID_REQUEST: EXIT.usage,
   KUMA_INVALID_DATA: EXIT.usage,
+  KUMA_STATE_TOO_LARGE: EXIT.usage,
   KUMA_INVALID_EVENT: EXIT.usage,
   KUMA_INVALID_TIME: EXIT.usage,
   KUMA_INVALID_COMMAND: EXIT.usage,

@@ -41,6 +41,7 @@ const OF_A_REQUEST: ReadonlySet<KumaErrorCode> = new Set<KumaErrorCode>([
   'KUMA_INVALID_TIME',
   'KUMA_MODEL_FAILED',
   'KUMA_REQUEST_KEY_REUSED',
+  'KUMA_STATE_TOO_LARGE',
   'KUMA_TYPE_MISMATCH',
   'KUMA_UNKNOWN_TYPE',
 ])

@@ -6,6 +6,7 @@
 import { once } from 'node:events'
 import { fstatSync, fsyncSync } from 'node:fs'
 import { Chalk, type ChalkInstance } from 'chalk'
+import { writeJson } from '../entity/json.ts'
 import { writeError } from '../store/directory.ts'
 import { visible, visibleLines } from '../visible.ts'
 
@@ -13,7 +14,7 @@ export { visible }
 
 /** JSON for a terminal. */
 export function prettyJson(value: unknown): string {
-  return visibleLines(JSON.stringify(value, null, 2))
+  return visibleLines(writeJson(value, 'what is to be shown', 2))
 }
 
 const STDOUT = 1

@@ -8,6 +8,7 @@ import { envelope, printState } from '../cli/print-state.ts'
 import { counted } from '../cli/progress.ts'
 import { step } from '../cli/step.ts'
 import type { Engine, EngineReplayRange, RecordedStep } from '../engine.ts'
+import { writeJson } from '../entity/json.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
@@ -104,7 +105,7 @@ async function walk(
 }
 
 function line({ event: { version, type, at, data, meta }, state }: RecordedStep): string {
-  return JSON.stringify({ version, type, at, data, meta, state })
+  return writeJson({ version, type, at, data, meta, state }, 'a step')
 }
 
 function paragraph({ event, state }: RecordedStep): string {

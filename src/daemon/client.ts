@@ -20,6 +20,7 @@ import { feedOf, listOf } from './go-on.ts'
 import { LineReader } from './line-reader.ts'
 import {
   type Answer,
+  type Call,
   disconnected,
   type Goodbye,
   type Greeting,
@@ -138,7 +139,7 @@ export class Client {
     return new Promise<T>((resolve, reject) => {
       if (this.isClosed || this.closing) throw closed(this.name)
       const id = ++this.lastId
-      const line = JSON.stringify({ id, call, params })
+      const line = lineOf({ id, call, params })
       const isSafe = requestKey !== null || (CALLS[call]?.isSafe ?? false)
       this.pending.set(id, { line, isSafe, requestKey, isUnclear: false, resolve, reject })
       this.send(line)
@@ -154,7 +155,7 @@ export class Client {
     signal?.throwIfAborted()
     if (this.isClosed || this.closing) throw closed(this.name)
     const id = ++this.lastId
-    const line = JSON.stringify({ id, call, params })
+    const line = lineOf({ id, call, params })
     const incoming: Incoming = { line, pages: [], end: null, wake: () => {} }
     this.streams.set(id, incoming)
     const leave = () => this.leave(id)
@@ -368,6 +369,16 @@ function ownSocket(store: string): string {
 
 function nameOf(target: Target): string {
   return typeof target === 'string' ? target : `tcp://${formatAddress(target.address)}`
+}
+
+/** @throws KUMA_INVALID_DATA */
+function lineOf(call: Call): string {
+  try {
+    return JSON.stringify(call)
+  } catch (cause) {
+    const message = `the request is not JSON: ${(cause as Error).message}`
+    throw new KumaError('KUMA_INVALID_DATA', message, { path: '' }, { cause })
+  }
 }
 
 function closed(store: string): KumaError<'KUMA_CLOSED'> {

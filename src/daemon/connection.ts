@@ -3,12 +3,14 @@
  * together. A client that does not read what it is sent is not listened to until it does, and cut off if it never does.
  */
 import type { Socket } from 'node:net'
+import { writeJson } from '../entity/json.ts'
 import { KumaError, toWire } from '../errors.ts'
 import { CALLS, checkParams, STREAMS, unknownCall } from './calls.ts'
 import type { Host } from './host.ts'
 import { LineReader } from './line-reader.ts'
 import type { Peer } from './peer.ts'
 import {
+  ANSWER,
   type Answer,
   type Call,
   disconnected,
@@ -211,7 +213,12 @@ export class Connection {
   }
 
   private answer(answer: Answer): void {
-    if (!this.ended) this.write(JSON.stringify(answer))
+    if (this.ended) return
+    try {
+      this.write(writeJson(answer, ANSWER))
+    } catch (error) {
+      this.write(JSON.stringify({ id: answer.id, error: toWire(error) }))
+    }
   }
 
   private write(line: string): void {
@@ -293,7 +300,8 @@ function end(stream: Stream | undefined, reason?: unknown): void {
 async function* pagesOf(items: AsyncIterable<unknown>, size: number): AsyncGenerator<string> {
   let [page, count] = ['', 0]
   for await (const item of items) {
-    page += count === 0 ? JSON.stringify(item) : `,${JSON.stringify(item)}`
+    const text = writeJson(item, 'an item of the answer')
+    page += count === 0 ? text : `,${text}`
     count++
     if (count < size && page.length < PAGE_CHARS) continue
     yield page

@@ -104,6 +104,7 @@ const MEANING: { readonly [status: number]: string } = {
   403: "from a web page, or under a name that is not the daemon's",
   404: 'there is no such entity',
   409: 'it is not as the request expects',
+  413: 'the body is too long, or the state is or would be too large',
   415: 'the body is not declared as JSON, or not as UTF-8',
   503: 'not now',
 }

@@ -68,6 +68,9 @@ export type Answer =
   | { readonly id: number; readonly end: true }
   | { readonly id: number; readonly error: WireError }
 
+/** An answer, in the sentence that says why it cannot be given: it comes after what it tells of. */
+export const ANSWER = 'what was asked for is done, but the answer'
+
 export interface Goodbye {
   /** id of the last call that was taken; what came later was not looked at */
   readonly goodbye: number

@@ -4,6 +4,7 @@
  */
 import type { FeedItem } from '../api.ts'
 import type { Position } from '../entity/event.ts'
+import { writeJson } from '../entity/json.ts'
 import { isPosition } from '../entity/position.ts'
 import { parsePoint, timeOf } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
@@ -11,6 +12,7 @@ import { exportText } from '../privacy/export.ts'
 import { parseParam, rowsOf } from '../projection/query-rows.ts'
 import { CALLS, checkParams } from './calls.ts'
 import { type Caller, type Host, subscribed } from './host.ts'
+import { ANSWER } from './protocol.ts'
 
 /** How long an event stream may be silent: a comment keeps whatever lies between from closing it. */
 const HEARTBEAT_MS = 15_000
@@ -75,7 +77,7 @@ export const ROUTES: readonly Route[] = [
     about: 'Record events, together or not at all. Answered when they are on disk.',
     body: 'Append',
     answer: 'Appended',
-    errors: [400, 404, 409, 503],
+    errors: [400, 404, 409, 413, 503],
     run: async ({ engine, typeFor }, { id, body }) => {
       const request = asObject(body)
       const newType = request['newType'] ?? request['type'] ?? typeFor(id)
@@ -89,7 +91,7 @@ export const ROUTES: readonly Route[] = [
     about: 'Have the model decide a command, and record the events that come of it.',
     body: 'Execute',
     answer: 'Executed',
-    errors: [400, 404, 409, 503],
+    errors: [400, 404, 409, 413, 503],
     run: async ({ engine }, { id, body }) => {
       const params = checkParams('execute', CALLS['execute']!, { ...asObject(body), id })
       return json(await engine.execute(params as never))
@@ -114,7 +116,7 @@ export const ROUTES: readonly Route[] = [
     about: 'An entity as it is, or as it was.',
     query: { at: AT },
     answer: 'Inspected',
-    errors: [400, 404],
+    errors: [400, 404, 413],
     run: async ({ engine }, { id, query: { at } }) => json(await engine.inspect(id, point(at))),
   },
   {
@@ -153,7 +155,7 @@ export const ROUTES: readonly Route[] = [
     about: 'All that is stored of it, as one document for the person it is about.',
     answer: 'Export',
     type: JSON_TYPE,
-    errors: [400, 404],
+    errors: [400, 404, 413],
     run: ({ engine }, { id }, { signal }) => ({ type: JSON_TYPE, body: texts(exportText(engine, id, signal)) }),
   },
   {
@@ -236,7 +238,7 @@ export const ROUTES: readonly Route[] = [
 ]
 
 function json(value: unknown, status = 200): Reply {
-  return { status, type: JSON_TYPE, body: `${JSON.stringify(value)}\n` }
+  return { status, type: JSON_TYPE, body: `${writeJson(value, ANSWER)}\n` }
 }
 
 function ndjson(items: AsyncIterable<unknown>): Reply {
@@ -244,7 +246,7 @@ function ndjson(items: AsyncIterable<unknown>): Reply {
 }
 
 async function* lines(items: AsyncIterable<unknown>): AsyncGenerator<string> {
-  for await (const item of items) yield `${JSON.stringify(item)}\n`
+  for await (const item of items) yield `${writeJson(item, 'an item of the answer')}\n`
 }
 
 async function* texts(pieces: AsyncIterable<{ readonly text: string }>): AsyncGenerator<string> {

@@ -53,9 +53,17 @@ function stateOf(definition: Definition, part: Part, about: About, run: () => un
  * what was walked would know for sure, but one of a million states is 20 times slower.)
  */
 export function deepFreeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
-  if (ArrayBuffer.isView(value)) return value // cannot be frozen
-  Object.freeze(value)
-  for (const part of Object.values(value)) deepFreeze(part)
+  if (!isOpen(value)) return value
+  const open: object[] = [value] // a list and no recursion: a state may be deeper than the stack
+  for (let part = open.pop(); part !== undefined; part = open.pop()) {
+    Object.freeze(part)
+    for (const inner of Object.values(part)) if (isOpen(inner)) open.push(inner)
+  }
   return value
+}
+
+function isOpen(value: unknown): value is object {
+  return (
+    typeof value === 'object' && value !== null && !Object.isFrozen(value) && !ArrayBuffer.isView(value) // cannot be frozen
+  )
 }

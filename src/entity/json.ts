@@ -5,6 +5,7 @@
  * after `append`, and an entity's state may hold parts of it.
  */
 import { KumaError } from '../errors.ts'
+import { isShallow, textTooLarge, tooDeepToRead } from './state-size.ts'
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined }
 export type JsonObject = { readonly [key: string]: Json | undefined }
@@ -12,7 +13,7 @@ export type JsonObject = { readonly [key: string]: Json | undefined }
 export const DATA_BYTES_MAX = 1024 * 1024
 export const DATA_DEPTH_MAX = 64
 /** Data within a request. */
-const COPY_DEPTH_MAX = DATA_DEPTH_MAX + 8
+export const REQUEST_DEPTH_MAX = DATA_DEPTH_MAX + 8
 
 /**
  * A deep copy of `value` as plain JSON; properties that are `undefined` are left out, as JSON.stringify does.
@@ -38,7 +39,7 @@ const path: (string | number)[] = []
  * What is nested deeper than will be accepted is not copied either.
  */
 export function copyPlain<T>(value: T, depth = 0, seen: Map<unknown, unknown> = new Map()): T {
-  if (depth > COPY_DEPTH_MAX || (!Array.isArray(value) && !isPlainObject(value))) return value
+  if (depth > REQUEST_DEPTH_MAX || (!Array.isArray(value) && !isPlainObject(value))) return value
   const known = seen.get(value)
   if (known !== undefined) return known as T
   const copy: Record<string, unknown> | unknown[] = Array.isArray(value) ? new Array(value.length) : {}
@@ -148,23 +149,38 @@ export function jsonText(value: JsonObject, what: string): string {
 /**
  * A state as JSON gives it back. A model's state may hold what JSON cannot (a Date, a Set, undefined): then it is what
  * JSON.stringify makes of it.
- * @throws KUMA_INVALID_DATA for one that cannot be written as JSON at all
+ * @throws KUMA_INVALID_DATA for one that cannot be written as JSON at all; KUMA_STATE_TOO_LARGE also for one that is nested so
+ * deep that nothing could be done with it
  */
 export function asJson(state: unknown, id: string): JsonObject {
+  if (!isShallow(state)) throw tooDeepToRead(id)
   return JSON.parse(stateText(state, id)) as JsonObject
 }
 
-/** The same as text. @throws KUMA_INVALID_DATA */
+/** The same as text. @throws KUMA_INVALID_DATA, KUMA_STATE_TOO_LARGE */
 export function stateText(state: unknown, id: string): string {
   const what = `the state of ${id}`
   let text: string | undefined
   try {
     text = JSON.stringify(state)
   } catch (cause) {
+    if (cause instanceof RangeError) throw textTooLarge(what, id, cause)
     throw invalid(what, [], `cannot be written as JSON: ${(cause as Error).message}`, { cause })
   }
   if (text === undefined) throw invalid(what, [], `cannot be written as JSON: it is ${typeof state}`)
   return text
+}
+
+/**
+ * JSON.stringify for what a state may be in.
+ * @throws KUMA_STATE_TOO_LARGE for what is too deep for the stack, or too long for one text
+ */
+export function writeJson(value: unknown, what: string, indent?: number): string {
+  try {
+    return JSON.stringify(value, null, indent)
+  } catch (error) {
+    throw error instanceof RangeError ? textTooLarge(what, null, error) : error
+  }
 }
 
 /**

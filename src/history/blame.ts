@@ -7,6 +7,7 @@
 import { Pointer } from 'rfc6902'
 import { type Located, startBefore } from '../actor/activate.ts'
 import type { Definitions } from '../actor/definitions.ts'
+import { bytesOf, Scale } from '../actor/readable.ts'
 import type { Blame } from '../api.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import type { RecordedEvent } from '../entity/event.ts'
@@ -98,10 +99,12 @@ function* find(located: Located, definition: Definition, fields: Open): Generato
   for (let end: Entry = head; open !== null && end.version > 0; ) {
     const start = startBefore(located, definition, { version: end.version - 1 })
     let { state } = start
+    const scale = new Scale(entity.id, start.bytes)
     for (const rows of rowsBetween(reader, entity.key, start, end, () => true)) {
       for (const row of rows) {
         const event = upcast(definition, reader.recorded(row, entity))
         const next = evolve(definition, state, event)
+        scale.add(bytesOf(row), next)
         mark(open, state, next, event)
         state = next
       }

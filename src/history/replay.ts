@@ -1,6 +1,7 @@
 /** Every event of an entity with the state after it, oldest first. */
 import { startBefore } from '../actor/activate.ts'
 import type { Definitions } from '../actor/definitions.ts'
+import { bytesOf, Scale } from '../actor/readable.ts'
 import type { EngineReplayRange, RecordedStep } from '../engine.ts'
 import { deepFreeze, evolve } from '../entity/fold.ts'
 import type { JsonObject } from '../entity/json.ts'
@@ -26,10 +27,12 @@ export async function* replay(
   const start = startBefore(located, definition, justBefore(range.from))
   const end = entryTo(reader, entity.key, head, range.to)
   let { state } = start
+  const scale = new Scale(entity.id, start.bytes)
   for (const rows of rowsBetween(reader, entity.key, start, end, notEnded)) {
     for (const row of rows) {
       const event = upcast(definition, reader.recorded(row, entity))
       state = evolve(definition, state, event)
+      scale.add(bytesOf(row), state)
       if (!begun(row)) continue
       yield { event, state: deepFreeze(state) as JsonObject }
       if (event.type === range.untilEvent) return
