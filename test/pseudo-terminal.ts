@@ -98,5 +98,6 @@ export const KEYS = {
   escape: '\x1b',
   tab: '\t',
   ctrlC: '\x03',
+  killLine: '\x15',
   ctrlZ: '\x1a',
 } as const

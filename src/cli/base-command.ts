@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Command } from '@oclif/core/command'
 import * as Flags from '@oclif/core/flags'
 import type { Config } from '../api.ts'
-import { loadConfig, typeForId } from '../config.ts'
+import { type LoadedConfig, loadConfig, typeForId } from '../config.ts'
 import type { Client, Target } from '../daemon/client.ts'
 import type { Engine } from '../engine.ts'
 import { DOCUMENT } from '../entity/document.ts'
@@ -139,7 +139,7 @@ export abstract class BaseCommand extends Command {
   }
 
   private async locateHere(flags: GlobalFlags): Promise<Located> {
-    const { config, isStale } = await loadConfig({ cwd: process.cwd(), file: flags.config })
+    const { config, isStale } = await this.loadConfig(flags)
     const path = storePath(flags.dir, config, process.cwd())
     const lockTimeoutMs = flags['lock-timeout'] ?? config.lockTimeoutMs
     // a flag comes before the config, also before what it says in another way
@@ -151,6 +151,11 @@ export abstract class BaseCommand extends Command {
       typeFor: (id) => typeForId(config, id) ?? DOCUMENT,
       isStale,
     }
+  }
+
+  /** The config that it goes by. @throws KUMA_INVALID_CONFIG */
+  protected async loadConfig({ config }: GlobalFlags): Promise<LoadedConfig> {
+    return loadConfig({ cwd: process.cwd(), file: config })
   }
 
   /** Of a daemon elsewhere. A --dir that was typed comes before a KUMA_URL. @throws KUMA_USAGE */

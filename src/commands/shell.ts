@@ -2,7 +2,7 @@ import { basename } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { split } from 'shlex'
 import { BaseCommand, writeFlags } from '../cli/base-command.ts'
-import { complete, idsLike } from '../cli/completion.ts'
+import { complete, idsLike, insertions } from '../cli/completion.ts'
 import { EXIT } from '../cli/exit-codes.ts'
 import { type Line, lines } from '../cli/lines.ts'
 import { runWords } from '../cli/main.ts'
@@ -57,8 +57,9 @@ export default class Shell extends BaseCommand {
   /** The next line; null at the end. A command that runs in between has the terminal for itself. */
   private async ask(engine: Engine): Promise<string | null> {
     const completer = async (line: string): Promise<[string[], string]> => {
-      const { word, candidates } = await complete(line, this.config, (prefix) => idsLike(engine, prefix))
-      return [[...candidates], word]
+      const found = await complete(line, 'kuma', this.config, (prefix) => idsLike(engine, prefix))
+      const part = found.word.raw.slice(found.word.within)
+      return [insertions(found, 'kuma', part), part]
     }
     const { stdin: input, stdout: output } = process
     const reader = createInterface({ input, output, completer, history: this.history, historySize: HISTORY })

@@ -1,96 +1,16 @@
-/** What helps people who type: completion in their shells, and a shell of Kuma's own. */
-import { spawnSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+/** A shell of Kuma's own. */
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { BINARY, ended, environment, launch, shell } from '../../cli.ts'
+import { BINARY, shell } from '../../cli.ts'
 import { started } from '../../daemon.ts'
 import { KEYS, PseudoTerminal } from '../../pseudo-terminal.ts'
 import { hasTerminal } from '../../terminal.ts'
 
-const has = (program: string) => spawnSync(program, ['--version']).error === undefined
-
-/** A folder with a store, and `kuma` on the PATH of what runs in it. */
+/** A folder with a store that holds these. */
 async function withIds(...ids: string[]) {
   const made = await shell()
-  for (const id of ids) await made.run(['append', id, 'Set'])
-  const bin = join(made.cwd, 'bin')
-  mkdirSync(bin)
-  writeFileSync(join(bin, 'kuma'), `#!/bin/sh\nexec '${process.execPath}' '${BINARY}' "$@"\n`, { mode: 0o755 })
-  return { ...made, env: environment({ PATH: `${bin}:${process.env['PATH']}` }) }
+  for (const id of ids) await made.run(['append', id, 'Set', `id=${id}`])
+  return made
 }
-
-describe('completion', () => {
-  const IDS = ['user_1', 'user_2', 'we ird', 'a:b:1', 'a:b:2']
-
-  test.skipIf(!has('bash'))('bash', async () => {
-    const { cwd, env } = await withIds(...IDS)
-    const script = `
-      eval "$(kuma completion bash)"
-      try() { COMP_LINE="$1" COMP_POINT=\${#1}; shift; COMP_WORDS=("$@") COMP_CWORD=$(( $# - 1 )); _kuma; echo "\${COMPREPLY[*]}"; }
-      try 'kuma re' kuma re
-      try 'kuma read us' kuma read us
-      try 'kuma backup ' kuma backup ''
-      try 'kuma read --js' kuma read --js
-      try 'kuma ls --sort ' kuma ls --sort ''
-      try 'kuma read a:b:' kuma read a : b :
-      try 'kuma read we' kuma read we
-      try 'kuma read "we' kuma read '"we'
-      try 'kuma --dir kuma-data read we' kuma --dir kuma-data read we
-      try 'kuma read --dir nowhere us' kuma read --dir nowhere us
-      try 'kuma completion f' kuma completion f
-      try '/some/kuma/kuma delete user_1 a' /some/kuma/kuma delete user_1 a
-      try 'kuma read user_1 ' kuma read user_1 ''`
-    const { stdout, stderr } = spawnSync('bash', ['--norc', '-c', script], { cwd, env, encoding: 'utf8' })
-    const sorted = stdout.split('\n').map((line) => (line.includes('\\') ? line : line.split(' ').sort().join(' ')))
-    expect({ stderr, lines: sorted }).toEqual({
-      stderr: '',
-      lines: [
-        'read repair replay restore revert',
-        'user_1 user_2',
-        'ls verify',
-        '--json',
-        'id updated version',
-        '1 2',
-        'we\\ ird',
-        'ird we',
-        'we\\ ird',
-        '',
-        'fish',
-        'a:b:1 a:b:2',
-        '',
-        '',
-      ],
-    })
-  })
-
-  test.skipIf(!has('zsh'))('zsh reads its script', async () => {
-    const { cwd, env } = await withIds()
-    const script = 'autoload -Uz compinit; compinit -u; eval "$(kuma completion zsh)"; print $_comps[kuma]'
-    expect(spawnSync('zsh', ['-fc', script], { cwd, env, encoding: 'utf8' }).stdout.trim()).toBe('_kuma')
-  })
-
-  test.skipIf(!has('fish'))('fish', async () => {
-    const { cwd, env } = await withIds(...IDS)
-    const script = 'kuma completion fish | source; complete -C "kuma read us"'
-    const { stdout } = spawnSync('fish', ['-c', script], { cwd, env, encoding: 'utf8' })
-    expect(stdout.trim().split('\n').sort()).toEqual(['user_1', 'user_2'])
-  })
-
-  test('every shell has a script, and no other', async () => {
-    const { run } = await shell()
-    for (const name of ['bash', 'zsh', 'fish'])
-      expect((await run(['completion', name])).stdout).toContain('kuma complete -- ')
-    expect(await run(['completion', 'tcsh'])).toMatchObject({ code: 2 })
-    expect((await run(['--help'])).stdout).not.toMatch(/^ +complete /m)
-  })
-
-  test('without a store there are no ids, and no error', async () => {
-    const child = launch(['complete', '--', 'read us'])
-    child.stdin!.end()
-    expect(await ended(child)).toEqual({ code: 0, stdout: '=us\n', stderr: '' })
-  })
-})
 
 describe('shell', () => {
   test('runs lines of stdin over one connection, and ends with the code of the last', async () => {
@@ -151,5 +71,29 @@ describe('shell', () => {
     await terminal.sees(/eve@kuma-data>\s*$/)
     terminal.type('\x04')
     expect(await terminal.ended).toBe(130)
+  })
+  test.skipIf(!hasTerminal)('on a terminal: an id is put in so that it is that id, in quotes or not', async () => {
+    const typed = {
+      'v$(touch x)': ['v', 'v\\$\\(touch\\ x\\)', '"v', '"v$(touch x)"', "'v", "'v$(touch x)'"],
+      "it's": ['it', "it\\'s", '"it', '"it\'s"', "'it", "'it'\\''s'"],
+      'say "x"': ['say', 'say\\ \\"x\\"', '"say', '"say \\"x\\""', "'say", '\'say "x"\''],
+      '*': ['*', '\\*', '"*', '"*"', "'*", "'*'"],
+      'a b': ['a', 'a\\ b', '"a', '"a b"', "'a", "'a b'"],
+      'back\\slash': ['b', 'back\\\\slash', '"b', '"back\\\\slash"', "'b", "'back\\slash'"],
+    }
+    const { cwd } = await withIds(...Object.keys(typed))
+    const command = `exec '${process.execPath}' '${BINARY}' shell`
+    const terminal = new PseudoTerminal(command, { columns: 100, rows: 30 }, { cwd })
+    onTestFinished(() => terminal.kill())
+    for (const [id, pairs] of Object.entries(typed)) {
+      for (let i = 0; i < pairs.length; i += 2) {
+        await terminal.sees(/kuma-data>\s*$/)
+        terminal.screen.clear()
+        terminal.type(`read ${pairs[i]}\t`)
+        await terminal.sees(`read ${pairs[i + 1]}`)
+        terminal.type(KEYS.enter)
+        await terminal.sees(`"id": ${JSON.stringify(id)}`)
+      }
+    }
   })
 })
