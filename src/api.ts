@@ -517,6 +517,11 @@ export interface DaemonBounds {
   readonly unauthorizedMax?: number | undefined
   /** Calls of one connection that are under way. Default: 20,000. */
   readonly callsMax?: number | undefined
+  /**
+   * What clients may leave unread in the daemon's memory, all together. When it is more, the one that has read nothing for the
+   * longest time is cut off. Default: 128 MiB.
+   */
+  readonly unreadBytesMax?: number | undefined
   /** Of `kuma.log`, to which a daemon with `--detach` writes; as much again is kept in `kuma.log.1`. Default: 16 MiB. */
   readonly logBytesMax?: number | undefined
 }

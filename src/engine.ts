@@ -409,6 +409,8 @@ export interface LiveEngine extends OwnEngine {
   onLost(told: (error: KumaError) => void): void
   /** @throws KUMA_POISONED if what is at the store's path is not the store any more that was opened */
   assertHeld(): void
+  /** Before it is closed, which would wait for them: nothing is recorded of them, and who waits is told why. */
+  giveUpDecisions(why: KumaError): void
   /** @param told of each projection that stops, when that happens */
   onProjectionFailed(told: (name: string, failure: NonNullable<ProjectionInfo['error']>) => void): void
 }

@@ -406,6 +406,7 @@ async function writingEngine(
       if (lost !== null) told(lost)
     },
     assertHeld: () => lock.assertHeld(),
+    giveUpDecisions: (why) => router.giveUpDecisions(why),
     readModels,
     find: (id) => router.find(id),
     inspect: (id, point) => (point === undefined ? router.inspect(id) : inspectAt(readers, definitions, id, point)),

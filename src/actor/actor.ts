@@ -66,6 +66,10 @@ export interface Traffic {
   seconds: number
   /** Somebody wants to know how long appends take. */
   isWatched: boolean
+  /** Gives up each decision that is waited for: nothing is recorded of it. */
+  readonly decisions: Set<(why: KumaError) => void>
+  /** Why no decision is waited for any more; null while they are. */
+  givenUp: KumaError | null
 }
 
 export interface RevertToRequest extends DecideRequest {
@@ -242,6 +246,7 @@ export class Actor {
     command: CheckedCommand,
     digest: string,
   ): Promise<ExecuteResult> {
+    if (this.shard.traffic.givenUp !== null) throw this.shard.traffic.givenUp
     const { version, state } = this.next
     const about = { id: this.id, version, now: Date.now(), meta: mergeMeta(request.meta) ?? EMPTY_META }
     let decision: ReturnType<typeof decide> | undefined
@@ -264,15 +269,19 @@ export class Actor {
   ): Promise<ExecuteResult> {
     const { traffic, decideTimeoutMs, lane } = this.shard
     const { generation } = this
+    let giveUp: (why: KumaError) => void = () => {}
+    const givenUp = new Promise<never>((_, reject) => (giveUp = reject))
     traffic.deciding++
+    traffic.decisions.add(giveUp)
     try {
-      const events = await inTime(decision, decideTimeoutMs, command)
+      const events = await Promise.race([inTime(decision, decideTimeoutMs, command), givenUp])
       // what it was decided on is not there any more
       if (generation !== this.generation) throw cascaded(this.failure!, lane.shard)
       return this.conclude(request, events, digest)
     } catch (error) {
       return this.rejectWhenDurable(request, error)
     } finally {
+      traffic.decisions.delete(giveUp)
       traffic.deciding--
       this.letIn()
     }

@@ -59,7 +59,15 @@ export interface Waited {
 }
 
 export class Router {
-  readonly traffic: Traffic = { reads: 0, waiting: 0, deciding: 0, seconds: seconds(), isWatched: false }
+  readonly traffic: Traffic = {
+    reads: 0,
+    waiting: 0,
+    deciding: 0,
+    decisions: new Set(),
+    givenUp: null,
+    seconds: seconds(),
+    isWatched: false,
+  }
   /** Actors that are being brought to life. */
   loading = 0
   private readonly actors = new Map<string, Actor | Mailbox>()
@@ -385,6 +393,12 @@ export class Router {
   lose(reason: KumaError): void {
     this.closed = true
     this.reason = reason
+  }
+
+  /** Waits for no decision any more, and begins none. What waits behind one is recorded. @param why who asked is told */
+  giveUpDecisions(why: KumaError): void {
+    this.traffic.givenUp = why
+    for (const giveUp of this.traffic.decisions) giveUp(why)
   }
 
   /** Takes nothing new, settles everything accepted, lets go of the files. */

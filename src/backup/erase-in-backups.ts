@@ -28,6 +28,7 @@ import { isMine, makeDirectory, makeNewDirectory, syncDirectory } from '../store
 import type { Erasure } from '../store/erasure.ts'
 import { createLock, type Lock, takeLock } from '../store/lock.ts'
 import { readManifest, shardPath, writeManifest } from '../store/manifest.ts'
+import { breathe } from '../store/slices.ts'
 import { type BackedUpShard, sealedManifest, writeBackupManifest } from './backup-manifest.ts'
 import { eraseFrom, heldIn } from './erase-from.ts'
 import { destroyInCopies } from './key-copies.ts'
@@ -137,6 +138,7 @@ async function eraseInBackup(backup: PlacedBackup, erasures: readonly Erasure[],
   const { path, manifest } = backup
   const changed = new Map<number, { path: string; shard: RewrittenShard }>()
   for (const { shard } of manifest!.shards) {
+    await breathe() // whoever wants the daemon to end is heard in between
     const here = erasures.filter((erasure) => erasure.shard === shard)
     if (here.length === 0) continue
     const inode = inodeOf(shardPath(path, shard))

@@ -1,6 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.ts'
 import { detach } from '../cli/detach.ts'
+import { endSoon } from '../cli/end-soon.ts'
 import { EXIT } from '../cli/exit-codes.ts'
 import { note } from '../cli/output.ts'
 import { serve, tcpOf } from '../cli/serve.ts'
@@ -47,8 +48,9 @@ export default class Start extends BaseCommand {
     const daemon = await serve(located, flags, { version: this.config.version, logLevel: flags['log-level'] })
     const stop = () => daemon.stop()
     process.once('SIGINT', stop).once('SIGTERM', stop)
-    const { poisonedShards } = await daemon.stopped
+    const { poisonedShards, isWhole } = await daemon.stopped
     process.off('SIGINT', stop).off('SIGTERM', stop)
-    if (poisonedShards.length > 0) process.exitCode = EXIT.error
+    if (poisonedShards.length > 0 || !isWhole) process.exitCode = EXIT.error
+    endSoon()
   }
 }

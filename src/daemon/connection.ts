@@ -2,6 +2,7 @@
  * The daemon's side of one client. Calls run at once and are answered as they end; answers that end together leave
  * together. A client that does not read what it is sent is not listened to until it does, and cut off if it never does.
  */
+import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import { writeJson } from '../entity/json.ts'
 import { KumaError, toWire } from '../errors.ts'
@@ -27,7 +28,6 @@ import { wrongToken } from './token.ts'
 const STREAMS_MAX = 1_000
 /** Bytes that a client has not read yet. */
 const UNREAD_MAX = 4 * 1024 * 1024
-const HANG_UP_MS = 2_000
 /** Of its first line: nobody holds memory here who has not shown a token. */
 const GREETING_BYTES_MAX = 4_096
 /** For its next line, while nothing is under way. */
@@ -54,14 +54,19 @@ export class Connection {
   private ended = false
   /** id of the last call */
   private lastTaken = 0
-  private out: string[] = []
+  /** Answers are made into text when they can be sent: until then they may share what they tell with others. */
+  private out: (string | Answer)[] = []
   private unread: NodeJS.Timeout | null = null
+  /** Of what it has not read: to be called when it has. */
+  private release: () => void = () => {}
+  private isHangingUp = false
   private idle: (() => void) | null = null
 
   constructor(
     private readonly peer: Peer,
     private readonly host: Host,
   ) {
+    setMaxListeners(0, this.leaving.signal) // as many as there are calls that wait
     const { socket } = peer
     this.socket = socket
     socket.on('data', (chunk: Buffer) => this.read(chunk))
@@ -144,7 +149,7 @@ export class Connection {
     }
     const fail = (error: unknown) => {
       const { aborted, reason } = this.leaving.signal
-      if (!aborted || error !== reason) return void done({ id, error: toWire(error) })
+      if (!aborted || error !== reason || !isSafe(call)) return void done({ id, error: toWire(error) })
       this.peer.underWay-- // it waited for something: not answered, and asked again elsewhere
       this.settle()
     }
@@ -160,8 +165,8 @@ export class Connection {
   private run(call: string, params: unknown): unknown {
     if (!Object.hasOwn(CALLS, call)) throw unknownCall(call)
     const method = CALLS[call]!
-    const signal = method.isSafe ? this.leaving.signal : NEVER
-    return method.run(this.host, checkParams(call, method, params), { client: this.peer.id, signal })
+    const caller = { client: this.peer.id, signal: this.leaving.signal }
+    return method.run(this.host, checkParams(call, method, params), caller)
   }
 
   private async stream({ id, call, params }: Call): Promise<void> {
@@ -176,7 +181,7 @@ export class Connection {
       const caller = { client: this.peer.id, signal: stream.stop.signal, reached }
       const items = method.run(this.host, checkParams(call, method, params), caller)
       for await (const page of pagesOf(items, call === 'feed' ? 1 : PAGE)) {
-        while (stream.credit === 0 && !stream.stop.signal.aborted)
+        while ((stream.credit === 0 || this.unread !== null) && !stream.stop.signal.aborted)
           await new Promise<void>((resolve) => (stream.wake = resolve))
         if (stream.stop.signal.aborted) break
         stream.credit--
@@ -213,25 +218,34 @@ export class Connection {
   }
 
   private answer(answer: Answer): void {
-    if (this.ended) return
-    try {
-      this.write(writeJson(answer, ANSWER))
-    } catch (error) {
-      this.write(JSON.stringify({ id: answer.id, error: toWire(error) }))
-    }
+    if (!this.ended) this.write(answer)
   }
 
-  private write(line: string): void {
+  private write(line: string | Answer): void {
     if (this.out.push(line) === 1) queueMicrotask(() => this.flush())
   }
 
   private flush(): void {
-    if (this.out.length === 0 || this.socket.destroyed) return
-    this.socket.write(`${this.out.join('\n')}\n`)
-    this.out = []
-    if (this.socket.writableLength < UNREAD_MAX || this.unread !== null) return
-    this.socket.pause()
-    this.unread = setTimeout(() => this.giveUp(), UNREAD_MS).unref()
+    while (this.unread === null && this.out.length > 0 && !this.socket.destroyed) {
+      this.socket.write(this.next())
+      const { writableLength } = this.socket
+      if (writableLength < UNREAD_MAX) continue
+      this.socket.pause()
+      this.unread = setTimeout(() => this.giveUp(), UNREAD_MS).unref()
+      this.release = this.host.unread.hold(writableLength, () => this.giveUp())
+    }
+  }
+
+  /** What may be sent at once. */
+  private next(): string {
+    let text = ''
+    let count = 0
+    for (; count < this.out.length && text.length < UNREAD_MAX; count++) {
+      const line = this.out[count]!
+      text += `${typeof line === 'string' ? line : textOf(line)}\n`
+    }
+    this.out = this.out.slice(count)
+    return text
   }
 
   private giveUp(): void {
@@ -243,11 +257,17 @@ export class Connection {
     if (this.unread === null) return
     clearTimeout(this.unread)
     this.unread = null
+    this.release()
     this.socket.resume()
+    this.flush()
+    for (const stream of this.streams.values()) stream.wake()
+    this.endIfSaid()
   }
 
   private closed(): void {
     this.ended = true
+    this.out = []
+    this.release()
     if (this.unread !== null) clearTimeout(this.unread)
     for (const stream of this.streams.values()) end(stream)
     this.settle()
@@ -274,22 +294,34 @@ export class Connection {
   async drain(): Promise<void> {
     this.sayGoodbye()
     if (this.peer.underWay > 0) await new Promise<void>((resolve) => (this.idle = resolve))
-    this.flush()
-    this.ended = true
   }
 
-  async hangUp(): Promise<void> {
-    if (this.socket.destroyed) return
-    // not by `once`, which would reject if the client is killed meanwhile
-    const closed = new Promise<void>((resolve) => this.socket.once('close', () => resolve()))
-    const late = setTimeout(() => this.socket.destroy(), HANG_UP_MS) // one that does not read holds up nobody
-    this.socket.end() // the other side ends when it has read all
-    await closed
-    clearTimeout(late)
+  /** Once everything was said. The other side ends then too. */
+  hangUp(): void {
+    this.ended = true
+    this.isHangingUp = true
+    this.flush()
+    this.endIfSaid()
+  }
+
+  private endIfSaid(): void {
+    if (this.isHangingUp && this.out.length === 0) this.socket.end()
   }
 }
 
-const NEVER = new AbortController().signal
+/** What is too much for JSON is an error of that one call. */
+function textOf(answer: Answer): string {
+  try {
+    return writeJson(answer, ANSWER)
+  } catch (error) {
+    return JSON.stringify({ id: answer.id, error: toWire(error) } satisfies Answer)
+  }
+}
+
+/** May it be asked again when nobody knows whether it was done? */
+function isSafe(call: string): boolean {
+  return CALLS[call]!.isSafe
+}
 
 function end(stream: Stream | undefined, reason?: unknown): void {
   stream?.stop.abort(reason)

@@ -1,7 +1,7 @@
 /** A running daemon: an engine, the sockets on which it is spoken to, and what it says of itself. */
-import type { Stats } from '../api.ts'
 import type { LiveEngine } from '../engine.ts'
 import { formatPosition } from '../entity/event.ts'
+import { KumaError } from '../errors.ts'
 import type { TcpAddress } from './address.ts'
 import type { Bounds } from './bounds.ts'
 import type { DaemonStatus, Host } from './host.ts'
@@ -10,7 +10,15 @@ import { PROTOCOL } from './protocol.ts'
 import { Refusals } from './refusals.ts'
 import { Server } from './server.ts'
 import { Token } from './token.ts'
+import { Unread } from './unread.ts'
 
+/**
+ * How long the engine may take to close, after those that are connected had their time (server.ts): something of it may wait
+ * for a sink or a disk that never answers. All that was acknowledged is on disk, and what was cut off is found at
+ * the next start as after a crash. Both times together, and that of hanging up, stay below the ten seconds after which
+ * people and supervisors lose patience.
+ */
+const CLOSE_MS = 2_000
 /** How long those who are connected are told that the store was taken away, before they are hung up on. */
 const REFUSING_MS = 5_000
 
@@ -30,8 +38,14 @@ export interface Daemon {
   readonly address: string | null
   /** Answers what is under way, then ends. */
   stop(): void
-  /** When it has ended, with the last statistics. */
-  readonly stopped: Promise<Stats>
+  /** When it has ended, which is never long after it was asked to. */
+  readonly stopped: Promise<Stopped>
+}
+
+export interface Stopped {
+  readonly poisonedShards: readonly number[]
+  /** All that was taken to be recorded was answered. Where it was not, the disk did not take it in time. */
+  readonly isWhole: boolean
 }
 
 /**
@@ -53,6 +67,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
     log,
     bounds,
     refusals: new Refusals(log),
+    unread: new Unread(bounds.unreadBytesMax),
     token: tcp ? new Token(tcp.token) : null,
     subscribers,
     clients: () => server.clients,
@@ -103,15 +118,32 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
     await asked
     log.info({ clients: server.clients.length }, 'stopping: what was accepted is answered first')
     host.refusals.tell()
-    await server.drain()
-    const stats = engine.stats()
+    const calls = await server.drain()
+    const { events, poisonedShards } = engine.stats()
+    if (calls > 0) log.warn({ calls }, 'given up: they were not answered in time')
+    engine.giveUpDecisions(undecided(path))
     try {
-      await engine.close()
-      log.info({ events: stats.events, poisonedShards: stats.poisonedShards }, 'stopped')
+      const isClosed = await inTime(engine.close(), CLOSE_MS)
+      const isWhole = isClosed || engine.stats().appendsPending === 0
+      if (isClosed) log.info({ events, poisonedShards }, 'stopped')
+      else if (isWhole) log.warn({ events, poisonedShards }, 'stopped: not all of the engine closed in time')
+      else log.error({ events, poisonedShards }, 'stopped: the disk did not take all that was accepted in time')
+      return { poisonedShards, isWhole }
     } finally {
       await server.hangUp()
     }
-    return stats
   }
   return { address, stop: ending, stopped: end() }
+}
+
+/** False if it took too long. @throws what it throws until then */
+async function inTime(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  let late: NodeJS.Timeout | undefined
+  const over = new Promise<false>((resolve) => (late = setTimeout(resolve, ms, false)))
+  return Promise.race([promise.then(() => true), over]).finally(() => clearTimeout(late))
+}
+
+function undecided(path: string): KumaError<'KUMA_CLOSED'> {
+  const hint = 'nothing was recorded: ask the next one'
+  return new KumaError('KUMA_CLOSED', 'the daemon ended before it was decided', { path }, { hint })
 }

@@ -8,6 +8,7 @@ import type { Log } from './log.ts'
 import type { Greeting } from './protocol.ts'
 import type { Refusals } from './refusals.ts'
 import type { Token } from './token.ts'
+import type { Unread } from './unread.ts'
 
 export interface DaemonStatus {
   readonly pid: number
@@ -81,6 +82,7 @@ export interface Host {
   readonly bounds: Bounds
   /** Who is refused, for the log. */
   readonly refusals: Refusals
+  readonly unread: Unread
   readonly subscribers: Set<Subscriber>
   clients(): readonly { info(): ClientInfo }[]
   greeting(): Greeting

@@ -6,7 +6,7 @@
  * `Host` than this machine's names where it listens on this machine only (a name can be made to point anywhere), and a
  * body must be declared as JSON, which no page can send elsewhere without asking.
  */
-import { once } from 'node:events'
+import { once, setMaxListeners } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { parseJson } from '../entity/json.ts'
@@ -18,9 +18,12 @@ import { LINE_BYTES_MAX, UNREAD_MS } from './protocol.ts'
 import { parseQueryString, percentDecoded } from './query-string.ts'
 import { type Given, JSON_TYPE, type Reply, ROUTES, type Route } from './routes.ts'
 import { wrongToken } from './token.ts'
+import { Turns } from './turns.ts'
 
 const KEEP_ALIVE_MS = 60_000
 const HEADERS_MS = 5_000
+/** Of a body that is sent as one: so much is given to the connection at a time. */
+const PIECE_BYTES = 1024 * 1024
 /** How often it is looked who takes too long. */
 const WATCH_MS = 1_000
 const REQUEST_MS = 120_000
@@ -61,6 +64,9 @@ const STATUS: Partial<Record<KumaErrorCode, number>> = {
   KUMA_DISK_FULL: 507,
 }
 
+/** @param bytes that are held until it was read */
+type Watch = (read: Promise<unknown>, bytes: number) => Promise<void>
+
 interface Match {
   readonly route: Route
   readonly id: string
@@ -69,6 +75,9 @@ interface Match {
 export class HttpSide {
   private readonly server: Server
   private readonly stop = new AbortController()
+  /** Of each connection. */
+  private readonly turns = new Map<Socket, Turns>()
+  private readonly watch: NodeJS.Timeout
   private underWay = 0
   private idle: (() => void) | null = null
 
@@ -89,10 +98,20 @@ export class HttpSide {
     )
     this.server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.garbage(error, socket as Socket))
     this.server.emit('listening') // from then on it watches those that say nothing
+    setMaxListeners(0, this.stop.signal) // as many as there are answers under way
+    this.watch = setInterval(() => this.dropIdle(), WATCH_MS).unref()
   }
 
   take(socket: Socket): void {
+    this.turns.set(socket, new Turns(socket))
+    socket.once('close', () => this.turns.delete(socket))
     this.server.emit('connection', socket)
+  }
+
+  /** Node forgets those that send an empty line now and then. */
+  private dropIdle(): void {
+    const before = performance.now() - KEEP_ALIVE_MS - REQUEST_MS
+    for (const [socket, { idleSince }] of this.turns) if (idleSince !== null && idleSince < before) socket.destroy()
   }
 
   private garbage({ code }: NodeJS.ErrnoException, socket: Socket): void {
@@ -104,29 +123,53 @@ export class HttpSide {
   }
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    await this.turns.get(request.socket)?.take(response)
+    if (request.socket.destroyed) return // it came after others, and was not looked at
     const peer = this.peerOf(request.socket)
     const startedAt = performance.now()
     let route: Route | null = null
     this.began(peer)
-    response.once('close', () => {
-      this.ended(peer)
-      const { statusCode: status } = response
-      const ms = Math.round(performance.now() - startedAt)
-      // the route and not the path, in which an id stands
-      this.host.log.debug({ client: peer.id, method: request.method, route: route?.path, status, ms }, 'answered')
-    })
     try {
       const [path, search] = splitUrl(request.url ?? '')
       this.stop.signal.throwIfAborted()
       this.admit(request, peer, path)
       const match = find(request.method!, path)
       route = match.route
-      const given = await givenOf(request, match, search)
+      const given = await unless(this.stop.signal, givenOf(request, match, search))
       const signal = route.type === undefined ? this.stop.signal : this.untilGone(response)
       const reply = await route.run(this.host, given, { client: peer.id, signal })
-      await send(response, reply, request.method === 'HEAD', this.stop.signal)
+      await send(response, reply, request.method === 'HEAD', this.stop.signal, this.watcher(peer, response))
     } catch (error) {
       if (!response.destroyed) this.fail(request, response, error)
+    } finally {
+      this.ended(peer)
+      const { statusCode: status } = response
+      const ms = Math.round(performance.now() - startedAt)
+      // the route and not the path, in which an id stands
+      this.host.log.debug({ client: peer.id, method: request.method, route: route?.path, status, ms }, 'answered')
+    }
+    if (!response.closed && request.socket.writableLength > 0)
+      await this.watcher(peer, response)(
+        new Promise((closed) => response.once('close', closed)),
+        request.socket.writableLength,
+      )
+  }
+
+  /** Waits until the client has read something; cuts it off where it does not. */
+  private watcher(peer: Peer, response: ServerResponse): Watch {
+    return async (read, bytes) => {
+      const cutOff = () => {
+        this.host.refusals.add('it does not read', { client: peer.id, from: peer.info().from })
+        response.destroy()
+      }
+      const late = setTimeout(cutOff, UNREAD_MS)
+      const release = this.host.unread.hold(bytes, cutOff)
+      try {
+        await read
+      } finally {
+        clearTimeout(late)
+        release()
+      }
     }
   }
 
@@ -183,6 +226,7 @@ export class HttpSide {
   async drain(): Promise<void> {
     this.stop.abort(new KumaError('KUMA_CLOSED', 'the daemon is ending', { path: this.host.engine.path }))
     this.server.close() // ends the watch
+    clearInterval(this.watch)
     if (this.underWay > 0) await new Promise<void>((resolve) => (this.idle = resolve))
   }
 }
@@ -299,11 +343,13 @@ async function send(
   { status = 200, type, body }: Reply,
   isHead: boolean,
   stop: AbortSignal,
+  watch: Watch,
 ): Promise<void> {
   const headers = { 'content-type': type, 'cache-control': 'no-store' }
   if (typeof body === 'string') {
     response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
-    response.end(isHead ? undefined : body)
+    if (!isHead && body.length > PIECE_BYTES) await sendPieces(response, Buffer.from(body), watch)
+    response.end(isHead || body.length > PIECE_BYTES ? undefined : body)
     return
   }
   if (isHead) {
@@ -315,25 +361,40 @@ async function send(
   try {
     let piece = await pieces.next()
     response.writeHead(status, headers)
-    for (; !piece.done; piece = await pieces.next()) if (!response.write(piece.value)) await drained(response, stop)
+    for (; !piece.done; piece = await pieces.next()) {
+      if (response.write(piece.value)) continue
+      stop.throwIfAborted()
+      await drained(response, response.writableLength, watch, stop)
+      stop.throwIfAborted() // who does not read holds up no stop
+    }
     response.end()
   } finally {
     await pieces.return?.()
   }
 }
 
-/** When the client has read what it was sent; one that does not is cut off, and holds up no stop. */
-async function drained(response: ServerResponse, stop: AbortSignal): Promise<void> {
-  stop.throwIfAborted()
-  const late = setTimeout(() => response.destroy(), UNREAD_MS)
+async function sendPieces(response: ServerResponse, body: Buffer, watch: Watch): Promise<void> {
+  for (let at = 0; at < body.length; at += PIECE_BYTES)
+    if (!response.write(body.subarray(at, at + PIECE_BYTES))) await drained(response, body.length - at, watch)
+}
+
+/** When the client has read what it was sent, or when it is time to stop. @param bytes that it holds here meanwhile */
+async function drained(response: ServerResponse, bytes: number, watch: Watch, stop?: AbortSignal): Promise<void> {
   const waited = new AbortController() // else listeners would stay behind each time
+  const events = [once(response, 'drain', waited), once(response, 'close', waited)]
   try {
-    const events = [once(response, 'drain', waited), once(response, 'close', waited), once(stop, 'abort', waited)]
-    await Promise.race(events)
+    await watch(Promise.race(stop === undefined ? events : [...events, once(stop, 'abort', waited)]), bytes)
   } finally {
-    clearTimeout(late)
     waited.abort()
   }
-  stop.throwIfAborted()
   if (response.destroyed) throw new Error('the client has gone')
+}
+
+/** What was promised, unless the signal comes first. @throws its reason */
+function unless<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
 }

@@ -33,6 +33,10 @@ const KEEP_ALIVE_MS = 60_000
 /** How long someone who was hung up on may read why, and how many may at a time: the one who does so for the longest goes. */
 const LINGER_MS = 1_000
 const LINGERING_MAX = 32
+/** How long calls that are under way may take when it ends: appends take milliseconds, and what waits longer is told so. */
+const ANSWER_MS = 5_000
+/** How long clients may then read. */
+const HANG_UP_MS = 1_500
 
 export class Server implements Door {
   private readonly peers = new Map<Socket, Peer>()
@@ -213,17 +217,31 @@ export class Server implements Door {
     })
   }
 
-  /** Takes nobody and nothing new, and answers what is under way. The socket's name goes with it, while the lock is held. */
-  async drain(): Promise<void> {
+  /**
+   * Takes nobody and nothing new, and answers what is under way, for as long as ANSWER_MS. The socket's name goes with it,
+   * while the lock is held. What comes of the rest is still told until they are hung up on.
+   * @returns how many calls were not answered
+   */
+  async drain(): Promise<number> {
     for (const net of this.listening) net.close()
     if (this.socket !== null && isSame(this.socket, see(this.path))) rmSync(this.path, { force: true })
     this.sayGoodbye()
-    await Promise.all([this.http.drain(), ...Array.from(this.connections, (connection) => connection.drain())])
+    const answered = [this.http.drain(), ...Array.from(this.connections, (connection) => connection.drain())]
+    let late: NodeJS.Timeout | undefined
+    await Promise.race([Promise.all(answered), new Promise((resolve) => (late = setTimeout(resolve, ANSWER_MS)))])
+    clearTimeout(late)
+    return this.clients.reduce((sum, { underWay }) => sum + underWay, 0)
   }
 
-  /** Hangs up: whoever is connected knows then that it has ended. */
+  /** Whoever is connected knows then that it has ended. One that does not read what it was told holds up nobody for long. */
   async hangUp(): Promise<void> {
-    await Promise.all(Array.from(this.connections, (connection) => connection.hangUp()))
-    for (const socket of this.peers.keys()) socket.destroy()
+    const late = setTimeout(() => {
+      for (const socket of this.peers.keys()) socket.destroy()
+    }, HANG_UP_MS)
+    for (const connection of this.connections) connection.hangUp()
+    for (const peer of this.peers.values()) if (peer.protocol !== 'ndjson') peer.socket.destroySoon()
+    // not by `once`, which would reject if a client is killed meanwhile
+    await Promise.all(Array.from(this.peers.keys(), (socket) => new Promise((closed) => socket.on('close', closed))))
+    clearTimeout(late)
   }
 }
