@@ -6,6 +6,7 @@ import { upcast } from '../entity/upcast.ts'
 import { entryTo, rowsBetween } from '../store/chain.ts'
 import type { EntityRow } from '../store/commit.ts'
 import type { Head, Link, ShardReader } from '../store/shard-reader.ts'
+import { isSpent } from '../store/slices.ts'
 
 /** An entity at one of its versions. */
 export interface Stand {
@@ -54,6 +55,7 @@ export function* standAt(
       const event = upcast(definition, reader.recorded(row, entity))
       stand = { version, seq, at, state: evolve(definition, stand.state, event) }
       passed?.(stand)
+      if (isSpent()) yield
     }
     yield
   }
