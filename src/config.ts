@@ -30,6 +30,8 @@ const NUMBERS = {
 const DAEMON_NUMBERS: { readonly [name in keyof DaemonBounds]-?: Range } = {
   clientsMax: [1, 1_000_000],
   callsMax: [1, 1_000_000],
+  slowCallsMax: [1, 1_000_000],
+  slowCallsOfAllMax: [1, 1_000_000],
 }
 const KEYS = [
   'path',

@@ -8,7 +8,9 @@ import type { DaemonStatus, Host } from './host.ts'
 import type { Log } from './log.ts'
 import { PROTOCOL } from './protocol.ts'
 import { Server } from './server.ts'
+import { SlowCalls } from './slow-calls.ts'
 import { Token } from './token.ts'
+import { CallsUnderWay } from './under-way.ts'
 
 /** How long those who are connected are told that the store was taken away, before they are hung up on. */
 const REFUSING_MS = 5_000
@@ -46,11 +48,14 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
   let ending!: () => void
   const asked = new Promise<void>((resolve) => (ending = resolve))
   const subscribers: Host['subscribers'] = new Set()
+  const calls = new CallsUnderWay()
   const host: Host = {
     engine,
     typeFor,
     log,
     bounds,
+    calls,
+    slowCalls: new SlowCalls(bounds, calls),
     token: tcp ? new Token(tcp.token) : null,
     subscribers,
     clients: () => server.clients,
@@ -74,6 +79,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
         projections,
         stats,
         bounds,
+        slowCalls: calls.slow(),
       }
     },
     stop: () => {

@@ -6,7 +6,9 @@ import { parsePosition } from '../entity/position.ts'
 import type { Bounds } from './bounds.ts'
 import type { Log } from './log.ts'
 import type { Greeting } from './protocol.ts'
+import type { SlowCalls } from './slow-calls.ts'
 import type { Token } from './token.ts'
+import type { CallsUnderWay, SlowCall } from './under-way.ts'
 
 export interface DaemonStatus {
   readonly pid: number
@@ -28,6 +30,8 @@ export interface DaemonStatus {
   readonly projections: readonly ProjectionInfo[]
   readonly stats: Stats
   readonly bounds: Bounds
+  /** The oldest first; of 100 clients and names at most. */
+  readonly slowCalls: readonly SlowCall[]
 }
 
 /** One who is connected. */
@@ -65,7 +69,10 @@ export interface SubscriberInfo {
 /** Who calls. */
 export interface Caller {
   readonly client: number
+  /** When nobody wants the answer any more. */
   readonly signal: AbortSignal
+  /** When the daemon is ending, for what waits for something. */
+  readonly leaving: AbortSignal
   /** Hears from a list of entities of each place that it comes to. */
   readonly reached?: (place: string) => void
 }
@@ -78,6 +85,8 @@ export interface Host {
   /** What is asked of those who come over TCP. */
   readonly token: Token | null
   readonly bounds: Bounds
+  readonly calls: CallsUnderWay
+  readonly slowCalls: SlowCalls
   readonly subscribers: Set<Subscriber>
   clients(): readonly { info(): ClientInfo }[]
   greeting(): Greeting
