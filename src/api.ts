@@ -518,6 +518,13 @@ export interface DaemonBounds {
   /** Calls of one connection that are under way. Default: 20,000. */
   readonly callsMax?: number | undefined
   /**
+   * Of these, calls that read histories (`blame`, `diff`, `inspect` at a point, logs, lists, replays, exports): the others wait.
+   * Default: 4.
+   */
+  readonly slowCallsMax?: number | undefined
+  /** Such calls of all clients; the last quarter is kept for clients that have none under way. Default: 64. */
+  readonly slowCallsOfAllMax?: number | undefined
+  /**
    * What clients may leave unread in the daemon's memory, all together. When it is more, the one that has read nothing for the
    * longest time is cut off. Default: 128 MiB.
    */

@@ -33,6 +33,8 @@ const DAEMON_NUMBERS: { readonly [name in keyof DaemonBounds]-?: Range } = {
   clientsMax: [1, 1_000_000],
   unauthorizedMax: [1, 1_000_000],
   callsMax: [1, 1_000_000],
+  slowCallsMax: [1, 1_000_000],
+  slowCallsOfAllMax: [1, 1_000_000],
   unreadBytesMax: [1, Number.MAX_SAFE_INTEGER],
   logBytesMax: [4_096, Number.MAX_SAFE_INTEGER],
 }

@@ -269,6 +269,7 @@ export interface EraseOptions {
   readonly by?: string | undefined
 }
 
+/** Where it takes a signal, that ends a question with its reason. */
 export interface Engine {
   readonly path: string
   /** the store's id */
@@ -286,14 +287,14 @@ export interface Engine {
   /** The entity as it durably stands, or null. */
   find(id: string): Promise<EntitySummary | null>
   /** @throws KUMA_NOT_FOUND also when the point lies before the entity's first event */
-  inspect(id: string, point?: ResolvedPoint): Promise<Inspected>
+  inspect(id: string, point?: ResolvedPoint, signal?: AbortSignal): Promise<Inspected>
   replay(id: string, range?: EngineReplayRange): AsyncIterable<RecordedStep>
   /** @throws KUMA_NOT_FOUND, KUMA_INVALID_POINT, KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED */
-  diff(request: DiffRequest): Promise<Diff>
+  diff(request: DiffRequest, signal?: AbortSignal): Promise<Diff>
   /** @param path a JSON Pointer. @throws KUMA_NOT_FOUND, KUMA_UNKNOWN_PATH, KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED */
-  blame(id: string, path?: string): Promise<readonly Blame[]>
-  /** @throws KUMA_CANNOT_REVERT, what `inspect` throws of the point, and what `execute` throws */
-  revert(request: RevertRequest): Promise<Reverted>
+  blame(id: string, path?: string, signal?: AbortSignal): Promise<readonly Blame[]>
+  /** @param signal ends it while nothing is recorded. @throws KUMA_CANNOT_REVERT, what `inspect` throws of the point, and what `execute` throws */
+  revert(request: RevertRequest, signal?: AbortSignal): Promise<Reverted>
   log(query?: EngineLogQuery): AsyncIterable<RecordedEvent>
   /** In pages. @throws KUMA_INVALID_POSITION, KUMA_INVALID_POINT, KUMA_MODEL_FAILED */
   feed(request?: FeedRequest): AsyncIterable<FeedPage>
@@ -387,7 +388,7 @@ export interface LiveEngine extends OwnEngine {
   /** How they do, as far as that is known without asking the sink; none before read models are used. */
   projections(): readonly ProjectionInfo[]
   /** Cheap, and nothing at all while nobody asks. @throws KUMA_USAGE for a page too far down */
-  actors(query?: ActorsQuery): Promise<ActorsPage>
+  actors(query?: ActorsQuery, signal?: AbortSignal): Promise<ActorsPage>
   /** Null if it is not in memory. */
   actor(id: string): ActorInfo | null
   /** Drops an actor from memory, once what came to it is answered. False if it is not in memory. */

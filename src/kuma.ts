@@ -262,8 +262,8 @@ function historyOf(readers: Readers, definitions: Definitions, ends: Ends) {
     path: readers.path,
     store: readers.manifest.store,
     replay: (id, range) => replay(readers, definitions, id, range),
-    diff: (request) => diff(readers, definitions, request),
-    blame: (id, path) => blame(readers, definitions, id, path),
+    diff: (request, signal) => diff(readers, definitions, request, signal),
+    blame: (id, path, signal) => blame(readers, definitions, id, path, signal),
     log: (query) => log(readers, definitions, query),
     feed: (request) => feed(readers, ends, definitions, request),
     entities: (query) => entities(readers, query),
@@ -292,14 +292,15 @@ function readingEngine(
     appendCopy: async () => readOnly(path),
     execute: async () => readOnly(path),
     erase: async () => readOnly(path),
-    revert: async (request) => (request.dryRun ? revert(readers, definitions, request, null) : readOnly(path)),
+    revert: async (request, signal) =>
+      request.dryRun ? revert(readers, definitions, request, null, signal) : readOnly(path),
     stats: () => readOnly(path),
     shards: () => shardsOf(readers, ends, null),
     find: async (id) => {
       const found = find(readers, id)
       return found && { id, type: found.entity.type, version: found.head.version, updatedAt: found.head.at }
     },
-    inspect: (id, point) => inspectAt(readers, definitions, id, point),
+    inspect: (id, point, signal) => inspectAt(readers, definitions, id, point, signal),
     readModels,
     close: async () => {
       ends.close()
@@ -382,8 +383,8 @@ async function writingEngine(
     append: (request) => router.append(request),
     appendCopy: (request) => router.appendCopy(request),
     execute: (request) => router.execute(request),
-    revert: (request) =>
-      revert(readers, definitions, request, request.dryRun ? null : (decided) => router.revert(decided)),
+    revert: (request, signal) =>
+      revert(readers, definitions, request, request.dryRun ? null : (decided) => router.revert(decided), signal),
     erase: (ids, options) => erase(parts, ids, options),
     stats: () => {
       lock.look() // so that whoever asks how it does is told the truth
@@ -391,7 +392,7 @@ async function writingEngine(
     },
     shards: () => statistics.shards(),
     projections: () => readModels.now(),
-    actors: (query) => census.page(query),
+    actors: (query, signal) => census.page(query, signal),
     actor: (id) => census.one(id),
     passivate: (id) => router.passivate(id),
     snapshot: (id) => router.snapshot(id),
@@ -409,7 +410,8 @@ async function writingEngine(
     giveUpDecisions: (why) => router.giveUpDecisions(why),
     readModels,
     find: (id) => router.find(id),
-    inspect: (id, point) => (point === undefined ? router.inspect(id) : inspectAt(readers, definitions, id, point)),
+    inspect: (id, point, signal) =>
+      point === undefined ? router.inspect(id) : inspectAt(readers, definitions, id, point, signal),
     close: () => (closing ??= closeAll()),
   }
 

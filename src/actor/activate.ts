@@ -7,6 +7,7 @@ import { upcast } from '../entity/upcast.ts'
 import { entryTo, rowsBetween } from '../store/chain.ts'
 import type { EntityRow } from '../store/commit.ts'
 import type { Head, Link, ShardReader } from '../store/shard-reader.ts'
+import { isSpent } from '../store/slices.ts'
 import { bytesOf, READABLE_BYTES_MAX, Scale } from './readable.ts'
 
 /** An entity at one of its versions. */
@@ -69,6 +70,7 @@ export function* standAt(
       stand = { version, seq, at, state: evolve(definition, stand.state, event), bytes: stand.bytes + bytes }
       scale.add(bytes, stand.state)
       passed?.(stand)
+      if (isSpent()) yield
     }
     yield
   }

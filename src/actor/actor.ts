@@ -39,7 +39,7 @@ import type { KeyRow, NewEntity } from '../store/commit.ts'
 import { answersOf, emptyAnswer } from '../store/empty-answer.ts'
 import { keyHash, requestDigest, withKey } from '../store/request-key.ts'
 import type { Head, ShardReader } from '../store/shard-reader.ts'
-import { inSlices } from '../store/slices.ts'
+import { inSlices, PRESENT } from '../store/slices.ts'
 import { Acks } from './acks.ts'
 import { NOWHERE, type Stand, standAt } from './activate.ts'
 import type { Definitions } from './definitions.ts'
@@ -307,7 +307,7 @@ export class Actor {
     if (entity === null) throw notFound(this.id)
     const seqs = Array.from({ length: count }, (_, i) => stand.seq - count + 1 + i)
     const events = reader.rows(seqs).map((row) => upcast(definition, reader.recorded(row, entity)))
-    const then = await inSlices(standAt({ reader, entity, head: stand }, definition))
+    const then = await inSlices(standAt({ reader, entity, head: stand }, definition), PRESENT)
     return { ...this.executed(then!, events), repeated: true }
   }
 

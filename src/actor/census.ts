@@ -4,7 +4,7 @@
  */
 import { ACTOR_SORTS, type ActorInfo, type ActorSort, type ActorsPage, type ActorsQuery } from '../engine.ts'
 import { KumaError } from '../errors.ts'
-import { inSlices } from '../store/slices.ts'
+import { inSlices, PAST } from '../store/slices.ts'
 import { Actor } from './actor.ts'
 import type { Router, Waited } from './router.ts'
 
@@ -40,7 +40,7 @@ export class Census {
   constructor(private readonly router: Router) {}
 
   /** @throws KUMA_USAGE for a page too far down */
-  async page(query: ActorsQuery = {}): Promise<ActorsPage> {
+  async page(query: ActorsQuery = {}, signal?: AbortSignal): Promise<ActorsPage> {
     const { offset = 0, limit = LIMIT, sort = 'rate' } = query
     if (!(offset >= 0 && limit >= 0 && offset + limit <= DEPTH_MAX)) {
       const message = `actors are told of down to the ${DEPTH_MAX}th`
@@ -48,7 +48,7 @@ export class Census {
     }
     if (!ACTOR_SORTS.includes(sort)) throw new KumaError('KUMA_USAGE', `there is no column ${JSON.stringify(sort)}`, {})
     this.watch()
-    return inSlices(this.steps(query, sort, offset, offset + limit))
+    return inSlices(this.steps(query, sort, offset, offset + limit), PAST, signal)
   }
 
   one(id: string): ActorInfo | null {

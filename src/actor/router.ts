@@ -12,7 +12,7 @@ import { HIDDEN } from '../store/erasure.ts'
 import { corrupt } from '../store/manifest.ts'
 import { type Place, type Readers, storeClosed } from '../store/readers.ts'
 import type { ShardReader } from '../store/shard-reader.ts'
-import { breathe, inSlices } from '../store/slices.ts'
+import { breathe, inSlice, inSlices, PRESENT } from '../store/slices.ts'
 import { NOWHERE, standAt } from './activate.ts'
 import {
   Actor,
@@ -131,7 +131,7 @@ export class Router {
     const place = this.readers.place(id)
     const { reader } = await this.shard(place) // recovered: the heads on disk are the newest
     if (this.actors.has(id)) return this.visit(id, summaryOf)
-    return inSlices(findOnDisk(reader, id, place))
+    return inSlice(() => findOnDisk(reader, id, place), PRESENT)
   }
 
   /** Where an entity is kept, once what was accepted of it is on disk. @throws KUMA_NOT_FOUND */
@@ -215,8 +215,8 @@ export class Router {
     const place = this.readers.place(id)
     const shard = this.shards[place.shard]
     return shard === undefined
-      ? this.shard(place).then((opened) => inSlices(this.loadFrom(id, place, opened)))
-      : inSlices(this.loadFrom(id, place, shard))
+      ? this.shard(place).then((opened) => inSlices(this.loadFrom(id, place, opened), PRESENT))
+      : inSlices(this.loadFrom(id, place, shard), PRESENT)
   }
 
   /** What all actors of a shard share. Opening it recovers it, if that is due. */
@@ -431,8 +431,7 @@ function summaryOf({ id, type, durable }: Actor): EntitySummary | null {
   return durable.version === 0 ? null : { id, type: type!, version: durable.version, updatedAt: durable.at }
 }
 
-// biome-ignore lint/correctness/useYield: one step, which waits for its turn as others do
-function* findOnDisk(reader: ShardReader, id: string, { idHash }: Place): Generator<void, EntitySummary | null> {
+function findOnDisk(reader: ShardReader, id: string, { idHash }: Place): EntitySummary | null {
   const entity = reader.find(id, idHash)
   const head = entity && reader.flushedHead(entity.key)
   return entity && head && { id, type: entity.type, version: head.version, updatedAt: head.at }

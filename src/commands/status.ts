@@ -4,6 +4,10 @@ import { EXIT } from '../cli/exit-codes.ts'
 import { print } from '../cli/output.ts'
 import { Client } from '../daemon/client.ts'
 import type { DaemonStatus } from '../daemon/host.ts'
+import type { SlowCall } from '../daemon/under-way.ts'
+
+/** Lines of slow calls. */
+const SLOW_TOLD = 5
 
 export default class Status extends BaseCommand {
   static override summary = "Tell how the store's daemon does."
@@ -23,6 +27,7 @@ export default class Status extends BaseCommand {
 
 function lines(status: DaemonStatus): string[] {
   const { isConfigStale, projections, pid, startedAt, address, clients, subscribers, memoryBytes, stats } = status
+  const { slowCalls = [] } = status
   const { actors, events, eventsPerSecond, readsPerSecond, commitMs, walBytes, poisonedShards, lost = [] } = stats
   const failed = projections.filter(({ state }) => state === 'failed').map(({ name }) => name)
   const troubles = [
@@ -41,10 +46,21 @@ function lines(status: DaemonStatus): string[] {
     `process ${pid}, since ${startedAt}${address === null ? '' : `, listening on ${address}`}`,
     `clients ${clients}, subscribers ${subscribers}, memory ${megabytes(memoryBytes)}`,
     `live actors ${actors}, appends ${events} (${Math.round(eventsPerSecond)} a second), reads ${Math.round(readsPerSecond)} a second`,
+    ...slowLines(slowCalls),
     ...projections.map(
       ({ name, state, lagEvents, lagSeconds }) =>
         `projection ${name} ${state}, ${lagEvents} events behind${lagEvents === 0 ? '' : ` (${lagSeconds.toFixed(1)} s)`}`,
     ),
     `commits p50 ${commitMs.p50} ms, p99 ${commitMs.p99} ms; WAL ${megabytes(walBytes)}`,
   ]
+}
+
+/** Calls that have taken more than a second. */
+function slowLines(calls: readonly SlowCall[]): string[] {
+  const told = calls.slice(0, SLOW_TOLD).map(({ call, client, count, waiting, since }) => {
+    const waits = waiting === 0 ? '' : ` (${waiting} in line)`
+    return `slow: ${call} of client ${client}, ${count} under way${waits}, since ${since}`
+  })
+  const more = calls.length - told.length
+  return more === 0 ? told : [...told, `slow: ${more} more, which --json tells`]
 }

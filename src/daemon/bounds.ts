@@ -1,5 +1,6 @@
 /** What one client may take of a daemon, so that all others are served. `daemon` in kuma.config.ts sets other ones. */
 import type { DaemonBounds } from '../api.ts'
+import { KumaError } from '../errors.ts'
 
 /** `kuma status` tells them. */
 export type Bounds = { readonly [name in keyof DaemonBounds]-?: number }
@@ -8,6 +9,8 @@ export const BOUNDS: Bounds = {
   clientsMax: 10_000,
   unauthorizedMax: 64,
   callsMax: 20_000,
+  slowCallsMax: 4,
+  slowCallsOfAllMax: 64,
   unreadBytesMax: 128 * 1024 * 1024,
   logBytesMax: 16 * 1024 * 1024,
 }
@@ -15,4 +18,10 @@ export const BOUNDS: Bounds = {
 /** @param given where a bound is undefined, the default counts */
 export function boundsOf(given: DaemonBounds = {}): Bounds {
   return { ...BOUNDS, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) }
+}
+
+export function tooManyCalls(): KumaError<'KUMA_OVERLOADED'> {
+  const message = 'this connection has too many calls under way'
+  const hint = 'wait for answers before asking more'
+  return new KumaError('KUMA_OVERLOADED', message, { retryAfterMs: 100 }, { hint })
 }

@@ -53,82 +53,108 @@ type Run<Result> = (host: Host, params: Params, caller: Caller) => Result
 interface Method<Result> {
   readonly shape: Shape
   readonly required: readonly string[]
-  /** May it be asked again when nobody knows whether it was done? */
+  /** May it be asked again when nobody knows whether it was done? A question, which need not be answered when who asked has gone. */
   readonly isSafe: boolean
+  /** Does it read histories, so that it takes one of its client's places for slow calls (slow-calls.ts)? */
+  readonly isSlow: boolean | ((params: Params) => boolean)
   readonly run: Run<Result>
 }
 
-function method<Result>(shape: Shape, required: readonly string[], isSafe: boolean, run: Run<Result>): Method<Result> {
-  return { shape, required, isSafe, run }
+function method<Result>(
+  shape: Shape,
+  required: readonly string[],
+  { isSafe, isSlow }: Pick<Method<Result>, 'isSafe' | 'isSlow'>,
+  run: Run<Result>,
+): Method<Result> {
+  return { shape, required, isSafe, isSlow, run }
 }
+
+const QUICK_WRITE = { isSafe: false, isSlow: false }
+const SLOW_WRITE = { isSafe: false, isSlow: true }
+const QUICK = { isSafe: true, isSlow: false }
+const SLOW = { isSafe: true, isSlow: true }
 
 /** Those with one answer. */
 export const CALLS: { readonly [call: string]: Method<unknown> } = {
-  append: method({ ...DECIDED, newType: text, events }, ['id', 'events'], false, ({ engine }, params) =>
+  append: method({ ...DECIDED, newType: text, events }, ['id', 'events'], QUICK_WRITE, ({ engine }, params) =>
     engine.append(params as never),
   ),
   appendCopy: method(
     { id: text, type: text, newType: text, events, expectedVersion: number, requests },
     ['id', 'type', 'events', 'expectedVersion', 'requests'],
-    false,
+    QUICK_WRITE,
     ({ engine }, params) => engine.appendCopy(params as never),
   ),
-  execute: method({ ...DECIDED, command: object }, ['id', 'command'], false, ({ engine }, params) =>
+  execute: method({ ...DECIDED, command: object }, ['id', 'command'], QUICK_WRITE, ({ engine }, params) =>
     engine.execute(params as never),
   ),
-  revert: method({ ...DECIDED, to: point, dryRun: flag }, ['id', 'to'], false, ({ engine }, params) =>
-    engine.revert(params as never),
+  revert: method({ ...DECIDED, to: point, dryRun: flag }, ['id', 'to'], SLOW_WRITE, ({ engine }, params, { signal }) =>
+    engine.revert(params as never, params['dryRun'] ? signal : undefined),
   ),
-  erase: method({ ids: texts, reason: text, by: text }, ['ids'], false, ({ engine }, { ids, ...options }) =>
+  erase: method({ ids: texts, reason: text, by: text }, ['ids'], QUICK_WRITE, ({ engine }, { ids, ...options }) =>
     engine.erase(ids, options),
   ),
-  find: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.find(id)),
-  inspect: method({ id: text, point }, ['id'], true, ({ engine }, { id, point }) => engine.inspect(id, point)),
-  diff: method({ id: text, other: text, ...RANGE }, ['id'], true, ({ engine }, params) => engine.diff(params as never)),
-  blame: method({ id: text, path: text }, ['id'], true, ({ engine }, { id, path }) => engine.blame(id, path)),
-  stats: method({}, [], true, ({ engine }) => engine.stats()),
-  status: method({}, [], true, (host) => host.status()),
-  clients: method({}, [], true, ({ clients }) => Array.from(clients(), (client) => client.info())),
-  subscribers: method({}, [], true, ({ subscribers, engine }) => {
+  find: method({ id: text }, ['id'], QUICK, ({ engine }, { id }) => engine.find(id)),
+  inspect: method(
+    { id: text, point },
+    ['id'],
+    { isSafe: true, isSlow: ({ point }) => point !== undefined },
+    ({ engine }, { id, point }, { signal }) => engine.inspect(id, point, signal),
+  ),
+  diff: method({ id: text, other: text, ...RANGE }, ['id'], SLOW, ({ engine }, params, { signal }) =>
+    engine.diff(params as never, signal),
+  ),
+  blame: method({ id: text, path: text }, ['id'], SLOW, ({ engine }, { id, path }, { signal }) =>
+    engine.blame(id, path, signal),
+  ),
+  stats: method({}, [], QUICK, ({ engine }) => engine.stats()),
+  status: method({}, [], QUICK, (host) => host.status()),
+  clients: method({}, [], QUICK, ({ clients }) => Array.from(clients(), (client) => client.info())),
+  subscribers: method({}, [], QUICK, ({ subscribers, engine }) => {
     const ends = engine.shards().map(({ lastSeq }) => lastSeq)
     return Array.from(subscribers, (subscriber) => subscriber.info(ends))
   }),
-  shards: method({}, [], true, ({ engine }) => engine.shards()),
+  shards: method({}, [], QUICK, ({ engine }) => engine.shards()),
   actors: method(
     { sort: text, reverse: flag, filter: text, offset: number, limit: number },
     [],
-    true,
-    ({ engine }, params) => engine.actors(params),
+    SLOW,
+    ({ engine }, params, { signal }) => engine.actors(params, signal),
   ),
-  actor: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.actor(id)),
-  passivate: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.passivate(id)),
-  snapshot: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.snapshot(id)),
+  actor: method({ id: text }, ['id'], QUICK, ({ engine }, { id }) => engine.actor(id)),
+  passivate: method({ id: text }, ['id'], QUICK, ({ engine }, { id }) => engine.passivate(id)),
+  snapshot: method({ id: text }, ['id'], QUICK, ({ engine }, { id }) => engine.snapshot(id)),
   waitFor: method(
     { projection: orNull(text), position: orNull(text) },
     ['projection', 'position'],
-    true,
-    ({ engine }, { projection, position }, { signal }) => engine.readModels.waitFor(projection, position, signal),
+    QUICK,
+    ({ engine }, { projection, position }, { signal, leaving }) =>
+      engine.readModels.waitFor(projection, position, AbortSignal.any([signal, leaving])),
   ),
-  projections: method({}, [], true, ({ engine }) => engine.readModels.list()),
-  rebuildProjection: method({ name: text, dryRun: flag }, ['name'], false, ({ engine }, { name, dryRun }, { signal }) =>
-    engine.readModels.rebuild(name, { dryRun, signal }),
+  projections: method({}, [], QUICK, ({ engine }) => engine.readModels.list()),
+  rebuildProjection: method(
+    { name: text, dryRun: flag },
+    ['name'],
+    QUICK_WRITE,
+    ({ engine }, { name, dryRun }, { signal, leaving }) =>
+      engine.readModels.rebuild(name, { dryRun, signal: AbortSignal.any([signal, leaving]) }),
   ),
-  pauseProjection: method({ name: text }, ['name'], true, ({ engine }, { name }) => engine.readModels.pause(name)),
-  resumeProjection: method({ name: text }, ['name'], true, ({ engine }, { name }) => engine.readModels.resume(name)),
-  dropProjection: method({ name: text }, ['name'], false, ({ engine }, { name }) => engine.readModels.drop(name)),
+  pauseProjection: method({ name: text }, ['name'], QUICK, ({ engine }, { name }) => engine.readModels.pause(name)),
+  resumeProjection: method({ name: text }, ['name'], QUICK, ({ engine }, { name }) => engine.readModels.resume(name)),
+  dropProjection: method({ name: text }, ['name'], QUICK_WRITE, ({ engine }, { name }) => engine.readModels.drop(name)),
   skipEvent: method(
     { name: text, position: text, reason: text },
     ['name', 'position', 'reason'],
-    true,
+    QUICK,
     ({ engine }, { name, position, reason }) => engine.readModels.skip(name, position, reason),
   ),
-  rowsOf: method({ id: text }, ['id'], true, ({ engine }, { id }) => engine.readModels.rowsOf(id)),
-  stop: method({}, [], false, (host) => host.stop()),
+  rowsOf: method({ id: text }, ['id'], QUICK, ({ engine }, { id }) => engine.readModels.rowsOf(id)),
+  stop: method({}, [], QUICK_WRITE, (host) => host.stop()),
 }
 
 /** Those with many. */
 export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> } = {
-  replay: method({ id: text, ...RANGE, untilEvent: text }, ['id'], true, ({ engine }, { id, ...range }, { signal }) =>
+  replay: method({ id: text, ...RANGE, untilEvent: text }, ['id'], SLOW, ({ engine }, { id, ...range }, { signal }) =>
     engine.replay(id, { ...range, signal }),
   ),
   log: method(
@@ -141,19 +167,19 @@ export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> 
       ...Object.fromEntries(META_FIELDS.map((field) => [field, text])),
     },
     [],
-    true,
+    SLOW,
     ({ engine }, params, { signal }) => engine.log({ ...params, signal }),
   ),
-  entities: method(LISTED, [], true, ({ engine }, params, { signal, reached }) =>
+  entities: method(LISTED, [], SLOW, ({ engine }, params, { signal, reached }) =>
     engine.entities({ ...params, signal, reached }),
   ),
-  inspectAll: method(LISTED, [], true, ({ engine }, params, { signal, reached }) =>
+  inspectAll: method(LISTED, [], SLOW, ({ engine }, params, { signal, reached }) =>
     engine.inspectAll({ ...params, signal, reached }),
   ),
   query: method(
     { sql: text, params: (value) => Array.isArray(value), after: text, timeoutMs: number },
     ['sql'],
-    true,
+    QUICK,
     ({ engine }, params, { signal }) => engine.readModels.query({ ...(params as ReadModelQuery), signal }),
   ),
   feed: method(
@@ -166,9 +192,13 @@ export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> 
       crcs: (value) => value === true || numbers(value),
     },
     [],
-    true,
+    QUICK,
     subscribed,
   ),
+}
+
+export function isSlow({ isSlow }: Pick<Method<unknown>, 'isSlow'>, params: Params): boolean {
+  return typeof isSlow === 'function' ? isSlow(params) : isSlow
 }
 
 /** @throws KUMA_INVALID_REQUEST */

@@ -135,6 +135,23 @@ export class Client {
     takeAll(() => first)
   }
 
+  /** A question that its signal ends is taken back over there too. */
+  ask<T>(call: string, params: unknown, signal: AbortSignal | undefined): Promise<T> {
+    if (signal === undefined) return this.call(call, params)
+    return new Promise<T>((resolve, reject) => {
+      signal.throwIfAborted()
+      const id = this.lastId + 1
+      const answer = this.call<T>(call, params)
+      const leave = () => {
+        if (this.pending.delete(id)) this.send(JSON.stringify({ id, cancel: true }))
+        reject(signal.reason)
+        this.settle()
+      }
+      signal.addEventListener('abort', leave, { once: true })
+      answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
+    })
+  }
+
   call<T>(call: string, params: unknown = {}, requestKey: string | null = null): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.isClosed || this.closing) throw closed(this.name)
@@ -417,12 +434,13 @@ export function engineOf(client: Client, stats: Stats | null = null): Engine {
       checkPlain(request.command.type, request.command.data, request.meta)
       return frozen(await client.call<ExecuteResult>('execute', request, request.requestKey))
     },
-    revert: (request) => client.call('revert', request, request.requestKey),
+    revert: (request, signal) =>
+      request.dryRun ? client.ask('revert', request, signal) : client.call('revert', request, request.requestKey),
     erase: (ids, options) => client.call('erase', { ids, ...options }),
     find: (id) => client.call('find', { id }),
-    inspect: async (id, point) => frozen(await client.call<Inspected>('inspect', { id, point })),
-    diff: (request) => client.call('diff', request),
-    blame: (id, path) => client.call('blame', { id, path }),
+    inspect: async (id, point, signal) => frozen(await client.ask<Inspected>('inspect', { id, point }, signal)),
+    diff: (request, signal) => client.ask('diff', request, signal),
+    blame: (id, path, signal) => client.ask('blame', { id, path }, signal),
     replay: (id, range) => each(stream<RecordedStep>('replay', { id, ...range }), frozen),
     log: (query) => stream('log', query),
     entities: (query) => stream('entities', listed(query)),
@@ -449,27 +467,16 @@ type Stream = <T>(call: string, request?: object) => AsyncIterable<T>
 function readModelsOf(client: Client, stream: Stream): ReadModels {
   return {
     query: ({ stale, ...query }) => stream<QueryPage>('query', query),
-    waitFor: (projection, position, signal) => abortable(client.call('waitFor', { projection, position }), signal),
-    catchUp: (_told, signal) => abortable(client.call('waitFor', { projection: null, position: null }), signal),
+    waitFor: (projection, position, signal) => client.ask('waitFor', { projection, position }, signal),
+    catchUp: (_told, signal) => client.ask('waitFor', { projection: null, position: null }, signal),
     list: () => client.call('projections'),
-    rebuild: (name, { dryRun, signal } = {}) => abortable(client.call('rebuildProjection', { name, dryRun }), signal),
+    rebuild: (name, { dryRun, signal } = {}) => client.ask('rebuildProjection', { name, dryRun }, signal),
     pause: (name) => client.call('pauseProjection', { name }),
     resume: (name) => client.call('resumeProjection', { name }),
     drop: (name) => client.call('dropProjection', { name }),
     skip: (name, position, reason) => client.call('skipEvent', { name, position, reason }),
     rowsOf: (id) => client.call('rowsOf', { id }),
   }
-}
-
-/** The answer, unless the signal comes first: then nobody waits for it any more. */
-function abortable<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return answer
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }
 
 /** @throws KUMA_INVALID_DATA */

@@ -5,9 +5,10 @@
 import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import { writeJson } from '../entity/json.ts'
-import { KumaError, toWire } from '../errors.ts'
-import { CALLS, checkParams, STREAMS, unknownCall } from './calls.ts'
-import type { Host } from './host.ts'
+import { type KumaError, toWire } from '../errors.ts'
+import { tooManyCalls } from './bounds.ts'
+import { CALLS, checkParams, isSlow, STREAMS, unknownCall } from './calls.ts'
+import type { Caller, Host } from './host.ts'
 import { LineReader } from './line-reader.ts'
 import type { Peer } from './peer.ts'
 import {
@@ -24,6 +25,7 @@ import {
   UNREAD_MS,
 } from './protocol.ts'
 import { wrongToken } from './token.ts'
+import type { Begun } from './under-way.ts'
 
 const STREAMS_MAX = 1_000
 /** Bytes that a client has not read yet. */
@@ -47,6 +49,8 @@ interface Stream {
 export class Connection {
   private readonly reader = new LineReader(LINE_BYTES_MAX)
   private readonly streams = new Map<number, Stream>()
+  /** Of the questions that can be ended. */
+  private readonly stops = new Map<number, AbortController>()
   private readonly socket: Socket
   /** Since the goodbye: nothing new is taken. */
   private readonly leaving = new AbortController()
@@ -66,9 +70,9 @@ export class Connection {
     private readonly peer: Peer,
     private readonly host: Host,
   ) {
-    setMaxListeners(0, this.leaving.signal) // as many as there are calls that wait
     const { socket } = peer
     this.socket = socket
+    setMaxListeners(0, this.leaving.signal) // one for each call that waits
     socket.on('data', (chunk: Buffer) => this.read(chunk))
     socket.on('drain', () => this.drained())
     socket.on('close', () => this.closed())
@@ -114,7 +118,7 @@ export class Connection {
     if (!Number.isSafeInteger(id)) throw malformed('has no id')
     const number = id as number
     if (typeof call === 'string') this.call(message as Call)
-    else if (cancel === true) end(this.streams.get(number))
+    else if (cancel === true) this.cancel(number)
     else if (Number.isSafeInteger(more)) this.allow(number, more as number)
     else throw malformed('is neither a call nor about one')
   }
@@ -133,8 +137,8 @@ export class Connection {
     this.lastTaken = id
     const { callsMax } = this.host.bounds
     const limit = Object.hasOwn(STREAMS, call) ? STREAMS_MAX - this.streams.size : callsMax - this.peer.underWay
-    if (this.streams.has(id)) throw malformed('has the id of a call that is under way')
-    if (limit <= 0) this.fail(id, tooMany())
+    if (this.streams.has(id) || this.stops.has(id)) throw malformed('has the id of a call that is under way')
+    if (limit <= 0) this.fail(id, tooManyCalls())
     else if (Object.hasOwn(STREAMS, call)) void this.stream({ id, call, params })
     else this.answerTo(id, call, params)
   }
@@ -142,19 +146,25 @@ export class Connection {
   /** Spelled out, since it happens tens of thousands of times a second. */
   private answerTo(id: number, call: string, params: unknown): void {
     this.peer.underWay++
-    const done = (answer: Answer) => {
+    const begun = this.host.calls.begin(this.peer.id, call)
+    const over = () => {
       this.peer.underWay--
+      this.host.calls.end(begun)
+      this.stops.delete(id)
+    }
+    const done = (answer: Answer) => {
+      over()
       this.answer(answer)
       this.settle()
     }
     const fail = (error: unknown) => {
       const { aborted, reason } = this.leaving.signal
       if (!aborted || error !== reason || !isSafe(call)) return void done({ id, error: toWire(error) })
-      this.peer.underWay-- // it waited for something: not answered, and asked again elsewhere
+      over() // it waited for something: not answered, and asked again elsewhere
       this.settle()
     }
     try {
-      const result = this.run(call, params)
+      const result = this.run(id, call, params, begun)
       if (result instanceof Promise) result.then((value) => done({ id, result: value }), fail)
       else done({ id, result })
     } catch (error) {
@@ -162,11 +172,23 @@ export class Connection {
     }
   }
 
-  private run(call: string, params: unknown): unknown {
+  private run(id: number, call: string, params: unknown, begun: Begun): unknown {
     if (!Object.hasOwn(CALLS, call)) throw unknownCall(call)
     const method = CALLS[call]!
-    const caller = { client: this.peer.id, signal: this.leaving.signal }
-    return method.run(this.host, checkParams(call, method, params), caller)
+    const checked = checkParams(call, method, params)
+    const caller = new Asking(this.peer.id, id, this.stops, this.leaving.signal)
+    if (!isSlow(method, checked)) return method.run(this.host, checked, caller)
+    const signals = method.isSafe ? [caller.signal, caller.leaving] : []
+    return this.host.slowCalls.run(this.peer, begun, signals, () => method.run(this.host, checked, caller))
+  }
+
+  private cancel(id: number): void {
+    end(this.streams.get(id))
+    this.stops.get(id)?.abort(this.gone())
+  }
+
+  private gone(): KumaError<'KUMA_DISCONNECTED'> {
+    return disconnected('nobody waits for the answer any more', this.host.engine.path)
   }
 
   private async stream({ id, call, params }: Call): Promise<void> {
@@ -178,9 +200,15 @@ export class Connection {
       const reached = (place: string) => {
         stream.place = place
       }
-      const caller = { client: this.peer.id, signal: stream.stop.signal, reached }
-      const items = method.run(this.host, checkParams(call, method, params), caller)
-      for await (const page of pagesOf(items, call === 'feed' ? 1 : PAGE)) {
+      const { signal } = stream.stop
+      const caller = { client: this.peer.id, signal, leaving: this.leaving.signal, reached }
+      const checked = checkParams(call, method, params)
+      const items = method.run(this.host, checked, caller)
+      const pages =
+        call === 'feed' // one that waits for what comes is not slow
+          ? pagesOf(items, 1)
+          : this.host.slowCalls.pages(this.peer, call, isSlow(method, checked), [signal], pagesOf(items, PAGE))
+      for await (const page of pages) {
         while ((stream.credit === 0 || this.unread !== null) && !stream.stop.signal.aborted)
           await new Promise<void>((resolve) => (stream.wake = resolve))
         if (stream.stop.signal.aborted) break
@@ -270,6 +298,8 @@ export class Connection {
     this.release()
     if (this.unread !== null) clearTimeout(this.unread)
     for (const stream of this.streams.values()) end(stream)
+    const reason = this.gone()
+    for (const stop of this.stops.values()) stop.abort(reason)
     this.settle()
   }
 
@@ -322,6 +352,21 @@ function textOf(answer: Answer): string {
 function isSafe(call: string): boolean {
   return CALLS[call]!.isSafe
 }
+/** Who made a call with one answer. Its signal is made when it is looked at: most calls do without. */
+class Asking implements Caller {
+  constructor(
+    readonly client: number,
+    private readonly id: number,
+    private readonly stops: Map<number, AbortController>,
+    readonly leaving: AbortSignal,
+  ) {}
+
+  get signal(): AbortSignal {
+    const stop = this.stops.get(this.id) ?? new AbortController()
+    this.stops.set(this.id, stop)
+    return stop.signal
+  }
+}
 
 function end(stream: Stream | undefined, reason?: unknown): void {
   stream?.stop.abort(reason)
@@ -340,14 +385,4 @@ async function* pagesOf(items: AsyncIterable<unknown>, size: number): AsyncGener
     ;[page, count] = ['', 0]
   }
   if (count > 0) yield page
-}
-
-function tooMany(): KumaError<'KUMA_OVERLOADED'> {
-  const hint = 'wait for answers before asking more'
-  return new KumaError(
-    'KUMA_OVERLOADED',
-    'this connection has too many calls under way',
-    { retryAfterMs: 100 },
-    { hint },
-  )
 }

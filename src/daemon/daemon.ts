@@ -9,7 +9,9 @@ import type { Log } from './log.ts'
 import { PROTOCOL } from './protocol.ts'
 import { Refusals } from './refusals.ts'
 import { Server } from './server.ts'
+import { SlowCalls } from './slow-calls.ts'
 import { Token } from './token.ts'
+import { CallsUnderWay } from './under-way.ts'
 import { Unread } from './unread.ts'
 
 /**
@@ -61,6 +63,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
   let ending!: () => void
   const asked = new Promise<void>((resolve) => (ending = resolve))
   const subscribers: Host['subscribers'] = new Set()
+  const calls = new CallsUnderWay()
   const host: Host = {
     engine,
     typeFor,
@@ -68,6 +71,8 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
     bounds,
     refusals: new Refusals(log),
     unread: new Unread(bounds.unreadBytesMax),
+    calls,
+    slowCalls: new SlowCalls(bounds, calls),
     token: tcp ? new Token(tcp.token) : null,
     subscribers,
     clients: () => server.clients,
@@ -91,6 +96,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
         projections,
         stats,
         bounds,
+        slowCalls: calls.slow(),
       }
     },
     stop: () => {

@@ -7,7 +7,9 @@ import type { Bounds } from './bounds.ts'
 import type { Log } from './log.ts'
 import type { Greeting } from './protocol.ts'
 import type { Refusals } from './refusals.ts'
+import type { SlowCalls } from './slow-calls.ts'
 import type { Token } from './token.ts'
+import type { CallsUnderWay, SlowCall } from './under-way.ts'
 import type { Unread } from './unread.ts'
 
 export interface DaemonStatus {
@@ -30,6 +32,8 @@ export interface DaemonStatus {
   readonly projections: readonly ProjectionInfo[]
   readonly stats: Stats
   readonly bounds: Bounds
+  /** The oldest first; of 100 clients and names at most. */
+  readonly slowCalls: readonly SlowCall[]
 }
 
 /** One who is connected. */
@@ -67,7 +71,10 @@ export interface SubscriberInfo {
 /** Who calls. */
 export interface Caller {
   readonly client: number
+  /** When nobody wants the answer any more. */
   readonly signal: AbortSignal
+  /** When the daemon is ending, for what waits for something. */
+  readonly leaving: AbortSignal
   /** Hears from a list of entities of each place that it comes to. */
   readonly reached?: (place: string) => void
 }
@@ -83,6 +90,8 @@ export interface Host {
   /** Who is refused, for the log. */
   readonly refusals: Refusals
   readonly unread: Unread
+  readonly calls: CallsUnderWay
+  readonly slowCalls: SlowCalls
   readonly subscribers: Set<Subscriber>
   clients(): readonly { info(): ClientInfo }[]
   greeting(): Greeting

@@ -12,11 +12,12 @@ import type { Socket } from 'node:net'
 import { parseJson } from '../entity/json.ts'
 import { decodeUtf8, TO_UTF8 } from '../entity/utf8.ts'
 import { KumaError, type KumaErrorCode, toWire } from '../errors.ts'
+import { tooManyCalls } from './bounds.ts'
 import type { Host } from './host.ts'
 import type { Peer } from './peer.ts'
 import { LINE_BYTES_MAX, UNREAD_MS } from './protocol.ts'
 import { parseQueryString, percentDecoded } from './query-string.ts'
-import { type Given, JSON_TYPE, type Reply, ROUTES, type Route } from './routes.ts'
+import { type Given, JSON_TYPE, type Reply, ROUTES, type Route, SSE_TYPE } from './routes.ts'
 import { wrongToken } from './token.ts'
 import { Turns } from './turns.ts'
 
@@ -87,6 +88,7 @@ export class HttpSide {
     private readonly peerOf: (socket: Socket) => Peer,
     private readonly ownName: string | null,
   ) {
+    setMaxListeners(0, this.stop.signal) // one for each request that waits
     this.server = createServer(
       {
         keepAliveTimeout: KEEP_ALIVE_MS,
@@ -98,7 +100,6 @@ export class HttpSide {
     )
     this.server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.garbage(error, socket as Socket))
     this.server.emit('listening') // from then on it watches those that say nothing
-    setMaxListeners(0, this.stop.signal) // as many as there are answers under way
     this.watch = setInterval(() => this.dropIdle(), WATCH_MS).unref()
   }
 
@@ -130,14 +131,14 @@ export class HttpSide {
     let route: Route | null = null
     this.began(peer)
     try {
+      if (peer.underWay > this.host.bounds.callsMax) throw tooManyCalls()
       const [path, search] = splitUrl(request.url ?? '')
       this.stop.signal.throwIfAborted()
       this.admit(request, peer, path)
       const match = find(request.method!, path)
       route = match.route
       const given = await unless(this.stop.signal, givenOf(request, match, search))
-      const signal = route.type === undefined ? this.stop.signal : this.untilGone(response)
-      const reply = await route.run(this.host, given, { client: peer.id, signal })
+      const reply = await this.run(route, given, peer, untilGone(response))
       await send(response, reply, request.method === 'HEAD', this.stop.signal, this.watcher(peer, response))
     } catch (error) {
       if (!response.destroyed) this.fail(request, response, error)
@@ -173,11 +174,20 @@ export class HttpSide {
     }
   }
 
-  /** Ends an answer that may be long when nobody is there to read it. */
-  private untilGone(response: ServerResponse): AbortSignal {
-    const gone = new AbortController()
-    response.once('close', () => gone.abort())
-    return AbortSignal.any([gone.signal, this.stop.signal])
+  /** @param gone ends it, and an answer that may be long ends with the daemon too */
+  private async run(route: Route, given: Given, peer: Peer, gone: AbortSignal): Promise<Reply> {
+    const { calls, slowCalls } = this.host
+    const leaving = this.stop.signal
+    const signal = route.type === undefined ? gone : AbortSignal.any([gone, leaving])
+    const work = async () => route.run(this.host, given, { client: peer.id, signal, leaving })
+    const call = `${route.method} ${route.path}`
+    const isSlow = typeof route.isSlow === 'function' ? route.isSlow(given) : route.isSlow
+    const begun = calls.begin(peer.id, call)
+    const run = isSlow ? slowCalls.run(peer, begun, [signal, leaving], work) : work()
+    const reply = await run.finally(() => calls.end(begun))
+    const { body } = reply
+    if (typeof body === 'string' || route.type === SSE_TYPE) return reply
+    return { ...reply, body: slowCalls.pages(peer, call, isSlow, [signal], body) }
   }
 
   private began(peer: Peer): void {
@@ -229,6 +239,12 @@ export class HttpSide {
     clearInterval(this.watch)
     if (this.underWay > 0) await new Promise<void>((resolve) => (this.idle = resolve))
   }
+}
+
+function untilGone(response: ServerResponse): AbortSignal {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort())
+  return gone.signal
 }
 
 /** What is wrong with a request as HTTP. */

@@ -61,6 +61,7 @@ function measure(): Measured {
   const walBytes = new Gauge({ name: 'kuma_wal_bytes', help: 'of each shard', labelNames: ['shard'], registers })
   const clients = new Gauge({ name: 'kuma_clients', help: 'who is connected', registers })
   const subscribers = new Gauge({ name: 'kuma_subscribers', help: 'who follows the feed', registers })
+  const slow = new Gauge({ name: 'kuma_slow_calls', help: 'calls that have taken more than a second', registers })
   const projected = (name: string, help: string, value: (info: ProjectionInfo) => number): Refresh => {
     const gauge = new Gauge({ name, help, labelNames: ['projection'], registers })
     return ({ engine }) => {
@@ -74,6 +75,7 @@ function measure(): Measured {
     projected('kuma_projection_failed', '1 if it has stopped', ({ state }) => (state === 'failed' ? 1 : 0)),
     (host) => clients.set(host.clients().length),
     (host) => subscribers.set(host.subscribers.size),
+    (host) => slow.set(host.calls.slow().reduce((sum, { count }) => sum + count, 0)),
     (_, { walBytesByShard }) => {
       for (const [shard, bytes] of walBytesByShard.entries()) walBytes.set({ shard }, bytes)
     },

@@ -14,6 +14,9 @@
  *     client  {"id":2,"more":1}                                 and one for each that has been dealt with
  *     client  {"id":2,"cancel":true}                            no more are wanted
  *
+ * Any other call that only asks may be taken back in the same way, `{"id":3,"cancel":true}`, and ends with an error. All of
+ * them end when the client hangs up; what records something is done all the same.
+ *
  * `end` says that this was all; what is cut off ends with an error. A page of entities also tells the `place` after it, and
  * `after` goes on there. A daemon that stops says so first:
  *

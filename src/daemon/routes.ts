@@ -17,6 +17,8 @@ import { ANSWER } from './protocol.ts'
 /** How long an event stream may be silent: a comment keeps whatever lies between from closing it. */
 const HEARTBEAT_MS = 15_000
 const QUERY_MS = 30_000
+/** A piece of a list is at least so long. */
+const PIECE_CHARS = 64 * 1024
 
 export const JSON_TYPE = 'application/json'
 export const NDJSON_TYPE = 'application/x-ndjson'
@@ -56,6 +58,8 @@ export interface Route {
   readonly answer?: string
   /** of an answer that may be long, which ends when nobody is there to read it */
   readonly type?: string
+  /** Does it read histories, so that it takes one of its client's places for slow calls (slow-calls.ts)? */
+  readonly isSlow: boolean | ((given: Given) => boolean)
   /** Anybody may ask, also without the token. */
   readonly isOpen?: true
   /** codes of errors that are its own */
@@ -74,6 +78,7 @@ export const ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: '/v1/entities/:id/events',
+    isSlow: false,
     about: 'Record events, together or not at all. Answered when they are on disk.',
     body: 'Append',
     answer: 'Appended',
@@ -88,6 +93,7 @@ export const ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: '/v1/entities/:id/commands',
+    isSlow: false,
     about: 'Have the model decide a command, and record the events that come of it.',
     body: 'Execute',
     answer: 'Executed',
@@ -100,6 +106,7 @@ export const ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/v1/entities',
+    isSlow: true,
     about: 'Entities, shard by shard, a line of JSON each.',
     query: { prefix: { about: 'only ids that begin like this' }, type: TYPE, at: AT, limit: LIMIT },
     answer: 'Summary',
@@ -113,15 +120,17 @@ export const ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/v1/entities/:id',
+    isSlow: ({ query: { at } }) => at !== undefined,
     about: 'An entity as it is, or as it was.',
     query: { at: AT },
     answer: 'Inspected',
     errors: [400, 404, 413],
-    run: async ({ engine }, { id, query: { at } }) => json(await engine.inspect(id, point(at))),
+    run: async ({ engine }, { id, query: { at } }, { signal }) => json(await engine.inspect(id, point(at), signal)),
   },
   {
     method: 'DELETE',
     path: '/v1/entities/:id',
+    isSlow: false,
     about: 'Erase an entity for good. The receipt tells what was reached.',
     query: { reason: { about: 'why: it stands in the receipt' }, by: { about: 'who asked' } },
     answer: 'Receipt',
@@ -131,6 +140,7 @@ export const ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/v1/entities/:id/log',
+    isSlow: true,
     about: 'Its events, a line of JSON each.',
     query: {
       from: FROM,
@@ -152,6 +162,7 @@ export const ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/v1/entities/:id/export',
+    isSlow: true,
     about: 'All that is stored of it, as one document for the person it is about.',
     answer: 'Export',
     type: JSON_TYPE,
@@ -161,6 +172,7 @@ export const ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/v1/feed',
+    isSlow: false,
     about:
       'What is recorded, as server-sent events: what is there, then what comes. The id of each is the place after it; `Last-Event-ID` goes on from there. An id alone tells a place at which there is nothing to give.',
     query: {
@@ -187,6 +199,7 @@ export const ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/v1/query',
+    isSlow: false,
     about: 'Ask the read models in SQL, read only: a line of JSON for each row.',
     query: {
       sql: { about: 'one select' },
@@ -207,6 +220,7 @@ export const ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/healthz',
+    isSlow: false,
     about: 'Does it take writes in all shards? Needs no token.',
     answer: 'Health',
     isOpen: true,
@@ -219,6 +233,7 @@ export const ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/metrics',
+    isSlow: false,
     about: 'How it does, in the text format of Prometheus.',
     type: 'text/plain',
     run: async (host) => {
@@ -229,6 +244,7 @@ export const ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/openapi.json',
+    isSlow: false,
     about: 'This document.',
     run: async ({ greeting }) => {
       const { openApi } = await import('./openapi.ts')
@@ -245,8 +261,16 @@ function ndjson(items: AsyncIterable<unknown>): Reply {
   return { type: NDJSON_TYPE, body: lines(items) }
 }
 
+/** Many at once: they take a place together where there are few. */
 async function* lines(items: AsyncIterable<unknown>): AsyncGenerator<string> {
-  for await (const item of items) yield `${writeJson(item, 'an item of the answer')}\n`
+  let text = ''
+  for await (const item of items) {
+    text += `${writeJson(item, 'an item of the answer')}\n`
+    if (text.length < PIECE_CHARS) continue
+    yield text
+    text = ''
+  }
+  if (text !== '') yield text
 }
 
 async function* texts(pieces: AsyncIterable<{ readonly text: string }>): AsyncGenerator<string> {

@@ -20,7 +20,7 @@ import { ENGINE, recordOf } from '../store/erasure.ts'
 import { type Readers, storeClosed } from '../store/readers.ts'
 import type { Row } from '../store/row.ts'
 import type { EntityName, ShardReader } from '../store/shard-reader.ts'
-import { breathe } from '../store/slices.ts'
+import { inSlice, LISTS } from '../store/slices.ts'
 import type { Ends } from './ends.ts'
 
 /** Seqs that are looked through in one turn for the events of one entity. */
@@ -70,11 +70,11 @@ async function* pages(
     for (const shard of reading.shards) {
       signal?.throwIfAborted()
       if (isOver(ends)) return
-      const page = reading.page(shard)
-      if (page === null) continue
+      if (!reading.isBehind(shard)) continue
       isBehind = true
+      const page = await inSlice(() => (isOver(ends) ? null : reading.page(shard)), LISTS, signal)
+      if (page === null) return
       yield page
-      await breathe()
     }
     if (isBehind) continue
     if (!follow) return
@@ -169,11 +169,14 @@ class Reading {
     return this.crcs === null ? { items: [], position } : { items: [], position, crcs: [...this.crcs], itemCrcs: [] }
   }
 
-  /** The next page of a shard. Null if there is nothing more at present. */
-  page(shard: number): FeedPage | null {
+  isBehind(shard: number): boolean {
+    return this.seqs[shard]! < this.ends.of(shard)
+  }
+
+  /** The next page of a shard that is behind. */
+  page(shard: number): FeedPage {
     const { readers, seqs } = this
     const [after, end] = [seqs[shard]!, this.ends.of(shard)]
-    if (after >= end) return null
     const reader = readers.at(shard)
     const pages = this.pages[shard]!
     const to = this.request.id === undefined ? end : Math.min(end, after + WINDOW)

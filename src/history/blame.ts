@@ -19,7 +19,7 @@ import { nearest } from '../nearest.ts'
 import { rowsBetween } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
 import type { Entry } from '../store/shard-reader.ts'
-import { inSlices } from '../store/slices.ts'
+import { inSlices, isSpent, PAST } from '../store/slices.ts'
 import { inspectAt } from './inspect-at.ts'
 import { locate } from './locate.ts'
 
@@ -34,14 +34,20 @@ interface Field {
 type Open = Field | Map<string, Open>
 
 /** @throws KUMA_NOT_FOUND, KUMA_UNKNOWN_PATH, KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED */
-export async function blame(readers: Readers, definitions: Definitions, id: string, path = ''): Promise<Blame[]> {
+export async function blame(
+  readers: Readers,
+  definitions: Definitions,
+  id: string,
+  path = '',
+  signal?: AbortSignal,
+): Promise<Blame[]> {
   const located = locate(readers, id)
   const definition = definitions.of(located.entity.type)
-  const { state } = await inspectAt(readers, definitions, id, { version: located.head.version })
+  const { state } = await inspectAt(readers, definitions, id, { version: located.head.version }, signal)
   const tokens = tokensOf(path, id)
   const fields: Field[] = []
   const open = openAt(tokens, partAt(asJson(state, id), tokens, id), fields)
-  await inSlices(find(located, definition, open))
+  await inSlices(find(located, definition, open), PAST, signal)
   return fields
 }
 
@@ -107,6 +113,7 @@ function* find(located: Located, definition: Definition, fields: Open): Generato
         scale.add(bytesOf(row), next)
         mark(open, state, next, event)
         state = next
+        if (isSpent()) yield
       }
       yield
     }

@@ -8,17 +8,23 @@ import { deepFreeze, initialState } from '../entity/fold.ts'
 import { asJson } from '../entity/json.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
 import type { Readers } from '../store/readers.ts'
-import { inSlices } from '../store/slices.ts'
+import { inSlices, PAST } from '../store/slices.ts'
 import { before, checkPoint, inspectAt, inspected } from './inspect-at.ts'
 import { patchOf } from './json-patch.ts'
 import { locate } from './locate.ts'
 import { rangeOf, reversed } from './range.ts'
 
 /** @throws what `inspectAt` throws; KUMA_INVALID_POINT if `from` comes after `to` */
-export async function diff(readers: Readers, definitions: Definitions, request: DiffRequest): Promise<Diff> {
+export async function diff(
+  readers: Readers,
+  definitions: Definitions,
+  request: DiffRequest,
+  signal?: AbortSignal,
+): Promise<Diff> {
   const { id, other, from, to } = request
   if (other !== undefined) {
-    const ends = [inspectAt(readers, definitions, id, from), inspectAt(readers, definitions, other, to)] as const
+    const at = (one: string, point: ResolvedPoint | undefined) => inspectAt(readers, definitions, one, point, signal)
+    const ends = [at(id, from), at(other, to)] as const
     return between(...(await Promise.all(ends)))
   }
   rangeOf({ from, to })
@@ -26,7 +32,7 @@ export async function diff(readers: Readers, definitions: Definitions, request: 
   checkPoint(located, from)
   checkPoint(located, to)
   const definition = definitions.of(located.entity.type)
-  const [first, last] = await inSlices(stands(located, definition, from, to))
+  const [first, last] = await inSlices(stands(located, definition, from, to), PAST, signal)
   return between(sideOf(located, first), sideOf(located, last))
 }
 

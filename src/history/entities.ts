@@ -8,7 +8,7 @@ import { resolvePoint } from '../entity/time.ts'
 import { headsAt } from '../store/heads-at.ts'
 import type { Readers } from '../store/readers.ts'
 import type { Head, ListedEntity, ShardReader } from '../store/shard-reader.ts'
-import { breathe } from '../store/slices.ts'
+import { inSlice, inSlices, LISTS } from '../store/slices.ts'
 
 const PAGE = 1_000
 
@@ -55,16 +55,14 @@ async function* listedIn(
 ): AsyncGenerator<Located> {
   const headOf = at === undefined ? headsNow(reader) : await headsThen(reader, at, signal)
   for (let after = first; ; ) {
-    const page = reader.entitiesAfter(after, PAGE)
+    const page = await inSlice(() => reader.entitiesAfter(after, PAGE), LISTS, signal)
     for (const entity of page) {
       if (entity.id === '') continue // erased since the page was read
       const head = headOf(entity)
       if (head !== null) yield { reader, entity, head }
     }
-    signal?.throwIfAborted()
     if (page.length < PAGE) return
     after = page.at(-1)!.key
-    await breathe()
   }
 }
 
@@ -79,6 +77,6 @@ function headsNow(reader: ShardReader): (entity: ListedEntity) => Head | null {
 }
 
 async function headsThen(reader: ShardReader, at: number, signal: AbortSignal | undefined) {
-  const heads = await headsAt(reader, at, signal)
+  const heads = await inSlices(headsAt(reader, at), LISTS, signal)
   return ({ key }: ListedEntity) => heads.of(key)
 }

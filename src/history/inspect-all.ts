@@ -5,7 +5,7 @@ import type { Inspected } from '../api.ts'
 import type { ListQuery } from '../engine.ts'
 import { isKumaError } from '../errors.ts'
 import type { Readers } from '../store/readers.ts'
-import { inSlices } from '../store/slices.ts'
+import { inSlices, LISTS } from '../store/slices.ts'
 import { listed } from './entities.ts'
 import { inspected } from './inspect-at.ts'
 
@@ -18,7 +18,7 @@ export async function* inspectAll(
   for await (const located of listed(readers, query)) {
     const definition = definitions.of(located.entity.type)
     try {
-      yield inspected(located, (await inSlices(standAt(located, definition)))!)
+      yield inspected(located, (await inSlices(standAt(located, definition), LISTS, query.signal))!)
     } catch (error) {
       if (!isKumaError(error, 'KUMA_ERASED')) throw error
     }

@@ -7,7 +7,7 @@ import type { JsonObject } from '../entity/json.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
 import type { Readers } from '../store/readers.ts'
-import { inSlices } from '../store/slices.ts'
+import { inSlices, PAST } from '../store/slices.ts'
 import { locate } from './locate.ts'
 
 /** @throws KUMA_NOT_FOUND also if the point lies before the first event; KUMA_INVALID_POINT for a version not yet reached */
@@ -16,10 +16,11 @@ export async function inspectAt(
   definitions: Definitions,
   id: string,
   point?: ResolvedPoint,
+  signal?: AbortSignal,
 ): Promise<Inspected> {
   const located = locate(readers, id)
   checkPoint(located, point)
-  const stand = await inSlices(standAt(located, definitions.of(located.entity.type), point))
+  const stand = await inSlices(standAt(located, definitions.of(located.entity.type), point), PAST, signal)
   if (stand === null) throw before(located)
   return inspected(located, stand)
 }

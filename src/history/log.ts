@@ -8,7 +8,7 @@ import { entryTo, linksFrom, rowsAt, rowsBetween } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
 import type { Row } from '../store/row.ts'
 import type { ScanFilter } from '../store/shard-reader.ts'
-import { breathe } from '../store/slices.ts'
+import { inSlices, LISTS, pagesInSlices } from '../store/slices.ts'
 import { locate } from './locate.ts'
 import { type Bounds, rangeOf } from './range.ts'
 
@@ -43,13 +43,11 @@ async function* logOfOne(
 ): AsyncGenerator<RecordedEvent> {
   const located = locate(readers, id)
   const types = query.types && new Set(query.types)
-  for (const rows of pages(located, query)) {
+  for await (const rows of pagesInSlices(pages(located, query), query.signal)) {
     for (const row of rows) {
       if (types !== undefined && !types.has(row.type)) continue // spares parsing it
       yield definitions.today(located.reader.recorded(row, located.entity))
     }
-    query.signal?.throwIfAborted()
-    await breathe()
   }
 }
 
@@ -85,12 +83,14 @@ async function* logOfAll(
   definitions: Definitions,
   query: EngineLogQuery,
 ): AsyncGenerator<RecordedEvent> {
-  const places = await placesOf(readers, query)
-  for (let start = 0; start < places.length; start += PAGE) {
-    yield* eventsAt(readers, definitions, places.slice(start, start + PAGE))
-    query.signal?.throwIfAborted()
-    await breathe()
-  }
+  const places = await inSlices(placesOf(readers, query), LISTS, query.signal)
+  for await (const events of pagesInSlices(eventsOf(readers, definitions, places), query.signal))
+    for (const event of events) yield event
+}
+
+function* eventsOf(readers: Readers, definitions: Definitions, places: Float64Array): Generator<RecordedEvent[], void> {
+  for (let start = 0; start < places.length; start += PAGE)
+    yield eventsAt(readers, definitions, places.slice(start, start + PAGE))
 }
 
 /** The query as it can be put to what is stored: under which types an event that is asked for may stand there. */
@@ -99,7 +99,7 @@ function stored({ upcasts }: Definitions, query: EngineLogQuery): EngineLogQuery
   return { ...query, types: [...query.types, ...upcasts], limit: undefined } // more may be found than is wanted
 }
 
-async function placesOf(readers: Readers, query: EngineLogQuery): Promise<Float64Array> {
+function* placesOf(readers: Readers, query: EngineLogQuery): Generator<void, Float64Array> {
   const { limit = Number.POSITIVE_INFINITY, reverse = false } = query
   const filter = filterOf(query)
   let found: { ats: number[]; places: number[] } = { ats: [], places: [] }
@@ -110,8 +110,7 @@ async function placesOf(readers: Readers, query: EngineLogQuery): Promise<Float6
         found.ats.push(at)
         found.places.push(reader.shard * SEQS + seq)
       }
-      query.signal?.throwIfAborted()
-      await breathe()
+      yield
       if (found.places.length > 4 * limit + SCAN) found = sorted(found, reverse, limit)
       if (page.length < SCAN) break
       after = page.at(-1)!.seq

@@ -12,7 +12,7 @@ import type { Lock } from '../store/lock.ts'
 import type { Readers } from '../store/readers.ts'
 import type { ShardReader } from '../store/shard-reader.ts'
 import { ShardWriter } from '../store/shard-writer.ts'
-import { inSlices } from '../store/slices.ts'
+import { inSlices, PAST } from '../store/slices.ts'
 
 export interface RebuildReport {
   /** entities that have snapshots now */
@@ -114,7 +114,7 @@ class Rebuild {
       chars += row.state.length
       if (rows.length >= ROWS_AT_ONCE || chars >= CHARS_AT_ONCE) write()
     })
-    await inSlices(fold)
+    await inSlices(fold, PAST)
     write()
     if (this.snapshots > before) this.entities++
   }

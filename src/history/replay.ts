@@ -9,7 +9,7 @@ import type { ResolvedPoint } from '../entity/time.ts'
 import { upcast } from '../entity/upcast.ts'
 import { entryTo, rowsBetween } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
-import { breathe } from '../store/slices.ts'
+import { isSpent, pagesInSlices } from '../store/slices.ts'
 import { locate } from './locate.ts'
 import { rangeOf } from './range.ts'
 
@@ -20,6 +20,17 @@ export async function* replay(
   id: string,
   range: EngineReplayRange = {},
 ): AsyncGenerator<RecordedStep> {
+  // spelled out: an async generator takes twice as long with `yield*`
+  for await (const steps of pagesInSlices(pages(readers, definitions, id, range), range.signal))
+    for (const step of steps) yield step
+}
+
+function* pages(
+  readers: Readers,
+  definitions: Definitions,
+  id: string,
+  range: EngineReplayRange,
+): Generator<readonly RecordedStep[], void> {
   const located = locate(readers, id)
   const { reader, entity, head } = located
   const definition = definitions.of(entity.type)
@@ -29,16 +40,21 @@ export async function* replay(
   let { state } = start
   const scale = new Scale(entity.id, start.bytes)
   for (const rows of rowsBetween(reader, entity.key, start, end, notEnded)) {
+    let steps: RecordedStep[] = []
     for (const row of rows) {
       const event = upcast(definition, reader.recorded(row, entity))
       state = evolve(definition, state, event)
       scale.add(bytesOf(row), state)
-      if (!begun(row)) continue
-      yield { event, state: deepFreeze(state) as JsonObject }
-      if (event.type === range.untilEvent) return
+      const isWanted = begun(row)
+      if (isWanted) steps.push({ event, state: deepFreeze(state) as JsonObject })
+      const isLast = isWanted && event.type === range.untilEvent
+      if (isLast || isSpent()) {
+        yield steps
+        steps = []
+      }
+      if (isLast) return
     }
-    range.signal?.throwIfAborted()
-    await breathe()
+    yield steps
   }
 }
 

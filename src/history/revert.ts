@@ -11,13 +11,14 @@ import { foldNew } from '../entity/given.ts'
 import { asJson, type JsonObject } from '../entity/json.ts'
 import { revertTo } from '../entity/revert.ts'
 import type { Readers } from '../store/readers.ts'
-import { inSlices } from '../store/slices.ts'
+import { inSlices, PAST } from '../store/slices.ts'
 import { between, diff } from './diff.ts'
 import { before, checkPoint, inspectAt } from './inspect-at.ts'
 import { locate } from './locate.ts'
 
 /**
  * @param record decides and records in the entity's turn; without it nothing is recorded
+ * @param signal ends it, until it is being recorded
  * @throws KUMA_CANNOT_REVERT, KUMA_REJECTED if the definition's handler throws; what `inspectAt` and `record` throw
  */
 export async function revert(
@@ -25,12 +26,13 @@ export async function revert(
   definitions: Definitions,
   request: RevertRequest,
   record: ((request: RevertToRequest) => Promise<ExecuteResult>) | null,
+  signal?: AbortSignal,
 ): Promise<Reverted> {
   const { id, to } = request
   const located = locate(readers, id)
   checkPoint(located, to)
   const definition = definitions.of(located.entity.type)
-  const then = await inSlices(standAt(located, definition, to))
+  const then = await inSlices(standAt(located, definition, to), PAST, signal)
   if (then === null) throw before(located)
   const { version, state } = then
   const meta = mergeMeta({ reason: `reverted to v${version}` }, request.meta)!
@@ -47,7 +49,7 @@ export async function revert(
   }
 
   async function wouldRevert() {
-    const now = await inspectAt(readers, definitions, id, { version: located.head.version })
+    const now = await inspectAt(readers, definitions, id, { version: located.head.version }, signal)
     const about = { id, version: now.version, now: Date.now(), meta }
     const events = await decide(definition, revertTo(definition, state), now.state, about)
     const after = foldNew(definition, now.state, events, about) as JsonObject

@@ -76,7 +76,7 @@ export async function exportEntity(engine: Engine, id: string): Promise<EntityEx
 /** What stands before the events, and the events. */
 async function begin(engine: Engine, id: string, signal?: AbortSignal) {
   const current = await engine.inspect(id)
-  const first = await engine.inspect(id, { version: 1 })
+  const first = await engine.inspect(id, { version: 1 }, signal)
   const head = {
     format: EXPORT_FORMAT,
     id,

@@ -13,7 +13,7 @@ import type { Ends } from '../feed/ends.ts'
 import { Pages } from '../store/chain.ts'
 import { ENGINE, recordOf } from '../store/erasure.ts'
 import type { Readers } from '../store/readers.ts'
-import { inSlices } from '../store/slices.ts'
+import { inSlices, PRESENT } from '../store/slices.ts'
 
 export interface SourceEvent {
   /** of its entity */
@@ -109,7 +109,7 @@ export class Source {
     if (row === null || head === null) return null
     const entity: Located['entity'] = { key, id: event.entity, type: event.entityType, createdAt: row.createdAt }
     try {
-      const stand = await inSlices(standAt({ reader, entity, head }, definition, { version }))
+      const stand = await inSlices(standAt({ reader, entity, head }, definition, { version }), PRESENT)
       return stand && { state: stand.state, createdAt: row.createdAt }
     } catch (error) {
       if (isKumaError(error, 'KUMA_ERASED')) return null

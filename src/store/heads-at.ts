@@ -1,9 +1,8 @@
 /**
  * The newest event of every entity of a shard up to a moment: one pass over the shard, of which a number or three are
- * kept for each entity.
+ * kept for each entity. Yields now and then: run it with `inSlices`.
  */
 import type { Head, ShardReader } from './shard-reader.ts'
-import { breathe } from './slices.ts'
 
 const SCAN = 5_000
 
@@ -13,7 +12,7 @@ export interface HeadsAt {
 }
 
 /** @param at in milliseconds since 1970, inclusive */
-export async function headsAt(reader: ShardReader, at: number, signal?: AbortSignal): Promise<HeadsAt> {
+export function* headsAt(reader: ShardReader, at: number): Generator<void, HeadsAt> {
   const keys = reader.lastKey() + 1
   const [seqs, versions, ats] = [new Float64Array(keys), new Float64Array(keys), new Float64Array(keys)]
   for (let after = 0; ; ) {
@@ -26,8 +25,7 @@ export async function headsAt(reader: ShardReader, at: number, signal?: AbortSig
     }
     if (page.length < SCAN) break
     after = page.at(-1)![0]
-    signal?.throwIfAborted()
-    await breathe()
+    yield
   }
   return {
     of: (key) => (versions[key] ? { seq: seqs[key]!, version: versions[key], at: ats[key]! } : null),

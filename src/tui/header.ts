@@ -34,7 +34,9 @@ export function headerLines(look: Look | null, rates: Rates, { name, columns, ro
   const passive = Math.max(0, entities - stats.actors)
   const actors = `actors ${whole(stats.actors)} live, ${whole(passive)} passive${stats.loading > 0 ? `, ${stats.loading} loading` : ''}`
   const disk = `commit ${rate(stats.commitEvents.p50)} ev  fsync p50 ${ms(stats.commitMs.p50)} p99 ${ms(stats.commitMs.p99)} ms  wal ${bytes(stats.walBytes)}`
-  const process = `loop p99 ${ms(stats.eventLoopDelayMs.p99)} ms  mem ${bytes(memoryBytes)}  clients ${clients}  subs ${subscribers}`
+  const slowCalls = look.status.slowCalls.reduce((sum, { count }) => sum + count, 0)
+  const slow = slowCalls === 0 ? '' : `  slow ${whole(slowCalls)}`
+  const process = `loop p99 ${ms(stats.eventLoopDelayMs.p99)} ms  mem ${bytes(memoryBytes)}  clients ${clients}  subs ${subscribers}${slow}`
   const waiting = `waiting ${whole(stats.waiting)}  pending ${whole(stats.appendsPending)}`
   const stale = isConfigStale
     ? [color.yellow(fitted('the config has changed since the daemon was started', columns))]

@@ -14,6 +14,8 @@ export interface Status {
   readonly isConfigStale: boolean
   readonly isHealthy: boolean
   readonly projections: readonly ProjectionRow[]
+  /** Calls that have taken more than a second, by client and name. */
+  readonly slowCalls: readonly { readonly count: number }[]
   readonly stats: {
     readonly uptimeMs: number
     readonly actors: number

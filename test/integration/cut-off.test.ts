@@ -290,8 +290,9 @@ describe('what was sent when it stopped', () => {
     if (!socket.closed) await once(socket, 'close')
     const lines = ndjson(text)
     expect(lines.filter((line) => 'end' in line)).toEqual([])
-    expect(lines.slice(-3)).toEqual([
-      { goodbye: 6 },
+    const [goodbye, ...cutOff] = lines.slice(-3)
+    expect(goodbye).toEqual({ goodbye: 6 })
+    expect(cutOff.sort((a, b) => Number(a['id']) - Number(b['id']))).toEqual([
       ...[4, 7].map((id) => ({ id, error: expect.objectContaining({ code: 'KUMA_DISCONNECTED' }) })),
     ])
   })

@@ -55,6 +55,7 @@ const LOOK: Look = {
         building: null,
       },
     ],
+    slowCalls: [],
     stats: {
       uptimeMs: 93_784_000,
       actors: 120,
@@ -401,6 +402,15 @@ test('a name that would move the cursor does not', async () => {
   expect(text).toContain(String.raw`a\u001b[2J\u202eb\u200b`)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must not be there
   expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/)
+})
+
+test('how many calls are slow, if there are any', async () => {
+  const source = new Still()
+  const { cockpit: made } = await cockpit({}, source)
+  expect(made.lines({ columns: 80, rows: 24 }).join('\n')).not.toContain('slow')
+  source.look0 = { ...LOOK, status: { ...LOOK.status!, slowCalls: [{ count: 96 }, { count: 4 }] } }
+  const { cockpit: other } = await cockpit({}, source)
+  expect(other.lines({ columns: 80, rows: 24 }).join('\n')).toContain('clients 3  subs 1  slow 100')
 })
 
 test('colours only where they are wanted', async () => {
