@@ -390,6 +390,7 @@ async function writingEngine(
     },
     shards: () => statistics.shards(),
     projections: () => readModels.now(),
+    queries: () => readModels.queries,
     actors: (query) => census.page(query),
     actor: (id) => census.one(id),
     passivate: (id) => router.passivate(id),
