@@ -14,6 +14,7 @@ import { KumaError } from '../errors.ts'
 import type { Param } from './columns.ts'
 import { type RqliteAddress, rqliteAt } from './rqlite-url.ts'
 import {
+  checkRow,
   invalidQuery,
   type Query,
   queryTimeout,
@@ -30,6 +31,8 @@ import { withPlaceholders } from './sql-text.ts'
 const TIMEOUT_MS = 10_000
 const PAGE_ROWS = 500
 const PAGE_BYTES = 64 * 1024
+/** It writes <, > and & as six characters: a row may be longer than as we write it, and not much. */
+const ROW_STRETCH = 2
 const HEX = /^\s*[xX]'/
 
 interface Result {
@@ -222,7 +225,7 @@ function looksLikeBytes(param: Param | undefined): boolean {
 }
 
 /** Rows as they come: an answer is one JSON document, however many they are. */
-async function* pages(response: Response, rowBytesMax = Number.POSITIVE_INFINITY): AsyncGenerator<QueryPage> {
+async function* pages(response: Response, rowBytesMax: number | undefined): AsyncGenerator<QueryPage> {
   // for who needs it
   const [{ default: Tokenizer }, { default: TokenParser }] = await Promise.all([
     import('@streamparser/json/tokenizer.js'),
@@ -249,14 +252,18 @@ async function* pages(response: Response, rowBytesMax = Number.POSITIVE_INFINITY
     if (key === 'error') throw invalidQuery(String(value))
     if (key === 'columns') columns = value as never
     else if (key === 'types') types = (value as readonly string[]).map((type) => type.toUpperCase())
-    else rows.push((value as readonly unknown[]).map((one, i) => shownValue(one, types[i] ?? '')))
+    else {
+      const row = (value as readonly unknown[]).map((one, i) => shownValue(one, types[i] ?? ''))
+      checkRow(row, rowBytes, rowBytesMax)
+      rows.push(row)
+    }
     rowBytes = 0
   }
   for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
     pageBytes += chunk.length
     rowBytes += chunk.length
     tokenizer.write(chunk)
-    if (rowBytes > rowBytesMax) throw rowTooLarge(rowBytesMax)
+    if (rowBytesMax !== undefined && rowBytes > rowBytesMax * ROW_STRETCH) throw rowTooLarge(rowBytesMax)
     if (rows.length < PAGE_ROWS && (rows.length === 0 || pageBytes < PAGE_BYTES)) continue
     yield { columns, rows }
     count++

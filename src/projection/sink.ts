@@ -7,6 +7,9 @@ import type { Json } from '../entity/json.ts'
 import { KumaError } from '../errors.ts'
 import type { Param } from './columns.ts'
 
+/** What a character may take as JSON: \u0000. */
+const CHAR_BYTES_MAX = 6
+
 export type Statement = readonly [sql: string, ...params: Param[]]
 
 /** A row by its columns, as SQLite gives it. */
@@ -96,6 +99,12 @@ export function invalidQuery(message: string, hint?: string): KumaError<'KUMA_IN
 export function tooMuchMemory(bytesMax: number): KumaError<'KUMA_INVALID_QUERY'> {
   const hint = 'sort, group or join less at once, or allow more with readModels.queryMemoryBytesMax in the config'
   return invalidQuery(`the query took more memory than ${bytesMax.toLocaleString('en')} bytes`, hint)
+}
+
+/** @param chars that it has at most @param bytesMax as JSON. @throws KUMA_INVALID_QUERY */
+export function checkRow(row: readonly Json[], chars: number, bytesMax: number | undefined): void {
+  if (bytesMax === undefined || chars * CHAR_BYTES_MAX <= bytesMax) return
+  if (Buffer.byteLength(JSON.stringify(row)) > bytesMax) throw rowTooLarge(bytesMax)
 }
 
 export function rowTooLarge(bytesMax: number): KumaError<'KUMA_INVALID_QUERY'> {

@@ -15,23 +15,13 @@ import {
   sqliteError,
 } from '../store/driver.ts'
 import type { Param } from './columns.ts'
-import {
-  invalidQuery,
-  type Query,
-  rowTooLarge,
-  type Scrubbed,
-  type SinkRow,
-  shownValue,
-  statementFailed,
-} from './sink.ts'
+import { checkRow, invalidQuery, type Query, type Scrubbed, type SinkRow, shownValue, statementFailed } from './sink.ts'
 
 const NAME = 'projections.db'
 const CACHE_KIB = 32 * 1024
 const STATEMENTS_MAX = 500
 const PAGE_ROWS = 500
 const PAGE_CHARS = 64 * 1024
-/** What a character may take as JSON: \u0000. */
-const CHAR_BYTES_MAX = 6
 const WAL_TRIES = 50
 const WAL_WAIT_MS = 100
 
@@ -175,7 +165,7 @@ export function* queryFile(path: string, { sql, params = [], rowBytesMax }: Quer
       .iterate(bound(params, 0, params.length))) {
       const row = (values as unknown[]).map((value, i) => shownValue(value, declared[i]!))
       const rowChars = charsOf(values as unknown[])
-      if (rowBytesMax !== undefined && rowChars * CHAR_BYTES_MAX > rowBytesMax) checkRow(row, rowBytesMax)
+      checkRow(row, rowChars, rowBytesMax)
       rows.push(row)
       chars += rowChars
       if (rows.length < PAGE_ROWS && chars < PAGE_CHARS) continue
@@ -198,10 +188,6 @@ function charsOf(values: readonly unknown[]): number {
   for (const value of values)
     chars += typeof value === 'string' ? value.length : ArrayBuffer.isView(value) ? value.byteLength * 2 : 8
   return chars
-}
-
-function checkRow(row: QueryPage['rows'][number], bytesMax: number): void {
-  if (Buffer.byteLength(JSON.stringify(row)) > bytesMax) throw rowTooLarge(bytesMax)
 }
 
 function prepareQuery(db: Database, sql: string): Prepared {
