@@ -507,6 +507,18 @@ export interface ReadModelsConfig {
    * environment's KUMA_RQLITE_URL comes first.
    */
   readonly rqliteUrl?: string | undefined
+  /** Queries that are answered at a time; the others wait, and askers take turns. Default: 4. */
+  readonly queriesMax?: number | undefined
+  /**
+   * What the process of a query may hold in memory: then it is ended with KUMA_INVALID_QUERY. About 65 MB are its own. Not of
+   * rqlite. Default: 536,870,912 (512 MiB).
+   */
+  readonly queryMemoryBytesMax?: number | undefined
+  /**
+   * How long the SQL of a query may take, in milliseconds, where it does not say: then it is ended with KUMA_TIMEOUT.
+   * Waiting for its turn and for `after` does not count. Default: 30,000.
+   */
+  readonly queryTimeoutMs?: number | undefined
 }
 
 /** What one client may take of a daemon, so that all others are served. */

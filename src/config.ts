@@ -6,7 +6,7 @@ import { existsSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { Config, DaemonBounds } from './api.ts'
+import type { Config, DaemonBounds, ReadModelsConfig } from './api.ts'
 import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.ts'
 import { KumaError } from './errors.ts'
 import { nearest } from './nearest.ts'
@@ -38,6 +38,14 @@ const DAEMON_NUMBERS: { readonly [name in keyof DaemonBounds]-?: Range } = {
   unreadBytesMax: [1, Number.MAX_SAFE_INTEGER],
   logBytesMax: [4_096, Number.MAX_SAFE_INTEGER],
 }
+/** Those of `readModels`. */
+const READ_MODELS_NUMBERS = {
+  queriesMax: [1, 64],
+  // half of it is the process's own
+  queryMemoryBytesMax: [128 * 1024 * 1024, Number.MAX_SAFE_INTEGER],
+  queryTimeoutMs: [1, 2 ** 31 - 1],
+} as const satisfies { readonly [name in keyof ReadModelsConfig]: Range }
+const READ_MODELS_KEYS = ['events', 'rqliteUrl', ...Object.keys(READ_MODELS_NUMBERS)]
 const KEYS = [
   'path',
   'entities',
@@ -211,10 +219,11 @@ function checkReadModels({ projections = [], readModels = {} }: Config, bad: (pr
   const twice = names.find((name, i) => names.indexOf(name) < i)
   if (twice !== undefined) throw bad(`two projections have the name ${JSON.stringify(twice)}`)
   if (typeof readModels !== 'object' || readModels === null) throw bad('readModels must be an object')
-  const { events, rqliteUrl, ...rest } = readModels
-  const [other] = Object.keys(rest)
+  const { events, rqliteUrl } = readModels
+  const other = Object.keys(readModels).find((name) => !READ_MODELS_KEYS.includes(name))
   if (other !== undefined)
-    throw bad(`readModels has no setting ${JSON.stringify(other)}: it knows events and rqliteUrl`)
+    throw bad(`readModels has no setting ${JSON.stringify(other)}: it knows ${READ_MODELS_KEYS.join(', ')}`)
+  checkNumbers(readModels, READ_MODELS_NUMBERS, 'readModels.', bad)
   if (events !== undefined && typeof events !== 'boolean') throw bad('readModels.events must be true or false')
   if (rqliteUrl !== undefined) parseRqliteUrl(rqliteUrl)
 }

@@ -184,8 +184,20 @@ export interface ReadModelQuery {
   readonly after?: Position | undefined
   /** Where no projector follows the log: do not catch up first. */
   readonly stale?: boolean | undefined
+  /** How long the SQL may take. */
   readonly timeoutMs?: number | undefined
+  /** Who asks, where several do: they take turns. */
+  readonly asker?: unknown
   readonly signal?: AbortSignal | undefined
+}
+
+/** How the queries of an engine do, and what they may take; null where there is no bound. */
+export interface QueriesInfo {
+  readonly running: number
+  readonly waiting: number
+  readonly queriesMax: number
+  readonly queryMemoryBytesMax: number | null
+  readonly queryTimeoutMs: number | null
 }
 
 /** A part of an answer; the first one comes also if there are no rows. */
@@ -238,7 +250,10 @@ export interface Rebuilt {
 
 /** The read models of a store. */
 export interface ReadModels {
-  /** @throws KUMA_INVALID_QUERY, KUMA_TIMEOUT, KUMA_SINK_UNAVAILABLE, KUMA_PROJECTION_FAILED, KUMA_INVALID_POSITION */
+  /**
+   * @throws KUMA_INVALID_QUERY, KUMA_TIMEOUT, KUMA_OVERLOADED, KUMA_INTERRUPTED, KUMA_SINK_UNAVAILABLE, KUMA_PROJECTION_FAILED,
+   * KUMA_INVALID_POSITION
+   */
   query(query: ReadModelQuery): AsyncIterable<QueryPage>
   /**
    * Resolves when a projection, or every one, has come to a place; null: to where the log ends now.
@@ -387,6 +402,7 @@ export interface OwnEngine extends Engine {
 export interface LiveEngine extends OwnEngine {
   /** How they do, as far as that is known without asking the sink; none before read models are used. */
   projections(): readonly ProjectionInfo[]
+  queries(): QueriesInfo
   /** Cheap, and nothing at all while nobody asks. @throws KUMA_USAGE for a page too far down */
   actors(query?: ActorsQuery, signal?: AbortSignal): Promise<ActorsPage>
   /** Null if it is not in memory. */

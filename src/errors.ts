@@ -107,6 +107,8 @@ export interface KumaErrorDetails {
   KUMA_INVALID_CONFIG: { readonly path: string | null }
   /** SQL that no query can be: it is wrong, or it would write. */
   KUMA_INVALID_QUERY: Record<never, never>
+  /** The query was ended by an erasure: what one reads stays in the files until it has ended. To be asked again. */
+  KUMA_INTERRUPTED: Record<never, never>
   /** The database that holds read models does not answer, or not as it should. What is recorded waits in the log. */
   KUMA_SINK_UNAVAILABLE: { readonly sink: string }
   /** It holds the read models of another store. */

@@ -392,6 +392,7 @@ async function writingEngine(
     },
     shards: () => statistics.shards(),
     projections: () => readModels.now(),
+    queries: () => readModels.queries,
     actors: (query, signal) => census.page(query, signal),
     actor: (id) => census.one(id),
     passivate: (id) => router.passivate(id),

@@ -6,7 +6,7 @@
 import { statSync } from 'node:fs'
 import { contentsOf, copyShard, fileHash, settle } from '../store/copy-shard.ts'
 import { ioError } from '../store/directory.ts'
-import { answerQuestions, endIfOrphaned } from '../store/helper.ts'
+import { answerQuestions } from '../store/helper.ts'
 import { type Manifest, shardPath } from '../store/manifest.ts'
 import { verifyShard } from '../store/verify.ts'
 import { asLinked, type BackedUpShard, readBackupManifest } from './backup-manifest.ts'
@@ -67,7 +67,7 @@ async function problemsOfLink(link: BackedUpShard, task: CopyTask): Promise<stri
 
 async function problemsIn(shard: number, { to, manifest }: CopyTask): Promise<string[]> {
   const keys = { file: null, keys: null } // nothing of them is beside a backup
-  const { problems } = await verifyShard(to, shard, manifest, keys, endIfOrphaned)
+  const { problems } = await verifyShard(to, shard, manifest, keys, () => {})
   return problems.map((problem) => problem.replaceAll(shardPath(to, shard), fileOf(shard))) // the folder gets another name
 }
 

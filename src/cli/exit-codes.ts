@@ -48,6 +48,7 @@ const BY_CODE: Partial<Record<KumaErrorCode, number>> = {
   KUMA_REJECTED: EXIT.conflict,
   KUMA_LOCKED: EXIT.busy,
   KUMA_OVERLOADED: EXIT.busy,
+  KUMA_INTERRUPTED: EXIT.busy,
   KUMA_CORRUPT: EXIT.corrupt,
   KUMA_INDETERMINATE: EXIT.indeterminate,
   KUMA_EXEC_FAILED: EXIT.notHandled,

@@ -32,7 +32,8 @@ export default class Query extends BaseCommand {
     }),
     stale: Flags.boolean({ description: 'without a daemon: ask the tables as they are', default: false }),
     timeout: Flags.custom<number>({
-      description: 'how long it may take: 500ms, 5s; no bound by default',
+      description:
+        'how long the SQL may take: 500ms, 5s; default: what the config says, or 30s of a daemon, and no bound without one',
       helpValue: 'TIME',
       parse: async (given) => parseDuration(given),
     })(),

@@ -180,7 +180,8 @@ export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> 
     { sql: text, params: (value) => Array.isArray(value), after: text, timeoutMs: number },
     ['sql'],
     QUICK,
-    ({ engine }, params, { signal }) => engine.readModels.query({ ...(params as ReadModelQuery), signal }),
+    ({ engine }, params, { client, signal }) =>
+      engine.readModels.query({ ...(params as ReadModelQuery), asker: client, signal }),
   ),
   feed: method(
     {

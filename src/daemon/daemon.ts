@@ -94,6 +94,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
         isConfigStale: isConfigStale(),
         isHealthy: stats.poisonedShards.length === 0 && projections.every(({ state }) => state !== 'failed'),
         projections,
+        queries: engine.queries(),
         stats,
         bounds,
         slowCalls: calls.slow(),

@@ -1,6 +1,6 @@
 /** What the daemon's connections work on: the engine, and the daemon itself, which tells who is connected and who listens. */
 import type { Stats } from '../api.ts'
-import type { FeedPage, FeedRequest, LiveEngine, ProjectionInfo } from '../engine.ts'
+import type { FeedPage, FeedRequest, LiveEngine, ProjectionInfo, QueriesInfo } from '../engine.ts'
 import type { Position } from '../entity/event.ts'
 import { parsePosition } from '../entity/position.ts'
 import type { Bounds } from './bounds.ts'
@@ -30,6 +30,7 @@ export interface DaemonStatus {
   /** No shard is poisoned, and no projection has failed. */
   readonly isHealthy: boolean
   readonly projections: readonly ProjectionInfo[]
+  readonly queries: QueriesInfo
   readonly stats: Stats
   readonly bounds: Bounds
   /** The oldest first; of 100 clients and names at most. */

@@ -16,7 +16,6 @@ import { ANSWER } from './protocol.ts'
 
 /** How long an event stream may be silent: a comment keeps whatever lies between from closing it. */
 const HEARTBEAT_MS = 15_000
-const QUERY_MS = 30_000
 /** A piece of a list is at least so long. */
 const PIECE_CHARS = 64 * 1024
 
@@ -205,16 +204,16 @@ export const ROUTES: readonly Route[] = [
       sql: { about: 'one select' },
       param: { about: 'what goes into its question marks, in order; `:=` before it makes it JSON', kind: 'texts' },
       after: { about: 'wait until what was recorded up to this position is in the tables' },
-      timeout_ms: { about: 'how long it may take; default 30000', kind: 'integer' },
+      timeout_ms: { about: 'how long it may take; default 30000, or what the config says', kind: 'integer' },
     },
     answer: 'Row',
     type: NDJSON_TYPE,
     errors: [400, 503],
-    run: ({ engine }, { query: { sql, after, timeout_ms }, list }, { signal }) => {
+    run: ({ engine }, { query: { sql, after, timeout_ms }, list }, { client, signal }) => {
       if (sql === undefined) throw new KumaError('KUMA_INVALID_QUERY', 'there is no ?sql=', {})
       const params = (list('param') ?? []).map(parseParam)
-      const timeoutMs = count(timeout_ms) ?? QUERY_MS
-      return ndjson(rowsOf(engine.readModels.query({ sql, params, after, timeoutMs, signal })))
+      const timeoutMs = count(timeout_ms)
+      return ndjson(rowsOf(engine.readModels.query({ sql, params, after, timeoutMs, asker: client, signal })))
     },
   },
   {

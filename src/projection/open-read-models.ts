@@ -5,7 +5,7 @@ import { KumaError } from '../errors.ts'
 import type { Readers } from '../store/readers.ts'
 import { ENTITIES, EVENTS } from './built-in.ts'
 import { type ProjectionDefinition, projectionOf } from './define-projection.ts'
-import { type ReadModelsOptions, StoreReadModels } from './read-models.ts'
+import { type QueryBounds, type ReadModelsOptions, StoreReadModels } from './read-models.ts'
 import { RqliteSink } from './rqlite-sink.ts'
 import { parseRqliteUrl } from './rqlite-url.ts'
 import { onlyWhile, type Sink } from './sink.ts'
@@ -14,8 +14,11 @@ import { projectionsPath } from './sqlite-file.ts'
 import { sqliteSink } from './sqlite-sink.ts'
 
 const RQLITE_URL = 'KUMA_RQLITE_URL'
+const QUERIES_MAX = 4
+const QUERY_MEMORY_BYTES_MAX = 512 * 1024 * 1024
+const QUERY_TIMEOUT_MS = 30_000
 
-export interface OpenReadModels extends Omit<ReadModelsOptions, 'isInUse' | 'former'> {
+export interface OpenReadModels extends Omit<ReadModelsOptions, 'isInUse' | 'former' | 'queries'> {
   readonly placeOf: (id: string) => { readonly shard: number; readonly entity: number } | null
 }
 
@@ -36,6 +39,7 @@ export function openReadModels(
   const { placeOf, ...rest } = options
   return new StoreReadModels(sink, source, definitionsOf(config), placeOf, {
     ...rest,
+    queries: queryBoundsOf(config, options.follows),
     isInUse: () => url !== undefined || (isEmbedded && existsSync(path)),
     former: () => (!isEmbedded && existsSync(path) ? embedded() : null),
   })
@@ -52,6 +56,16 @@ function isConfigured(config: Config): boolean {
 
 function rqliteUrlOf({ readModels }: Config): string | undefined {
   return process.env[RQLITE_URL] || readModels?.rqliteUrl
+}
+
+/** A command that asks once, for its user, who can end it, is bounded only by what the config says. */
+function queryBoundsOf({ readModels = {} }: Config, follows: boolean): QueryBounds {
+  const { queriesMax = QUERIES_MAX, queryMemoryBytesMax, queryTimeoutMs } = readModels
+  return {
+    queriesMax,
+    queryMemoryBytesMax: queryMemoryBytesMax ?? (follows ? QUERY_MEMORY_BYTES_MAX : null),
+    queryTimeoutMs: queryTimeoutMs ?? (follows ? QUERY_TIMEOUT_MS : null),
+  }
 }
 
 function definitionsOf({ projections = [], readModels }: Config): ProjectionDefinition[] {

@@ -3,7 +3,7 @@ import { answerQuestions } from '../store/helper.ts'
 import type { Query } from './sink.ts'
 import { queryFile } from './sqlite-file.ts'
 
-export interface FileQuery extends Pick<Query, 'sql' | 'params'> {
+export interface FileQuery extends Pick<Query, 'sql' | 'params' | 'rowBytesMax'> {
   readonly path: string
 }
 

@@ -3,7 +3,7 @@
  * done to projections. The sink is opened when it is first needed; where the engine writes, its projector follows the log
  * from then on, and where it only reads, it runs for as long as a question needs it to.
  */
-import type { ProjectionInfo, QueryPage, ReadModelQuery, ReadModels, Rebuilt } from '../engine.ts'
+import type { ProjectionInfo, QueriesInfo, QueryPage, ReadModelQuery, ReadModels, Rebuilt } from '../engine.ts'
 import { formatPosition, type Position } from '../entity/event.ts'
 import type { JsonObject } from '../entity/json.ts'
 import { inTimeline, invalidPosition } from '../entity/position.ts'
@@ -16,15 +16,21 @@ import type { Filling } from './filling.ts'
 import { tableName } from './generation-table.ts'
 import { Projector, type ProjectorOptions } from './projector.ts'
 import { rowsOf } from './query-rows.ts'
-import { invalidQuery, type Scrubbed, type Sink } from './sink.ts'
+import { type Asked, Questions } from './questions.ts'
+import { invalidQuery, type Query, type Scrubbed, type Sink } from './sink.ts'
 import type { Source } from './source.ts'
 import { mentions } from './sql-text.ts'
 
 const SAMPLES = 10
+/** Of one row of a query, as JSON: whoever passes it on has it in memory, a few times over. */
+const ROW_BYTES_MAX = 16 * 1024 * 1024
 /** what a timer takes */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1
 
+export type QueryBounds = Omit<QueriesInfo, 'running' | 'waiting'>
+
 export interface ReadModelsOptions extends ProjectorOptions {
+  readonly queries: QueryBounds
   /** Does it follow the log, or only catch up when it is asked to? */
   readonly follows: boolean
   /** Is there anything in the sink, as far as one can tell without opening it? */
@@ -36,6 +42,7 @@ export interface ReadModelsOptions extends ProjectorOptions {
 export class StoreReadModels implements ReadModels {
   private readonly catalog: Catalog
   private readonly projector: Projector
+  private readonly questions: Questions
   private opening: Promise<void> | null = null
 
   constructor(
@@ -47,6 +54,7 @@ export class StoreReadModels implements ReadModels {
   ) {
     this.catalog = new Catalog(sink, source.store, source.shards)
     this.projector = new Projector(source, this.catalog, definitions, options)
+    this.questions = new Questions(options.queries.queriesMax)
   }
 
   /** Opens the sink, and follows the log if that is its business. @throws KUMA_WRONG_SINK and what opening a sink throws */
@@ -74,13 +82,21 @@ export class StoreReadModels implements ReadModels {
   }
 
   async close(): Promise<void> {
+    const { name } = this.sink
+    this.questions.close(new KumaError('KUMA_CLOSED', `the read models in ${name} are closed`, { path: name }))
     await this.projector.close()
     await this.sink.close()
   }
 
   // ---------------------------------------------------------------- questions
 
-  async *query({ sql, params = [], after, stale, timeoutMs, signal }: ReadModelQuery): AsyncGenerator<QueryPage> {
+  get queries(): QueriesInfo {
+    return { ...this.questions.counts, ...this.options.queries }
+  }
+
+  async *query({ sql, params = [], after, stale, ...asked }: ReadModelQuery): AsyncGenerator<QueryPage> {
+    const { queryMemoryBytesMax, queryTimeoutMs } = this.options.queries
+    const { timeoutMs = queryTimeoutMs ?? undefined, signal } = asked
     if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX))
       throw invalidQuery(`a query can take from 1 to ${TIMEOUT_MS_MAX} ms, not ${timeoutMs}`)
     const bound = params.map((param) => {
@@ -95,10 +111,20 @@ export class StoreReadModels implements ReadModels {
     else if (!stale) await this.catchUp(undefined, signal)
     if (after !== undefined) await this.awaitAll(this.meant(sql), after, signal)
     try {
-      yield* this.sink.query({ sql, params: bound, timeoutMs, signal })
+      const memoryBytesMax = queryMemoryBytesMax ?? undefined
+      const query = { sql, params: bound, rowBytesMax: ROW_BYTES_MAX, memoryBytesMax }
+      yield* this.ask(query, { ...asked, timeoutMs })
     } catch (error) {
       throw await this.explained(error)
     }
+  }
+
+  /** In its turn; at once where nothing bounds it. */
+  private ask(query: Query, { asker, timeoutMs, signal }: Asked): AsyncIterable<QueryPage> {
+    const isBounded = [query.memoryBytesMax, timeoutMs, signal].some((bound) => bound !== undefined)
+    if (!isBounded && !this.options.follows) return this.sink.query(query)
+    const asked = { asker, timeoutMs, signal }
+    return this.questions.ask(asked, (signal) => this.sink.query({ ...query, timeoutMs, signal }))
   }
 
   /** The projections whose tables a question speaks of; all of them if it names none. */
@@ -171,10 +197,17 @@ export class StoreReadModels implements ReadModels {
     return rows
   }
 
+  /** For an answer of its own, in which nothing may lack. */
   private async objects(sql: string, ...params: string[]): Promise<JsonObject[]> {
-    const found: JsonObject[] = []
-    for await (const row of rowsOf(this.sink.query({ sql, params }))) found.push(row)
-    return found
+    for (;;) {
+      try {
+        const found: JsonObject[] = []
+        for await (const row of rowsOf(this.ask({ sql, params }, {}))) found.push(row)
+        return found
+      } catch (error) {
+        if (!isKumaError(error, 'KUMA_INTERRUPTED')) throw error
+      }
+    }
   }
 
   // ---------------------------------------------------------------- operation
@@ -372,7 +405,7 @@ export class StoreReadModels implements ReadModels {
     await this.open()
     await this.catalog.erase(byShard)
     void this.projector.reload()
-    const { reached, notReached } = await this.sink.scrub()
+    const { reached, notReached } = await this.sink.scrub((act) => this.questions.without(act))
     return { reached: [...former.reached, ...reached], notReached: [...former.notReached, ...notReached] }
   }
 
@@ -384,7 +417,7 @@ export class StoreReadModels implements ReadModels {
       const catalog = new Catalog(sink, this.source.store, this.source.shards)
       await catalog.claim()
       await catalog.erase(byShard)
-      return await sink.scrub()
+      return await sink.scrub((act) => act()) // which nobody asks
     } finally {
       await sink.close()
     }

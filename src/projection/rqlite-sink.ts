@@ -14,9 +14,11 @@ import { KumaError } from '../errors.ts'
 import type { Param } from './columns.ts'
 import { type RqliteAddress, rqliteAt } from './rqlite-url.ts'
 import {
+  checkRow,
   invalidQuery,
   type Query,
   queryTimeout,
+  rowTooLarge,
   type Scrubbed,
   type Sink,
   type SinkRow,
@@ -28,6 +30,9 @@ import { withPlaceholders } from './sql-text.ts'
 
 const TIMEOUT_MS = 10_000
 const PAGE_ROWS = 500
+const PAGE_BYTES = 64 * 1024
+/** It writes <, > and & as six characters: a row may be longer than as we write it, and not much. */
+const ROW_STRETCH = 2
 const HEX = /^\s*[xX]'/
 
 interface Result {
@@ -93,23 +98,15 @@ export class RqliteSink implements Sink {
     return answer.results ?? []
   }
 
-  async *query({ sql, params = [], timeoutMs, signal }: Query): AsyncGenerator<QueryPage> {
+  async *query({ sql, params = [], rowBytesMax, timeoutMs, signal = NEVER }: Query): AsyncGenerator<QueryPage> {
     const path = `/db/query?level=weak${timeoutMs === undefined ? '' : `&db_timeout=${timeoutMs}ms`}`
-    const timer = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs)
-    const signals = [signal, timer].filter((one) => one !== undefined)
-    const response = await this.ask(path, {
-      method: 'POST',
-      body: [encoded([sql, ...params])],
-      signal: AbortSignal.any(signals),
-    }).catch((error) => {
-      signal?.throwIfAborted()
-      throw timer?.aborted ? queryTimeout(timeoutMs!) : error
-    })
+    const body = [encoded([sql, ...params])]
+    const response = await this.ask(path, { method: 'POST', body, signal })
     try {
-      yield* pages(response)
+      yield* pages(response, rowBytesMax)
     } catch (error) {
-      signal?.throwIfAborted()
-      if (timer?.aborted || /query timeout/i.test((error as Error).message)) throw queryTimeout(timeoutMs ?? 0)
+      signal.throwIfAborted()
+      if (/query timeout/i.test((error as Error).message)) throw queryTimeout(timeoutMs ?? 0)
       if (error instanceof KumaError) throw error
       throw this.unavailable('its answer broke off', error)
     }
@@ -207,6 +204,8 @@ export class RqliteSink implements Sink {
   async close(): Promise<void> {}
 }
 
+const NEVER = new AbortController().signal
+
 /** A node that did not do it. */
 class NotDone extends Error {
   constructor(readonly problem: KumaError) {
@@ -226,7 +225,7 @@ function looksLikeBytes(param: Param | undefined): boolean {
 }
 
 /** Rows as they come: an answer is one JSON document, however many they are. */
-async function* pages(response: Response): AsyncGenerator<QueryPage> {
+async function* pages(response: Response, rowBytesMax: number | undefined): AsyncGenerator<QueryPage> {
   // for who needs it
   const [{ default: Tokenizer }, { default: TokenParser }] = await Promise.all([
     import('@streamparser/json/tokenizer.js'),
@@ -247,18 +246,29 @@ async function* pages(response: Response): AsyncGenerator<QueryPage> {
   let types: readonly string[] = []
   let rows: QueryPage['rows'][number][] = []
   let count = 0
+  /** of the page, and of what is not yet a whole row */
+  let [pageBytes, rowBytes] = [0, 0]
   parser.onValue = ({ key, value }) => {
     if (key === 'error') throw invalidQuery(String(value))
     if (key === 'columns') columns = value as never
     else if (key === 'types') types = (value as readonly string[]).map((type) => type.toUpperCase())
-    else rows.push((value as readonly unknown[]).map((one, i) => shownValue(one, types[i] ?? '')))
+    else {
+      const row = (value as readonly unknown[]).map((one, i) => shownValue(one, types[i] ?? ''))
+      checkRow(row, rowBytes, rowBytesMax)
+      rows.push(row)
+    }
+    rowBytes = 0
   }
   for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+    pageBytes += chunk.length
+    rowBytes += chunk.length
     tokenizer.write(chunk)
-    if (rows.length < PAGE_ROWS) continue
+    if (rowBytesMax !== undefined && rowBytes > rowBytesMax * ROW_STRETCH) throw rowTooLarge(rowBytesMax)
+    if (rows.length < PAGE_ROWS && (rows.length === 0 || pageBytes < PAGE_BYTES)) continue
     yield { columns, rows }
     count++
     rows = []
+    pageBytes = 0
   }
   if (count === 0 || rows.length > 0) yield { columns, rows }
 }

@@ -9,7 +9,8 @@ export type SinkRequest =
   | { readonly open: string }
   | { readonly write: Packed }
   | { readonly read: string; readonly params: readonly Param[] }
-  | { readonly scrub: true }
+  | { readonly vacuum: true }
+  | { readonly emptyWal: true }
   | { readonly close: true }
 export type SinkAnswer = { readonly value: null | SinkRow[] | Scrubbed } | { readonly error: WireError }
 
@@ -36,7 +37,8 @@ async function run(request: SinkRequest) {
   file ??= new SqliteFile(workerData as string)
   if ('write' in request) file.write(request.write)
   if ('read' in request) return file.read(request.read, request.params)
-  if ('scrub' in request) return file.scrub()
+  if ('vacuum' in request) file.vacuum()
+  if ('emptyWal' in request) return file.emptyWal()
   if ('close' in request) file.close()
   return null
 }

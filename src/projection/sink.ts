@@ -7,6 +7,9 @@ import type { Json } from '../entity/json.ts'
 import { KumaError } from '../errors.ts'
 import type { Param } from './columns.ts'
 
+/** What a character may take as JSON: \u0000. */
+const CHAR_BYTES_MAX = 6
+
 export type Statement = readonly [sql: string, ...params: Param[]]
 
 /** A row by its columns, as SQLite gives it. */
@@ -15,7 +18,13 @@ export type SinkRow = { readonly [column: string]: string | number | null }
 export interface Query {
   readonly sql: string
   readonly params?: readonly Param[] | undefined
+  /** of one row, as JSON */
+  readonly rowBytesMax?: number | undefined
+  /** of the process that is asked, if it is one of this machine */
+  readonly memoryBytesMax?: number | undefined
+  /** For a sink that can end it by itself. */
   readonly timeoutMs?: number | undefined
+  /** Ends it, with the reason. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -24,6 +33,8 @@ export interface Scrubbed {
   readonly reached: readonly string[]
   readonly notReached: readonly { readonly what: string; readonly remedy: string }[]
 }
+
+export type Alone = <T>(act: () => Promise<T>) => Promise<T>
 
 export interface Sink {
   /** in messages: without what is secret */
@@ -41,8 +52,8 @@ export interface Sink {
   read(sql: string, ...params: Param[]): Promise<SinkRow[]>
   /** Someone's own question, which can write nothing. @throws KUMA_INVALID_QUERY, KUMA_TIMEOUT, and as `write` */
   query(query: Query): AsyncIterable<QueryPage>
-  /** Takes the bytes of deleted rows out of its files. */
-  scrub(): Promise<Scrubbed>
+  /** Takes the bytes of deleted rows out of its files. @param alone runs what must not meet any question */
+  scrub(alone: Alone): Promise<Scrubbed>
   close(): Promise<void>
 }
 
@@ -67,9 +78,9 @@ export function onlyWhile(assert: () => void, sink: Sink): Sink {
       assert()
       yield* sink.query(query)
     },
-    scrub: async () => {
+    scrub: async (alone) => {
       assert()
-      return sink.scrub()
+      return sink.scrub(alone)
     },
     close: () => sink.close(),
   }
@@ -82,6 +93,23 @@ export function statementFailed(index: number, message: string): KumaError<'KUMA
 
 export function invalidQuery(message: string, hint?: string): KumaError<'KUMA_INVALID_QUERY'> {
   return new KumaError('KUMA_INVALID_QUERY', message, {}, { hint })
+}
+
+/** Some memory is the process's own before it asks anything: Node and the driver take about 65 MB. */
+export function tooMuchMemory(bytesMax: number): KumaError<'KUMA_INVALID_QUERY'> {
+  const hint = 'sort, group or join less at once, or allow more with readModels.queryMemoryBytesMax in the config'
+  return invalidQuery(`the query took more memory than ${bytesMax.toLocaleString('en')} bytes`, hint)
+}
+
+/** @param chars that it has at most @param bytesMax as JSON. @throws KUMA_INVALID_QUERY */
+export function checkRow(row: readonly Json[], chars: number, bytesMax: number | undefined): void {
+  if (bytesMax === undefined || chars * CHAR_BYTES_MAX <= bytesMax) return
+  if (Buffer.byteLength(JSON.stringify(row)) > bytesMax) throw rowTooLarge(bytesMax)
+}
+
+export function rowTooLarge(bytesMax: number): KumaError<'KUMA_INVALID_QUERY'> {
+  const hint = 'select fewer columns, or parts of them: substr(...), state->>...'
+  return invalidQuery(`a row of the answer is larger than ${bytesMax / 1024 / 1024} MiB`, hint)
 }
 
 export function queryTimeout(timeoutMs: number): KumaError<'KUMA_TIMEOUT'> {

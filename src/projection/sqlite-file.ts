@@ -6,9 +6,16 @@
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { QueryPage } from '../engine.ts'
-import { type Database, openDatabase, type Statement as Prepared, sqliteCode, sqliteError } from '../store/driver.ts'
+import {
+  BUSY_TIMEOUT_MS,
+  type Database,
+  openDatabase,
+  type Statement as Prepared,
+  sqliteCode,
+  sqliteError,
+} from '../store/driver.ts'
 import type { Param } from './columns.ts'
-import { invalidQuery, type Query, type Scrubbed, type SinkRow, shownValue, statementFailed } from './sink.ts'
+import { checkRow, invalidQuery, type Query, type Scrubbed, type SinkRow, shownValue, statementFailed } from './sink.ts'
 
 const NAME = 'projections.db'
 const CACHE_KIB = 32 * 1024
@@ -87,18 +94,34 @@ export class SqliteFile {
     return this.run(() => this.db.prepare(sql).all(bound(params, 0, params.length))) as SinkRow[]
   }
 
-  /** What was deleted leaves copies where SQLite moved rows: so the whole file is written anew, and the WAL emptied. */
-  async scrub(): Promise<Scrubbed> {
+  /** What was deleted leaves copies where SQLite moved rows: so the whole file is written anew. What was there is in the WAL. */
+  vacuum(): void {
     this.prepared.clear()
     this.run(() => this.db.exec('VACUUM'))
+  }
+
+  /** Nobody may read what was there before. */
+  async emptyWal(): Promise<Scrubbed> {
     for (let tries = 1; ; tries++) {
-      const [{ busy }] = this.run(() => this.db.pragma('wal_checkpoint(TRUNCATE)')) as [{ busy: number }]
-      if (busy === 0) return { reached: [NAME], notReached: [] }
+      if (this.checkpoint()) return { reached: [NAME], notReached: [] }
       if (tries === WAL_TRIES) break
       await setTimeout(WAL_WAIT_MS)
     }
     const remedy = 'another program reads it, and has kept pages as they were: end it, then open the store to write'
     return { reached: [], notReached: [{ what: `${NAME}-wal`, remedy }] }
+  }
+
+  /** Without SQLite's own waiting, which would come on top of ours, each time. False if others read. */
+  private checkpoint(): boolean {
+    return this.run(() => {
+      this.db.pragma('busy_timeout = 0')
+      try {
+        const [{ busy }] = this.db.pragma('wal_checkpoint(TRUNCATE)') as [{ busy: number }]
+        return busy === 0
+      } finally {
+        this.db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
+      }
+    })
   }
 
   close(): void {
@@ -127,7 +150,7 @@ function isOfStatement(error: unknown): boolean {
  * Someone's own question, on a connection of its own that can write nothing.
  * @throws KUMA_INVALID_QUERY, KUMA_IO, KUMA_CORRUPT, KUMA_LOCKED
  */
-export function* queryFile(path: string, { sql, params = [] }: Query): Generator<QueryPage, void> {
+export function* queryFile(path: string, { sql, params = [], rowBytesMax }: Query): Generator<QueryPage, void> {
   const db = openDatabase(path, 'read')
   try {
     const statement = prepareQuery(db, sql)
@@ -141,8 +164,10 @@ export function* queryFile(path: string, { sql, params = [] }: Query): Generator
       .safeIntegers()
       .iterate(bound(params, 0, params.length))) {
       const row = (values as unknown[]).map((value, i) => shownValue(value, declared[i]!))
+      const rowChars = charsOf(values as unknown[])
+      checkRow(row, rowChars, rowBytesMax)
       rows.push(row)
-      for (const value of row) chars += typeof value === 'string' ? value.length : 8
+      chars += rowChars
       if (rows.length < PAGE_ROWS && chars < PAGE_CHARS) continue
       yield { columns: names, rows }
       pages++
@@ -155,6 +180,14 @@ export function* queryFile(path: string, { sql, params = [] }: Query): Generator
   } finally {
     db.close()
   }
+}
+
+/** Before they are shown: JSON is a text. */
+function charsOf(values: readonly unknown[]): number {
+  let chars = 0
+  for (const value of values)
+    chars += typeof value === 'string' ? value.length : ArrayBuffer.isView(value) ? value.byteLength * 2 : 8
+  return chars
 }
 
 function prepareQuery(db: Database, sql: string): Prepared {

@@ -4,12 +4,26 @@ import type { Worker } from 'node:worker_threads'
 import type { QueryPage } from '../engine.ts'
 import { fromWire, KumaError } from '../errors.ts'
 import { Helper } from '../store/helper.ts'
+import { residentBytes } from '../store/resident.ts'
 import { startThread } from '../store/thread.ts'
 import type { Param } from './columns.ts'
 import type { FileQuery } from './query-process.ts'
-import { type Query, queryTimeout, type Scrubbed, type Sink, type SinkRow, type Statement } from './sink.ts'
+import {
+  type Alone,
+  type Query,
+  type Scrubbed,
+  type Sink,
+  type SinkRow,
+  type Statement,
+  tooMuchMemory,
+} from './sink.ts'
 import type { SinkAnswer, SinkRequest } from './sink-worker.ts'
 import { type Packed, queryFile, SqliteFile } from './sqlite-file.ts'
+
+/** How often it is looked how much memory a process has that is asked. */
+const LOOK_MS = 200
+/** One that has more does not wait for the next question: what SQLite gave back, a process may keep. */
+const IDLE_BYTES_MAX = 128 * 1024 * 1024
 
 /** @param kind `inline` for a process that lives for a moment: starting a thread would cost more than it saves */
 export function sqliteSink(path: string, kind: 'worker' | 'inline'): Sink {
@@ -19,8 +33,11 @@ export function sqliteSink(path: string, kind: 'worker' | 'inline'): Sink {
 class InlineSink implements Sink {
   readonly nodes = []
   private file: SqliteFile | null = null
+  private readonly asking: Asking
 
-  constructor(readonly name: string) {}
+  constructor(readonly name: string) {
+    this.asking = new Asking(name)
+  }
 
   private get opened(): SqliteFile {
     this.file ??= new SqliteFile(this.name)
@@ -41,15 +58,20 @@ class InlineSink implements Sink {
 
   async *query(query: Query): AsyncGenerator<QueryPage> {
     // nothing can stop it here: what may have to be stopped is asked in a process of its own
-    if (query.timeoutMs === undefined && query.signal === undefined) yield* queryFile(this.name, query)
-    else yield* new Asking(this.name).ask(query)
+    if (query.signal === undefined) yield* queryFile(this.name, query)
+    else yield* this.asking.ask(query)
   }
 
-  scrub(): Promise<Scrubbed> {
-    return this.opened.scrub()
+  async scrub(alone: Alone): Promise<Scrubbed> {
+    this.opened.vacuum()
+    return alone(async () => {
+      await this.asking.ended()
+      return this.opened.emptyWal()
+    })
   }
 
   async close(): Promise<void> {
+    this.asking.close()
     this.file?.close()
   }
 }
@@ -90,8 +112,12 @@ class WorkerSink implements Sink {
     return this.asking.ask(query)
   }
 
-  scrub(): Promise<Scrubbed> {
-    return this.request({ scrub: true })
+  async scrub(alone: Alone): Promise<Scrubbed> {
+    await this.request({ vacuum: true })
+    return alone(async () => {
+      await this.asking.ended()
+      return this.request<Scrubbed>({ emptyWal: true })
+    })
   }
 
   async close(): Promise<void> {
@@ -155,42 +181,64 @@ function packed(statements: readonly Statement[]): Packed {
 class Asking {
   private idle: Helper | null = null
   private readonly busy = new Set<Helper>()
+  /** Killed, and perhaps not gone yet: until then it reads. */
+  private readonly dying = new Set<Promise<void>>()
 
   constructor(private readonly path: string) {}
 
-  async *ask({ signal, timeoutMs, sql, params }: Query): AsyncGenerator<QueryPage> {
+  async *ask({ signal, memoryBytesMax, ...query }: Query): AsyncGenerator<QueryPage> {
+    await this.ended()
     signal?.throwIfAborted()
-    const helper = this.idle?.isAlive ? this.idle : new Helper('query', (why) => this.lost(why))
-    this.idle = null
-    this.busy.add(helper)
-    let isTooLong = false
-    const stop = () => helper.kill()
-    const expire = () => {
-      isTooLong = true
-      stop()
+    const helper = this.take()
+    let reason: unknown
+    let isOver = false
+    const stop = (why: unknown) => {
+      if (isOver) return
+      reason ??= why
+      this.kill(helper)
     }
-    const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs)
-    signal?.addEventListener('abort', stop)
-    const check = () => {
-      signal?.throwIfAborted()
-      if (isTooLong) throw queryTimeout(timeoutMs!)
-    }
-    const question: FileQuery = { path: this.path, sql, params }
+    const abort = () => stop(signal!.reason)
+    signal?.addEventListener('abort', abort)
+    const watch = memoryBytesMax === undefined ? undefined : watchMemory(helper, memoryBytesMax, stop)
+    const question: FileQuery = { ...query, path: this.path }
     try {
       for await (const page of helper.ask<QueryPage>(question)) {
-        check()
+        if (reason !== undefined) throw reason
         yield page
       }
     } catch (error) {
-      check()
-      throw error
+      throw reason ?? error
     } finally {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', stop)
-      this.busy.delete(helper)
-      if (helper.isAlive && this.idle === null) this.idle = helper
-      else stop()
+      clearInterval(watch)
+      await this.give(helper)
+      isOver = true
+      signal?.removeEventListener('abort', abort)
     }
+  }
+
+  private take(): Helper {
+    const helper = this.idle?.isAlive ? this.idle : new Helper('query', (why) => this.lost(why))
+    this.idle = null
+    this.busy.add(helper)
+    return helper
+  }
+
+  private async give(helper: Helper): Promise<void> {
+    const isSmall = helper.isAlive && ((await residentBytes(helper.pid!)) ?? 0) <= IDLE_BYTES_MAX
+    if (!this.busy.delete(helper)) return // killed
+    if (isSmall && helper.isAlive && this.idle === null) this.idle = helper
+    else this.kill(helper)
+  }
+
+  private kill(helper: Helper): void {
+    this.busy.delete(helper)
+    const gone = helper.close().finally(() => this.dying.delete(gone))
+    this.dying.add(gone)
+  }
+
+  /** When all that were killed are gone. */
+  async ended(): Promise<void> {
+    await Promise.all(this.dying)
   }
 
   private lost(why: string): KumaError<'KUMA_SINK_UNAVAILABLE'> {
@@ -200,7 +248,15 @@ class Asking {
   }
 
   close(): void {
-    for (const helper of [...this.busy, ...(this.idle === null ? [] : [this.idle])]) helper.kill()
+    for (const helper of [...this.busy, ...(this.idle === null ? [] : [this.idle])]) this.kill(helper)
     this.idle = null
   }
+}
+
+/** SQLite's own bounds of memory do nothing in the builds that there are: so it is looked at from outside. */
+function watchMemory(helper: Helper, bytesMax: number, stop: (why: KumaError) => void): NodeJS.Timeout {
+  return setInterval(async () => {
+    const bytes = helper.isAlive ? await residentBytes(helper.pid!) : null
+    if (bytes !== null && bytes > bytesMax) stop(tooMuchMemory(bytesMax))
+  }, LOOK_MS)
 }

@@ -7,17 +7,23 @@
  *     the end     {"done": true}, or {"error": ...} as errors travel; then the next question may come
  *
  * Not over stdout: modules that NODE_OPTIONS names print there. What they print goes to our stderr, and stdin is empty, so
- * that none of them waits for us. A helper ends when whoever started it is gone.
+ * that none of them waits for us.
+ *
+ * Over fd 4, another pipe, nothing is said: it ends when whoever started the helper is gone, also by SIGKILL. A thread of the
+ * helper waits for that in a read, and kills the process: at once, while the main thread may be in the middle of a sort of
+ * SQLite's, where no signal is handled and nothing else comes to run.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readSync, writeSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import { Worker } from 'node:worker_threads'
 import { fromWire, type KumaError, toWire, type WireError } from '../errors.ts'
 import { bundled } from './bundled.ts'
 import { lines, splitter } from './lines.ts'
 import { withoutMasterKey } from './master-key.ts'
 
 const PIPE = 3
+const LIFELINE = 4
 const READ_BYTES = 64 * 1024
 const SHOWN_CHARS = 80
 
@@ -42,7 +48,7 @@ export class Helper {
   ) {
     try {
       this.child = spawn(process.execPath, [bundled(name)], {
-        stdio: ['ignore', 2, 2, 'pipe'],
+        stdio: ['ignore', 2, 2, 'pipe', 'pipe'],
         env: withoutMasterKey(),
       })
     } catch (cause) {
@@ -51,6 +57,8 @@ export class Helper {
     // where no process can be started there may be no pipe either
     this.pipe = this.child.stdio?.[PIPE] as Socket | undefined
     this.pipe?.on('error', () => {}) // its lines end
+    const lifeline = this.child.stdio?.[LIFELINE] as Socket | undefined
+    lifeline?.on('error', () => {}).unref() // of the helper, not of this program
     this.lines = lines(this.pipe ?? [])
     this.ended = new Promise((resolve) => {
       const end = (how: string) => {
@@ -139,6 +147,7 @@ function parsed(line: string): Said | null {
 export async function answerQuestions<Q, A>(
   answersTo: (question: Q) => Iterable<A> | AsyncIterable<A>,
 ): Promise<never> {
+  endWithParent()
   for (const line of questions()) {
     try {
       for await (const answer of answersTo(JSON.parse(line) as Q)) say({ answer })
@@ -150,11 +159,13 @@ export async function answerQuestions<Q, A>(
   process.exit() // also where a module of NODE_OPTIONS has something to wait for
 }
 
-const parent = process.ppid
+/** What the thread runs: by itself, without the modules that NODE_OPTIONS names. */
+const WAIT = `try { require('node:fs').readSync(${LIFELINE}, Buffer.alloc(1)) } finally { process.kill(process.pid, 'SIGKILL') }`
 
-/** To be called by a helper that has long to do before it answers: it ends where nobody waits for it any more. */
-export function endIfOrphaned(): void {
-  if (process.ppid !== parent) process.exit()
+function endWithParent(): void {
+  new Worker(WAIT, { eval: true, env: {}, execArgv: [] })
+  // a process that exits waits for its threads, and this one is in a read that does not end
+  process.on('exit', () => process.kill(process.pid, 'SIGKILL'))
 }
 
 function* questions(): Generator<string> {

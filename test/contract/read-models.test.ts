@@ -654,6 +654,32 @@ describe.each(SINKS)('%s:', (kind) => {
     })
   })
 
+  describe('the rows of an answer', () => {
+    const MIB = 1024 * 1024
+    const rows = (count: number) =>
+      `with recursive c(x) as (select 1 union all select x + 1 from c where x < ${count}) select x, hex(zeroblob(?)) as text from c`
+
+    test('are refused when one is larger than 16 MiB, whatever came before it', async () => {
+      const { ctx } = await open()
+      const sql = 'select 1 as text union all select hex(zeroblob(?))'
+      await expect(all(ctx.query(sql, [8 * MIB]))).rejects.toMatchObject({
+        code: 'KUMA_INVALID_QUERY',
+        message: expect.stringContaining('16 MiB'),
+      })
+      const found = await all(ctx.query<{ text: string }>(sql, [8 * MIB - 1_024]))
+      expect(found[1]!.text).toHaveLength(16 * MIB - 2_048)
+    })
+
+    test('come in pages that are small also where rows are large', async () => {
+      const { engine } = await open()
+      const sizes: number[] = []
+      for await (const page of engine.readModels.query({ sql: rows(20), params: [MIB / 4] }))
+        sizes.push(page.rows.length)
+      expect(Math.max(...sizes)).toBeLessThan(3)
+      expect(sizes.reduce((sum, size) => sum + size)).toBe(20)
+    })
+  })
+
   describe('an erasure', () => {
     test('takes the rows out of every table and generation, running, paused or failed, and out of the files', async () => {
       const broken = kuma.defineProjection({ name: 'broken', columns: { name: 'text' } }).rows(Account, ({ name }) => {

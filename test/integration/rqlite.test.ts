@@ -70,8 +70,9 @@ describe.skipIf(!hasRqlite)('between a projector and rqlite', () => {
   afterAll(() => node?.kill())
   beforeEach(() => wipe(node.url))
 
-  async function opened(rqliteUrl: string, path = folder()) {
-    const config = { path, shards: 2, entities: [Account], projections: [sums], readModels: { rqliteUrl } }
+  async function opened(rqliteUrl: string, path = folder(), bounds: kuma.ReadModelsConfig = {}) {
+    const readModels = { ...bounds, rqliteUrl }
+    const config = { path, shards: 2, entities: [Account], projections: [sums], readModels }
     const engine = await openEngine(config, { access: 'write', create: true, projects: true })
     onTestFinished(() => engine.close())
     return { engine, ctx: contextOf(engine), path }
@@ -116,6 +117,24 @@ describe.skipIf(!hasRqlite)('between a projector and rqlite', () => {
       message: expect.stringContaining('200 ms'),
     })
     await expect(sink.read('select 1')).rejects.toEqual(code('KUMA_SINK_UNAVAILABLE'))
+  })
+
+  test('so many questions are asked at once, and each has its time', async () => {
+    let [underWay, isSilent] = [0, true]
+    const url = await proxy(node.url, (path) => {
+      if (!path.startsWith('/db/query?level=weak') || !isSilent) return 'pass'
+      underWay++
+      return 'never answer'
+    })
+    const { engine, ctx } = await opened(url, folder(), { queriesMax: 2, queryTimeoutMs: 300 })
+    const asked = Array.from({ length: 3 }, () => all(ctx.query('select 1 as one')))
+    const first = asked.slice(0, 2).map((one) => expect(one).rejects.toEqual(code('KUMA_TIMEOUT')))
+    await expect.poll(() => underWay).toBe(2)
+    expect(engine.queries()).toMatchObject({ running: 2, waiting: 1 })
+    isSilent = false
+    await Promise.all(first)
+    expect(await asked[2]).toEqual([{ one: 1 }])
+    expect(underWay).toBe(2)
   })
 
   test('of several nodes, one that is there is found', async () => {

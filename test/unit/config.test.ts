@@ -53,6 +53,24 @@ test('two definitions of one type are refused, one given twice is not', () => {
   expect(() => defineConfig({ entities: [Account], ids: { 'acc_*': Account } })).not.toThrow()
 })
 
+test('bounds of queries are numbers that make sense, and a name that is none of them is told with those that are', () => {
+  const told = (readModels: object) => {
+    try {
+      defineConfig({ readModels })
+    } catch (error) {
+      return (error as Error).message
+    }
+    return null
+  }
+  expect(told({ queriesMax: 1, queryMemoryBytesMax: 2 ** 27, queryTimeoutMs: 1 })).toBeNull()
+  expect(told({ queriesMax: 0 })).toContain('readModels.queriesMax must be 1 to 64')
+  expect(told({ queryMemoryBytesMax: 1_000_000 })).toContain('readModels.queryMemoryBytesMax must be 134,217,728 to')
+  expect(told({ queryTimeoutMs: Number.POSITIVE_INFINITY })).toContain('readModels.queryTimeoutMs must be 1 to')
+  expect(told({ queryTimeout: 1 })).toContain(
+    'it knows events, rqliteUrl, queriesMax, queryMemoryBytesMax, queryTimeoutMs',
+  )
+})
+
 describe('the file', () => {
   test('is found upwards, and its path is relative to it', async () => {
     const root = folder()
