@@ -4,6 +4,7 @@ import { EXIT } from '../cli/exit-codes.ts'
 import { print } from '../cli/output.ts'
 import { Client } from '../daemon/client.ts'
 import type { DaemonStatus } from '../daemon/host.ts'
+import type { ProjectionInfo } from '../engine.ts'
 
 export default class Status extends BaseCommand {
   static override summary = "Tell how the store's daemon does."
@@ -41,10 +42,14 @@ function lines(status: DaemonStatus): string[] {
     `process ${pid}, since ${startedAt}${address === null ? '' : `, listening on ${address}`}`,
     `clients ${clients}, subscribers ${subscribers}, memory ${megabytes(memoryBytes)}`,
     `live actors ${actors}, appends ${events} (${Math.round(eventsPerSecond)} a second), reads ${Math.round(readsPerSecond)} a second`,
-    ...projections.map(
-      ({ name, state, lagEvents, lagSeconds }) =>
-        `projection ${name} ${state}, ${lagEvents} events behind${lagEvents === 0 ? '' : ` (${lagSeconds.toFixed(1)} s)`}`,
-    ),
+    ...projections.map(projectionLine),
     `commits p50 ${commitMs.p50} ms, p99 ${commitMs.p99} ms; WAL ${megabytes(walBytes)}`,
   ]
+}
+
+function projectionLine({ name, state, lagEvents, lagSeconds, leftOut = [] }: ProjectionInfo): string {
+  const late = lagEvents === 0 ? '' : ` (${lagSeconds.toFixed(1)} s)`
+  const lacking = leftOut.length === 1 ? '1 entity' : `${leftOut.length} entities`
+  const without = leftOut.length === 0 ? '' : `; without ${lacking} too large for it: see \`kuma projections\``
+  return `projection ${name} ${state}, ${lagEvents} events behind${late}${without}`
 }
