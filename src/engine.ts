@@ -229,6 +229,11 @@ export interface ProjectionInfo {
   /** The generation that is made beside it: to take its place, or, as a trial, only to be compared with it. */
   readonly building: { readonly generation: number; readonly isTrial: boolean; readonly lagEvents: number } | null
   readonly skipped: readonly { readonly position: Position; readonly reason: string; readonly at: number }[]
+  /**
+   * Entities without rows in the table that is asked, since their states are too large: where each stood when that was
+   * seen, and when that was.
+   */
+  readonly leftOut: readonly { readonly entity: string; readonly position: Position; readonly at: number }[]
 }
 
 /** What a rebuild changed, or, as a trial, would change. */
@@ -430,4 +435,6 @@ export interface LiveEngine extends OwnEngine {
   giveUpDecisions(why: KumaError): void
   /** @param told of each projection that stops, when that happens */
   onProjectionFailed(told: (name: string, failure: NonNullable<ProjectionInfo['error']>) => void): void
+  /** @param told of each entity that a projection leaves out from now on, since its state is too large; the projection goes on */
+  onLeftOut(told: (name: string, entity: { readonly id: string; readonly position: Position }) => void): void
 }

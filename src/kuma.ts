@@ -284,6 +284,7 @@ function readingEngine(
     placeOf: (id) => placeOf(readers, id),
     isBusy: () => false,
     onFailed: () => {},
+    onLeftOut: warnOfLeftOut,
     onReached: () => rememberSink(path, readModels),
   })
   return {
@@ -350,6 +351,7 @@ async function writingEngine(
     placeOf: (id) => placeOf(readers, id),
     isBusy: () => commits.load.appends > BUSY_APPENDS,
     onFailed: (name, failure) => onProjectionFailed(name, failure),
+    onLeftOut: (name, entity) => onLeftOut(name, entity),
     onReached: () => {
       lock.assertHeld()
       rememberSink(path, readModels)
@@ -365,6 +367,7 @@ async function writingEngine(
     failed: new Set(),
   }
   let onProjectionFailed: ProjectorOptions['onFailed'] = warnOfProjection
+  let onLeftOut: ProjectorOptions['onLeftOut'] = warnOfLeftOut
   let onLost: (error: KumaError) => void = ({ message }) => process.emitWarning(message, 'KumaWarning')
   let lost: KumaError | null = null
   let closing: Promise<void> | undefined
@@ -402,6 +405,9 @@ async function writingEngine(
     },
     onProjectionFailed: (told) => {
       onProjectionFailed = told
+    },
+    onLeftOut: (told) => {
+      onLeftOut = told
     },
     onLost: (told) => {
       onLost = told
@@ -453,4 +459,8 @@ function warnOfLoss(shard: number, why: string, lost: Span | null): void {
 
 function warnOfProjection(name: string, { message }: { readonly message: string }): void {
   process.emitWarning(`the projection ${name} stopped: ${message}`, 'KumaWarning')
+}
+
+function warnOfLeftOut(name: string, { id }: { readonly id: string }): void {
+  process.emitWarning(`the projection ${name} leaves out ${id}: its state is too large`, 'KumaWarning')
 }

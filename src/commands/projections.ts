@@ -1,5 +1,5 @@
 import { BaseCommand } from '../cli/base-command.ts'
-import { iso, note } from '../cli/output.ts'
+import { iso, note, visible } from '../cli/output.ts'
 import { type Column, list } from '../cli/table.ts'
 import type { ProjectionInfo } from '../engine.ts'
 
@@ -24,7 +24,8 @@ function errorText({ message, position }: NonNullable<ProjectionInfo['error']>):
 
 export default class Projections extends BaseCommand {
   static override summary = 'Tell how read models do: what is projected, how far behind, and what stopped.'
-  static override description = 'A table on a terminal, NDJSON in a pipe, where each also names the events it skipped.'
+  static override description =
+    'A table on a terminal, NDJSON in a pipe, where each also names the events it skipped, and the entities it left out.'
   static override examples = ['<%= config.bin %> projections', '<%= config.bin %> projections --json']
 
   async run(): Promise<void> {
@@ -32,7 +33,10 @@ export default class Projections extends BaseCommand {
     const all = await this.withEngine(flags, { access: 'read' }, ({ readModels }) => readModels.list())
     await list(all, COLUMNS, flags.json)
     if (!process.stdout.isTTY || flags.json) return
-    for (const { name, skipped } of all)
+    for (const { name, skipped, leftOut } of all) {
       for (const { position, reason, at } of skipped) note(`${name} skipped ${position} on ${iso(at)}: ${reason}`)
+      for (const { entity, position, at } of leftOut)
+        note(visible(`${name} left out ${entity} at ${position} on ${iso(at)}: its state is too large`))
+    }
   }
 }

@@ -5,6 +5,7 @@ import { print } from '../cli/output.ts'
 import { Client } from '../daemon/client.ts'
 import type { DaemonStatus } from '../daemon/host.ts'
 import type { SlowCall } from '../daemon/under-way.ts'
+import type { ProjectionInfo } from '../engine.ts'
 
 /** Lines of slow calls. */
 const SLOW_TOLD = 5
@@ -47,10 +48,7 @@ function lines(status: DaemonStatus): string[] {
     `clients ${clients}, subscribers ${subscribers}, memory ${megabytes(memoryBytes)}`,
     `live actors ${actors}, appends ${events} (${Math.round(eventsPerSecond)} a second), reads ${Math.round(readsPerSecond)} a second`,
     ...slowLines(slowCalls),
-    ...projections.map(
-      ({ name, state, lagEvents, lagSeconds }) =>
-        `projection ${name} ${state}, ${lagEvents} events behind${lagEvents === 0 ? '' : ` (${lagSeconds.toFixed(1)} s)`}`,
-    ),
+    ...projections.map(projectionLine),
     `commits p50 ${commitMs.p50} ms, p99 ${commitMs.p99} ms; WAL ${megabytes(walBytes)}`,
   ]
 }
@@ -63,4 +61,11 @@ function slowLines(calls: readonly SlowCall[]): string[] {
   })
   const more = calls.length - told.length
   return more === 0 ? told : [...told, `slow: ${more} more, which --json tells`]
+}
+
+function projectionLine({ name, state, lagEvents, lagSeconds, leftOut = [] }: ProjectionInfo): string {
+  const late = lagEvents === 0 ? '' : ` (${lagSeconds.toFixed(1)} s)`
+  const lacking = leftOut.length === 1 ? '1 entity' : `${leftOut.length} entities`
+  const without = leftOut.length === 0 ? '' : `; without ${lacking} too large for it: see \`kuma projections\``
+  return `projection ${name} ${state}, ${lagEvents} events behind${late}${without}`
 }

@@ -120,6 +120,12 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
   engine.onProjectionFailed((projection, { code, position }) =>
     log.error({ projection, code, position }, 'a projection stopped: `kuma projections` tells why'),
   )
+  engine.onLeftOut((projection, { position }) =>
+    log.warn(
+      { projection, position },
+      'it leaves out an entity, whose state is too large: `kuma projections` tells which',
+    ),
+  )
   log.info({ path, store, version, address }, 'listening')
   const end = async () => {
     await asked

@@ -73,6 +73,11 @@ function measure(): Measured {
     projected('kuma_projection_lag_events', 'events that are not in its table yet', ({ lagEvents }) => lagEvents),
     projected('kuma_projection_lag_seconds', 'since the oldest of them', ({ lagSeconds }) => lagSeconds),
     projected('kuma_projection_failed', '1 if it has stopped', ({ state }) => (state === 'failed' ? 1 : 0)),
+    projected(
+      'kuma_projection_left_out',
+      'entities without rows: their states are too large',
+      (info) => info.leftOut.length,
+    ),
     (host) => clients.set(host.clients().length),
     (host) => subscribers.set(host.subscribers.size),
     (host) => slow.set(host.calls.slow().reduce((sum, { count }) => sum + count, 0)),

@@ -6,6 +6,7 @@
  *     kuma_generation(projection, generation, version, shape, entities, state, error)
  *     kuma_checkpoint(projection, generation, shard, position, crc, fence, timeline)
  *     kuma_skip(projection, shard, seq, reason, at, timeline)
+ *     kuma_left_out(projection, generation, entity, position, at)
  *
  * **Exactly once.** A checkpoint moves in the transaction that writes the rows it stands for, and the first statement of
  * that transaction is a guard: it asks for the checkpoint to be where the batch begins, and fails if it is elsewhere or
@@ -17,7 +18,7 @@
  * **The timeline** says of which history of the store a place is (timeline.ts): one that lies behind where a restore has
  * parted from it is of events that are no more. A folder that was set back by a copy of it has no new timeline: there
  * **the crc** tells, which is that of the event at the position. What the rows were made of is not what such a log says now.
- * Both stand in a column that the first sinks did not have: they get it when they are opened.
+ * Both stand in a column that the first sinks did not have: they get it when they are opened, as they get `kuma_left_out`.
  */
 
 import type { Rebuilt } from '../engine.ts'
@@ -32,12 +33,15 @@ const FORMAT = 1
 
 type Difference = NonNullable<Rebuilt['difference']>
 
+const LEFT_OUT =
+  'CREATE TABLE IF NOT EXISTS kuma_left_out (projection TEXT NOT NULL, generation INTEGER NOT NULL, entity TEXT NOT NULL, position TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (projection, generation, entity)) WITHOUT ROWID'
 const SCHEMA = [
   'CREATE TABLE IF NOT EXISTS kuma_sink (store TEXT NOT NULL PRIMARY KEY, format INTEGER NOT NULL)',
   'CREATE TABLE IF NOT EXISTS kuma_projection (name TEXT NOT NULL PRIMARY KEY, serving INTEGER, newest INTEGER NOT NULL, is_paused INTEGER NOT NULL)',
   'CREATE TABLE IF NOT EXISTS kuma_generation (projection TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, shape TEXT NOT NULL, entities TEXT NOT NULL, state TEXT NOT NULL, error TEXT, PRIMARY KEY (projection, generation))',
   'CREATE TABLE IF NOT EXISTS kuma_checkpoint (projection TEXT NOT NULL, generation INTEGER NOT NULL, shard INTEGER NOT NULL, position INTEGER NOT NULL, crc INTEGER NOT NULL, fence INTEGER NOT NULL, updated_at INTEGER NOT NULL, timeline TEXT, PRIMARY KEY (projection, generation, shard)) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS kuma_skip (projection TEXT NOT NULL, shard INTEGER NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, timeline TEXT, PRIMARY KEY (projection, shard, seq)) WITHOUT ROWID',
+  LEFT_OUT,
 ]
 
 /** `serving` is asked; `building` takes its place when it has caught up; `trial` is only compared with it. */
@@ -64,6 +68,16 @@ export interface Generation {
   readonly error: Failure | null
   /** By shard. A shard that is missing here was taken away by someone. */
   readonly checkpoints: ReadonlyMap<number, Checkpoint>
+  readonly leftOut: readonly LeftOut[]
+}
+
+/** An entity that has no rows, since its state is too large. */
+export interface LeftOut {
+  /** as `_entity` names it */
+  readonly entity: string
+  /** of its last event when that was seen, and when that was */
+  readonly position: Position
+  readonly at: number
 }
 
 export interface Checkpoint {
@@ -117,6 +131,18 @@ export function guard({ projection, generation, shard, from, to, timeline, crc, 
   return [sql, projection, generation, shard, timeline, crc, fence, now, to, projection, generation, shard, from, fence]
 }
 
+/** Notes that an entity has no rows. */
+export function leaveOut(projection: string, generation: number, { entity, position, at }: LeftOut): Statement {
+  const sql =
+    'INSERT OR REPLACE INTO kuma_left_out (projection, generation, entity, position, at) VALUES (?, ?, ?, ?, ?)'
+  return [sql, projection, generation, entity, position, at]
+}
+
+export function letIn(projection: string, generation: number, entity: string): Statement {
+  const sql = 'DELETE FROM kuma_left_out WHERE projection = ? AND generation = ? AND entity = ?'
+  return [sql, projection, generation, entity]
+}
+
 /** Is this how a guard fails? */
 export function isGuardFailure(error: unknown): boolean {
   return isKumaError(error, 'KUMA_STATEMENT_FAILED') && error.message.includes('kuma_checkpoint.position')
@@ -156,7 +182,14 @@ export class Catalog {
     const format = Number(owner['format'])
     if (format > FORMAT)
       throw new KumaError('KUMA_NEWER_FORMAT', `${name} was written by a newer version of Kuma`, { path: name, format })
-    if (found !== null && !(await this.hasTimelines())) await this.addTimelines()
+    if (found === null) return
+    if (!(await this.hasTimelines())) await this.addTimelines()
+    if (!(await this.has('kuma_left_out'))) await this.sink.write([[LEFT_OUT]])
+  }
+
+  private async has(table: string): Promise<boolean> {
+    const found = await this.sink.read("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", table)
+    return found.length > 0
   }
 
   private async hasTimelines(): Promise<boolean> {
@@ -197,7 +230,10 @@ export class Catalog {
     const skips = await sink.read(
       'SELECT projection, shard, seq, timeline, reason, at FROM kuma_skip ORDER BY shard, seq',
     )
-    const all = generations.map((row) => generationOf(row, checkpoints))
+    const leftOut = await sink.read(
+      'SELECT projection, generation, entity, position, at FROM kuma_left_out ORDER BY at',
+    )
+    const all = generations.map((row) => generationOf(row, checkpoints, leftOut))
     return new Map(
       projections.map((row) => {
         const name = String(row['name'])
@@ -276,6 +312,7 @@ export class Catalog {
       dropTable(name, generation),
       ['DELETE FROM kuma_generation WHERE projection = ? AND generation = ?', name, generation],
       ['DELETE FROM kuma_checkpoint WHERE projection = ? AND generation = ?', name, generation],
+      ['DELETE FROM kuma_left_out WHERE projection = ? AND generation = ?', name, generation],
     ]
   }
 
@@ -352,7 +389,8 @@ export class Catalog {
     for (const row of generations) {
       const [projection, generation] = [String(row['projection']), Number(row['generation'])]
       if (!known.has(tableName(projection, generation))) continue
-      for (const entity of [...entities.values()].flat()) statements.push(clear(projection, generation, entity))
+      for (const entity of [...entities.values()].flat())
+        statements.push(clear(projection, generation, entity), letIn(projection, generation, entity))
     }
     await this.sink.write(statements)
   }
@@ -382,9 +420,10 @@ export class Catalog {
   }
 }
 
-function generationOf(row: SinkRow, checkpoints: readonly SinkRow[]): Generation {
+function generationOf(row: SinkRow, checkpoints: readonly SinkRow[], leftOut: readonly SinkRow[]): Generation {
   const [projection, generation] = [String(row['projection']), Number(row['generation'])]
-  const own = checkpoints.filter((one) => one['projection'] === projection && one['generation'] === generation)
+  const isOwn = (one: SinkRow) => one['projection'] === projection && one['generation'] === generation
+  const own = checkpoints.filter(isOwn)
   return {
     projection,
     generation,
@@ -404,6 +443,9 @@ function generationOf(row: SinkRow, checkpoints: readonly SinkRow[]): Generation
         },
       ]),
     ),
+    leftOut: leftOut.filter(isOwn).map(({ entity, position, at }) => {
+      return { entity: String(entity), position: String(position), at: Number(at) }
+    }),
   }
 }
 

@@ -2,7 +2,7 @@
 import type { Position } from '../entity/event.ts'
 import { formatPosition } from '../entity/event.ts'
 import { inTimeline } from '../entity/position.ts'
-import type { Catalogued, Generation } from './catalog.ts'
+import type { Catalogued, Generation, LeftOut } from './catalog.ts'
 import type { ProjectionDefinition } from './define-projection.ts'
 import { GenerationTable } from './generation-table.ts'
 
@@ -11,6 +11,8 @@ export class Filling {
   /** by shard: the seq up to which it is written */
   readonly positions: number[]
   readonly fences: readonly number[]
+  /** entities whose states are too large, as `_entity` names them */
+  readonly leftOut: Map<string, LeftOut>
   private readonly skips: ReadonlySet<Position>
   private readonly types: ReadonlySet<string> | null
   /** events a second, of late */
@@ -25,6 +27,7 @@ export class Filling {
     const checkpoints = [...of.checkpoints].sort(([a], [b]) => a - b).map(([, checkpoint]) => checkpoint)
     this.positions = checkpoints.map(({ position }) => position)
     this.fences = checkpoints.map(({ fence }) => fence)
+    this.leftOut = new Map(of.leftOut.map((one) => [one.entity, one]))
     this.skips = new Set(skips.map(({ shard, seq, timeline }) => inTimeline(formatPosition(shard, seq), timeline)))
     this.types = definition.of && new Set(definition.of.map(({ type }) => type))
   }

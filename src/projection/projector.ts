@@ -30,7 +30,7 @@ import type { ProjectionDefinition } from './define-projection.ts'
 import { Filling } from './filling.ts'
 import type { Sink, Statement } from './sink.ts'
 import type { Source } from './source.ts'
-import { Stopped, Track } from './track.ts'
+import { type Known, Stopped, Track } from './track.ts'
 
 /** So often the catalog is read for what others changed, while a projection does not go on. */
 const LOOK_MS = 5_000
@@ -48,6 +48,8 @@ export interface ProjectorOptions {
   readonly isBusy: () => boolean
   /** Told of a projection that stops. */
   readonly onFailed: (name: string, failure: Failure) => void
+  /** Told of an entity that a projection leaves out, since its state is too large. */
+  readonly onLeftOut: (name: string, entity: Pick<Known, 'id' | 'position'>) => void
   /** Told when the sink answers again, or for the first time. */
   readonly onReached: () => void
 }
@@ -294,7 +296,8 @@ export class Projector {
       const places = filling.positions.join()
       groups.set(places, [...(groups.get(places) ?? []), filling])
     }
-    this.tracks = [...groups.values()].map((fillings) => new Track(this.source, fillings))
+    const { onLeftOut } = this.options
+    this.tracks = [...groups.values()].map((fillings) => new Track(this.source, fillings, onLeftOut))
   }
 
   // ---------------------------------------------------------------- filling it

@@ -255,6 +255,10 @@ export class StoreReadModels implements ReadModels {
       skipped: skips.map(({ shard, seq, timeline, reason, at }) => {
         return { position: inTimeline(formatPosition(shard, seq), timeline), reason, at }
       }),
+      leftOut: [...(filling?.leftOut.values() ?? serving?.leftOut ?? [])].flatMap(({ entity, position, at }) => {
+        const id = this.source.nameOf(entity)
+        return id === null ? [] : [{ entity: id, position, at }]
+      }),
     }
   }
 

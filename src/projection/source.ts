@@ -92,26 +92,41 @@ export class Source {
     return { items, to: last?.seq ?? end, crc: last?.crc ?? 0 }
   }
 
+  /** The id of an entity that `_entity` names. Null if it is erased, or not there: the store was set back. */
+  nameOf(entity: string): string | null {
+    const [shard, key] = entity.split(':').map(Number) as [number, number]
+    const reader = this.readers.at(shard)
+    return reader.entity(key) === null ? null : (reader.name(key)?.id ?? null)
+  }
+
+  /** Is nothing of its entity recorded after it? */
+  isNewest(shard: number, key: number, { version }: RecordedEvent): boolean {
+    return this.readers.at(shard).head(key)?.version === version
+  }
+
   /**
-   * An entity at a version, and when its first event happened; null if it is erased.
+   * An entity before an event, and when its first event happened; null if it is erased. Its `bytes` as a `Stand` tells
+   * them; infinite if its state cannot be read, since it is too large.
    * @throws KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED, KUMA_CORRUPT
    */
   async before(
     shard: number,
     key: number,
     event: RecordedEvent,
-  ): Promise<{ state: unknown; createdAt: number } | null> {
+  ): Promise<{ state: unknown; bytes: number; createdAt: number } | null> {
     const definition = this.definitions.of(event.entityType)
     const version = event.version - 1
-    if (version === 0) return { state: initialState(definition, event.entity), createdAt: event.at }
+    if (version === 0) return { state: initialState(definition, event.entity), bytes: 0, createdAt: event.at }
     const reader = this.readers.at(shard)
     const [row, head] = [reader.entity(key), reader.head(key)]
     if (row === null || head === null) return null
     const entity: Located['entity'] = { key, id: event.entity, type: event.entityType, createdAt: row.createdAt }
     try {
       const stand = await inSlices(standAt({ reader, entity, head }, definition, { version }), PRESENT)
-      return stand && { state: stand.state, createdAt: row.createdAt }
+      return stand && { state: stand.state, bytes: stand.bytes, createdAt: row.createdAt }
     } catch (error) {
+      if (isKumaError(error, 'KUMA_STATE_TOO_LARGE'))
+        return { state: undefined, bytes: Number.POSITIVE_INFINITY, createdAt: row.createdAt }
       if (isKumaError(error, 'KUMA_ERASED')) return null
       throw error
     }

@@ -1,11 +1,19 @@
 /**
  * Generations that stand at the same places advance together: each event is read and folded once for all of them. A track
  * keeps the states of entities that it has met, so that the next event of an entity needs no look into its history.
+ *
+ * An entity whose state is larger than is allowed (`stateBytesMax`: an earlier version recorded it, or the bound was raised
+ * and lowered) is left out, and all others go on: the rows that were made of its state are taken away, and the catalog
+ * keeps that it is so. Its events are not folded on from there. With the newest of them its state is looked at once more: if
+ * it has become smaller, it is let in again.
  */
 import type { Definition } from '../entity/define-entity.ts'
 import { formatPosition, type Position, type RecordedEvent } from '../entity/event.ts'
 import { deepFreeze, evolve } from '../entity/fold.ts'
+import { leastSizeOf, sizeOf } from '../entity/state-size.ts'
+import { isKumaError } from '../errors.ts'
 import type { Batch } from './batch.ts'
+import { leaveOut, letIn } from './catalog.ts'
 import type { Filling } from './filling.ts'
 import { clear } from './generation-table.ts'
 import type { Statement } from './sink.ts'
@@ -15,6 +23,7 @@ const STATES_MAX = 100_000
 const STATES_CHARS_MAX = 64 * 1024 * 1024
 /** A state is measured again when its events since may have doubled it, and brought so many characters more. */
 const UNMEASURED_CHARS = 256
+const UTF8_BYTES_MAX = 3 // of a UTF-16 unit
 
 /** An entity where the track has come to. Nothing of the event that brought it there, whose data may be large. */
 export interface Known {
@@ -28,6 +37,10 @@ export interface Known {
   /** of its last event */
   position: Position
   state: unknown
+  /** Its state is larger than is allowed, and not kept. */
+  isLeftOut: boolean
+  /** at most how large its state is, as JSON in UTF-8: as it was when that was counted, and the events since */
+  bytes: number
   /** about how long its state is as JSON: as it was when it was measured, and the events since */
   chars: number
   measured: number
@@ -57,6 +70,8 @@ export class Track {
   constructor(
     private readonly source: Source,
     readonly fillings: readonly Filling[],
+    /** told of an entity that is left out from now on */
+    private readonly onLeftOut: (name: string, entity: Known) => void,
   ) {
     this.timeline = source.timeline
     this.seqs = [...fillings[0]!.positions]
@@ -95,8 +110,10 @@ export class Track {
     const entity = formatPosition(shard, key)
     this.forget(this.placeOf(shard, key))
     batch.parts.get(this)?.get(shard)?.touched.delete(key)
-    for (const filling of this.fillings)
+    for (const filling of this.fillings) {
       batch.add(filling, null, [clear(filling.definition.name, filling.generation, entity)])
+      this.letIn(filling, entity, batch)
+    }
   }
 
   private handle(shard: number, { key, event }: SourceEvent, batch: Batch): void {
@@ -110,7 +127,8 @@ export class Track {
   /** The entity before an event, if it was met before. */
   private standing(shard: number, { key, event }: SourceEvent): Known | undefined {
     const known = this.states.get(this.placeOf(shard, key))
-    return known?.version === event.version - 1 ? known : undefined
+    if (known?.version !== event.version - 1) return undefined
+    return known.isLeftOut && this.source.isNewest(shard, key, event) ? undefined : known
   }
 
   /** The entity before an event, from its history. Null if it is erased meanwhile. */
@@ -118,11 +136,12 @@ export class Track {
     try {
       const before = await this.source.before(shard, key, event)
       if (before === null) return null
-      const chars = charsOf(before.state)
+      const isLeftOut = before.bytes === Number.POSITIVE_INFINITY
+      const chars = isLeftOut ? 0 : leastSizeOf(before.state, this.bytesMax).bytes
       const entity = formatPosition(shard, key)
       const { entity: id, entityType: type, at: updatedAt, position } = event
       const version = event.version - 1
-      const known = { entity, id, type, version, updatedAt, position, ...before, chars, measured: chars }
+      const known = { entity, id, type, version, updatedAt, position, ...before, isLeftOut, chars, measured: chars }
       this.remember(this.placeOf(shard, key), known)
       return known
     } catch (error) {
@@ -139,14 +158,14 @@ export class Track {
   ): void {
     try {
       const definition: Definition = this.source.definitions.of(event.entityType)
-      known.state = evolve(definition, known.state, event)
+      if (!known.isLeftOut) known.state = evolve(definition, known.state, event)
       known.version = event.version
       known.updatedAt = event.at
       known.position = event.position
     } catch (error) {
       throw this.stopped(event, error)
     }
-    this.grow(this.placeOf(shard, key), known, bytes)
+    if (!known.isLeftOut) this.grow(this.placeOf(shard, key), known, bytes)
     if (!touched.has(key)) batch.chars += known.chars
     batch.chars += bytes
     touched.set(key, known)
@@ -168,10 +187,32 @@ export class Track {
   private grow(place: number, known: Known, bytes: number): void {
     const before = known.chars
     known.chars += bytes
-    if (known.chars > 2 * known.measured + UNMEASURED_CHARS) known.chars = known.measured = charsOf(known.state)
+    known.bytes += bytes * UTF8_BYTES_MAX
+    if (known.chars > 2 * known.measured + UNMEASURED_CHARS) this.measure(known)
+    if (known.bytes > this.bytesMax) this.weigh(known)
     if (this.states.get(place) !== known) return
     this.chars += known.chars - before
     this.bound()
+  }
+
+  private get bytesMax(): number {
+    return this.source.definitions.stateBytesMax
+  }
+
+  private measure(known: Known): void {
+    const { bytes, isDeep } = leastSizeOf(known.state, this.bytesMax)
+    known.chars = known.measured = bytes
+    known.bytes = isDeep ? Number.POSITIVE_INFINITY : Math.max(known.bytes, bytes)
+  }
+
+  /** It may be larger than is allowed. */
+  private weigh(known: Known): void {
+    const { bytes, isDeep } = sizeOf(known.state, this.bytesMax)
+    known.bytes = bytes
+    if (!isDeep && bytes <= this.bytesMax) return
+    known.isLeftOut = true
+    known.state = undefined
+    known.chars = known.measured = 0
   }
 
   /** Those that were met first go: their history tells their states when they are needed again. */
@@ -194,17 +235,28 @@ export class Track {
     for (const filling of this.fromState) {
       for (const known of touched.values()) {
         if (!filling.wants(known.type) || filling.isSkipped(known.position)) continue
-        batch.add(filling, known.position, rowsOf(filling, known))
+        const rows = rowsOf(filling, known)
+        if (rows === null) this.leaveOut(filling, known, batch)
+        else {
+          batch.add(filling, known.position, rows)
+          this.letIn(filling, known.entity, batch)
+        }
       }
     }
   }
-}
 
-function charsOf(state: unknown): number {
-  try {
-    return JSON.stringify(state)?.length ?? 0
-  } catch {
-    return 0 // a table that wants it as JSON will say what is wrong with it
+  private leaveOut(filling: Filling, known: Known, batch: Batch): void {
+    const { name, generation, leftOut } = filling
+    const { entity, position } = known
+    const noted = { entity, position, at: Date.now() }
+    batch.add(filling, null, [clear(name, generation, entity), leaveOut(name, generation, noted)])
+    if (!leftOut.has(entity)) this.onLeftOut(name, known)
+    leftOut.set(entity, noted)
+  }
+
+  private letIn(filling: Filling, entity: string, batch: Batch): void {
+    const { name, generation, leftOut } = filling
+    if (leftOut.delete(entity)) batch.add(filling, null, [letIn(name, generation, entity)])
   }
 }
 
@@ -222,12 +274,15 @@ function handled(
   }
 }
 
-function rowsOf(filling: Filling, known: Known): Statement[] {
-  const { entity, id, type, version, createdAt, updatedAt, position, state } = known
+/** Null if its state is too large to make rows of it. */
+function rowsOf(filling: Filling, known: Known): Statement[] | null {
+  const { entity, id, type, version, createdAt, updatedAt, position, state, isLeftOut } = known
+  if (isLeftOut) return null
   try {
     const made = filling.definition.rows!(deepFreeze(state), { id, version, createdAt, updatedAt }, type)
     return filling.table.rows({ entity, version }, made)
   } catch (error) {
+    if (isKumaError(error, 'KUMA_STATE_TOO_LARGE')) return null
     throw new Stopped([filling], position, error)
   }
 }

@@ -154,6 +154,7 @@ test('stats tell what was done', async () => {
 test.each([
   ['committers', 0],
   ['actorsMax', 0.5],
+  ['stateBytesMax', 0],
   ['actorIdleMs', 1],
   ['decideTimeoutMs', 2 ** 31],
 ])('the setting %s cannot be %d', async (name, value) => {

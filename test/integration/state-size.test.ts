@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import * as kuma from '../../src/index.ts'
 import { openEngine } from '../../src/kuma.ts'
-import { launch, kuma as run } from '../cli.ts'
+import { launch, ndjson, kuma as run } from '../cli.ts'
 import { startDaemon } from '../daemon.ts'
 import { folder } from '../folder.ts'
 import { http } from '../http.ts'
@@ -222,7 +222,7 @@ describe.each(['in process', 'through a daemon'] as const)('%s:', (kind) => {
 
 const CONFIG = (stateBytesMax: number) => `
 import * as kuma from 'kuma'
-export default kuma.defineConfig({ path: './store', shards: 1, stateBytesMax: ${stateBytesMax} })
+export default kuma.defineConfig({ path: './store', shards: 1, stateBytesMax: ${stateBytesMax}, projections: [] })
 `
 
 test('the shell, HTTP and an import tell it, and others are served', async () => {
@@ -254,29 +254,173 @@ test('a state that the process has no memory for is told of, and the process goe
   const ctx = await kuma.start({ path: join(cwd, 'store'), shards: 1, stateBytesMax: 1024 ** 3 })
   const doc = await ctx.spawn(kuma.document, 'huge')
   const part = 'x'.repeat(1_000_000)
-  for (let i = 0; i < 100; i++) await doc.append({ type: 'Set', data: { [`k${i}`]: part } })
-  await ctx.spawn(kuma.document, 'small', { n: 1 })
+  for (let i = 0; i < 60; i++) await doc.append({ type: 'Set', data: { [`k${i}`]: part } })
+  const created = await (await ctx.spawn(kuma.document, 'small')).append({ type: 'Set', data: { n: 1 } })
+  const small = created.position
   await ctx.close()
   const env = { NODE_OPTIONS: '--max-old-space-size=80' }
   const at = (args: readonly string[]) => run(args, { cwd, env })
   const told = { code: 2, stderr: expect.stringContaining('the state of huge is larger than the ') }
   expect(await at(['read', 'huge'])).toMatchObject(told)
   const { daemon, output } = await startDaemon(cwd, [], env)
-  const asked = [
-    ['append', 'huge', 'Set', 'n:=1'],
-    ['read', 'huge'],
-    ['blame', 'huge'],
-    ['diff', 'huge', '--to', 'v100'],
-    ['export', 'huge'],
-  ]
-  for (const answer of await Promise.all(asked.map(at))) expect(answer).toMatchObject(told)
-  expect((await at(['replay', 'huge', '--at', 'v2'])).stdout).toHaveLength(1_000_000 + '{"k0":""}\n'.length)
+  const rows = await at(['query', 'select id from entities', '--after', small])
+  expect(ndjson(rows.stdout)).toEqual([{ id: 'small' }])
+  const [status, projections] = await Promise.all([at(['status']), at(['projections'])])
+  expect(status.stdout).toMatch(/^projection entities following, 0 events behind; without 1 entity too large for it/m)
+  const [entities] = ndjson(projections.stdout)
+  expect(entities).toMatchObject({ name: 'entities', state: 'following', error: null, leftOut: [{ entity: 'huge' }] })
+  const { text: metrics } = await http(join(cwd, 'store'), { path: '/metrics' })
+  expect(metrics).toMatch(/^kuma_projection_left_out\{.*entities.*\} 1$/m)
+  const get = (path: string) => http(join(cwd, 'store'), { path: `/v1/entities/${path}` })
+  const body = { events: [{ type: 'Set', data: { n: 1 } }] }
+  const append = http(join(cwd, 'store'), { method: 'POST', path: '/v1/entities/huge/events', body })
+  for (const { status, text } of await Promise.all([append, get('huge'), get('huge/export')])) {
+    expect(status).toBe(413)
+    expect(JSON.parse(text).error).toMatchObject({ code: TOO_LARGE, hint: expect.stringContaining('kuma log') })
+  }
+  const asked = await Promise.all([at(['blame', 'huge']), at(['diff', 'huge', '--to', 'v60'])])
+  for (const answer of asked) expect(answer).toMatchObject(told)
+  expect(JSON.parse((await get('huge?at=v2')).text)).toMatchObject({ version: 2, state: { k0: part } })
+  expect(JSON.parse((await get('small')).text)).toMatchObject({ state: { n: 1 } })
   const exported = launch(['export', 'huge', '--format', 'ndjson'], { cwd, env })
   let lines = 0
   for await (const chunk of exported.stdout!.setEncoding('utf8')) lines += chunk.split('\n').length - 1
-  expect(lines).toBe(101)
-  expect((await at(['read', 'small'])).stdout).toBe('{"n":1}\n')
+  expect(lines).toBe(61)
   expect(await at(['delete', 'huge', '--yes'])).toMatchObject({ code: 0 })
+  expect(ndjson((await at(['projections'])).stdout)).toMatchObject([{ leftOut: [] }])
   daemon.kill('SIGTERM')
-  expect((await output).code).toBe(0)
+  const { code, stderr } = await output
+  expect(code).toBe(0)
+  expect(stderr).toContain('it leaves out an entity, whose state is too large')
+})
+
+describe('read models', () => {
+  const Sizes = kuma
+    .defineProjection({ name: 'sizes', columns: { id: 'text', keys: 'integer' } })
+    .rows(kuma.document, (state, { id }) => ({ id, keys: Object.keys(state).length }))
+
+  /** Two that are small, and one between them that is not; `small` in another one's events too. */
+  async function grown() {
+    const path = folder()
+    const before = await kuma.start({ path, shards: 1 })
+    for (const id of ['a', 'large', 'b']) {
+      const doc = await before.spawn(kuma.document, id)
+      for (let i = 0; i < 5; i++)
+        await doc.append({ type: 'Set', data: { [`k${i}`]: 'x'.repeat(id === 'large' ? 4_000 : 4) } })
+    }
+    await before.close()
+    return path
+  }
+
+  async function open(path: string, stateBytesMax: number) {
+    const warnings: string[] = []
+    const hear = ({ message }: Error) => void warnings.push(message)
+    process.on('warning', hear)
+    const config = { path, stateBytesMax, projections: [Sizes] }
+    const engine = await openEngine(config, { access: 'write', projects: true })
+    onTestFinished(() => {
+      process.off('warning', hear)
+      return engine.close()
+    })
+    const rows = async () => {
+      await engine.readModels.waitFor(null, null)
+      const found: unknown[] = []
+      for await (const { rows } of engine.readModels.query({ sql: 'select id, keys from sizes order by id' }))
+        found.push(...rows)
+      return found
+    }
+    const leftOut = async () => {
+      const infos = await engine.readModels.list()
+      return infos.map(({ name, state, leftOut }) => [name, state, leftOut.map(({ entity }) => entity)])
+    }
+    return { engine, rows, leftOut, warnings }
+  }
+
+  const append = (data: kuma.JsonObject) => ({ id: 'large', events: [{ type: 'Set', data }] })
+
+  test('leave out what is too large, loudly, until it is small again', async () => {
+    const path = await grown()
+    const first = await open(path, MAX)
+    expect(await first.rows()).toEqual([
+      ['a', 5],
+      ['b', 5],
+    ])
+    expect(first.warnings).toContain('the projection sizes leaves out large: its state is too large')
+    const both = [
+      ['entities', 'following', ['large']],
+      ['sizes', 'following', ['large']],
+    ]
+    expect(await first.leftOut()).toEqual(both)
+    await first.engine.append({ id: 'a', events: [{ type: 'Set', data: { more: 1 } }] })
+    expect(await first.rows()).toEqual([
+      ['a', 6],
+      ['b', 5],
+    ])
+    await first.engine.close()
+
+    const again = await open(path, MAX)
+    expect(await again.rows()).toEqual([
+      ['a', 6],
+      ['b', 5],
+    ])
+    expect(await again.leftOut()).toEqual(both) // also what was left out before this began
+    await again.engine.append(append({ k0: null, k1: null, k2: null }))
+    expect(await again.rows()).toEqual([
+      ['a', 6],
+      ['b', 5],
+      ['large', 2],
+    ])
+    expect(await again.leftOut()).toEqual([
+      ['entities', 'following', []],
+      ['sizes', 'following', []],
+    ])
+  })
+
+  test('take a row away that they had when the bound was higher, and a rebuild goes by the bound of today', async () => {
+    const path = await grown()
+    const high = await open(path, 10 * MAX)
+    expect(await high.rows()).toEqual([
+      ['a', 5],
+      ['b', 5],
+      ['large', 5],
+    ])
+    await high.engine.close()
+    const low = await open(path, MAX)
+    await low.engine.readModels.rebuild('sizes')
+    expect(await low.rows()).toEqual([
+      ['a', 5],
+      ['b', 5],
+    ])
+    expect(await low.leftOut()).toEqual([
+      ['entities', 'following', []],
+      ['sizes', 'following', ['large']],
+    ])
+    await low.engine.close()
+    const raised = await open(path, 10 * MAX)
+    expect(await raised.rows()).toEqual([
+      ['a', 5],
+      ['b', 5],
+    ])
+    await raised.engine.readModels.rebuild('sizes')
+    expect(await raised.rows()).toEqual([
+      ['a', 5],
+      ['b', 5],
+      ['large', 5],
+    ])
+    expect(await raised.leftOut()).toEqual([
+      ['entities', 'following', []],
+      ['sizes', 'following', []],
+    ])
+  })
+
+  test('forget one that is erased', async () => {
+    const { engine, rows, leftOut } = await open(await grown(), MAX)
+    await rows()
+    await engine.erase(['large'])
+    expect(await leftOut()).toEqual([
+      ['entities', 'following', []],
+      ['sizes', 'following', []],
+    ])
+    expect(await engine.readModels.rowsOf('a')).toMatchObject({ sizes: [{ id: 'a' }] })
+  })
 })

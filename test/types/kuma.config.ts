@@ -19,6 +19,7 @@ export default kuma.defineConfig({
   lockTimeoutMs: 500,
   committers: 2,
   actorsMax: 10_000,
+  stateBytesMax: 16 * 1024 * 1024,
   actorIdleMs: 60_000,
   decideTimeoutMs: 1_000,
 })

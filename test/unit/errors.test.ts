@@ -75,6 +75,11 @@ describe('of a command', () => {
   test.each([
     ['conflicts with the rules', new KumaError('KUMA_REJECTED', 'no', { command: 'Withdraw', reason: 'no' }), 4],
     ['was not given rightly', new KumaError('KUMA_INVALID_COMMAND', 'no', { command: 'Withdraw', issues }), 2],
+    [
+      'would make the state too large',
+      new KumaError('KUMA_STATE_TOO_LARGE', 'no', { entity: 'a', bytes: 11, max: 10 }),
+      2,
+    ],
     ['took too long', new KumaError('KUMA_TIMEOUT', 'no', { command: 'Withdraw', timeoutMs: 5 }), 1],
   ])('one that %s tells a script so, and arrives as it was sent', (_, error, exitCode) => {
     expect(exitCodeOf(error)).toBe(exitCode)
