@@ -9,6 +9,6 @@ export default defineConfig({
   entities: [document],
   projections: [items],
   actorsMax: 2_000,
-  // stateBytesMax: 4 * 1024 * 1024,
-  // readModels: { queryMemoryBytesMax: 128 * 1024 * 1024 },
+  stateBytesMax: 4 * 1024 * 1024,
+  readModels: { queryMemoryBytesMax: 128 * 1024 * 1024 },
 })
