@@ -1,8 +1,9 @@
 /**
  * kuma.config.ts: the definitions that a shell needs, and where the store is. Looked for from the working directory
- * upwards, loaded as TypeScript, and checked before anything else is done.
+ * upwards, loaded as TypeScript, and checked before anything else is done. It is code, so one that was only found is
+ * loaded only where nobody else could have put it: `lookUpwards` tells the rule.
  */
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, type Stats, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -13,10 +14,13 @@ import { nearest } from './nearest.ts'
 import { projectionOf } from './projection/define-projection.ts'
 import { parseRqliteUrl } from './projection/rqlite-url.ts'
 import { bundled } from './store/bundled.ts'
-import { makePrivateDirectory } from './store/directory.ts'
+import { isMine, makePrivateDirectory } from './store/directory.ts'
+import { foreignness, foreignnessOfFile } from './store/foreign.ts'
 
 type Range = readonly [min: number, max: number]
 
+/** In such a folder nobody can remove or rename what is somebody else's. */
+const STICKY = 0o1000
 const NAMES = ['kuma.config.ts', 'kuma.config.mts', 'kuma.config.js', 'kuma.config.mjs']
 /** Settings that are numbers: their least and greatest values. */
 const NUMBERS = {
@@ -71,29 +75,62 @@ export interface LoadedConfig {
   /** `path` is absolute. Empty if there is no config file. */
   readonly config: Config
   readonly file: string | null
-  /** Has the file changed since it was loaded, or a file that it imports? Or is there one now? */
+  /** Has the file changed since it was loaded, or a file that it imports? Or is there one now that would be loaded? */
   readonly isStale: () => boolean
 }
 
-/** @param file one that must exist, instead of looking for one. @throws KUMA_INVALID_CONFIG */
+/**
+ * @param file one that must exist, instead of looking for one. It was named, so it may be anybody's
+ * @throws KUMA_INVALID_CONFIG
+ */
 export async function loadConfig({ cwd, file }: { cwd: string; file?: string | undefined }): Promise<LoadedConfig> {
-  const found = file === undefined ? lookUpwards(cwd) : resolve(cwd, file)
-  if (found === null) return { config: {}, file: null, isStale: () => lookUpwards(cwd) !== null }
-  if (!existsSync(found)) throw invalid(found, `there is no config file ${found}`)
-  const { config, files } = await load(found)
-  checkConfig(config, found)
+  const found = file === undefined ? lookUpwards(cwd) : { file: resolve(cwd, file), problem: null }
+  if (found === null) return { config: {}, file: null, isStale: () => lookUpwards(cwd)?.problem === null }
+  if (found.problem !== null) throw notTrusted(found.file, found.problem)
+  if (!existsSync(found.file)) throw invalid(found.file, `there is no config file ${found.file}`)
+  const { config, files } = await load(found.file)
+  checkConfig(config, found.file)
   const stamp = stampOf(files)
   const absolute: { -readonly [K in 'path' | 'masterKeyFile']?: string } = {}
   for (const name of ['path', 'masterKeyFile'] as const)
-    if (config[name] !== undefined) absolute[name] = resolve(dirname(found), config[name])
-  return { config: { ...config, ...absolute }, file: found, isStale: () => stampOf(files) !== stamp }
+    if (config[name] !== undefined) absolute[name] = resolve(dirname(found.file), config[name])
+  return { config: { ...config, ...absolute }, file: found.file, isStale: () => stampOf(files) !== stamp }
 }
 
-function lookUpwards(cwd: string): string | null {
+interface Found {
+  readonly file: string
+  /** why it is not loaded */
+  readonly problem: string | null
+}
+
+/**
+ * The nearest one. It goes up through folders that belong to who runs this, or to root, and that nobody else can write
+ * to. It ends at the first other one: a config in that is not loaded, which is an error, since it may be meant. A folder
+ * for everybody's files (/tmp) is passed by who has a folder in it, and so is a config there that is not his own: else
+ * anybody could stop him.
+ */
+function lookUpwards(cwd: string): Found | null {
+  let below: Stats | null = null
   for (let folder = cwd; ; folder = dirname(folder)) {
-    const found = NAMES.map((name) => join(folder, name)).find((path) => existsSync(path))
-    if (found !== undefined) return found
-    if (dirname(folder) === folder) return null
+    const stats = statsOf(folder)
+    if (stats === null) return null
+    const isPassed = below !== null && isMine(below) && (stats.mode & STICKY) !== 0
+    const file = NAMES.map((name) => join(folder, name)).find((path) => existsSync(path))
+    if (file !== undefined) {
+      const problem = foreignnessOfFile(file)
+      if (problem === null || !isPassed || isMine(lstatSync(file))) return { file, problem }
+    }
+    if ((foreignness(stats) !== null && !isPassed) || dirname(folder) === folder) return null
+    below = stats
+  }
+}
+
+/** Null if that cannot be seen. */
+function statsOf(folder: string): Stats | null {
+  try {
+    return statSync(folder)
+  } catch {
+    return null
   }
 }
 
@@ -138,13 +175,16 @@ async function load(file: string): Promise<{ config: Config; files: readonly str
 }
 
 /**
- * Where what was compiled is kept: not in the shared temporary folder, where anyone could leave code to be run, and not in one
- * of somebody else. None if there can be none.
+ * Where what was compiled is kept, to be run again: only where nobody else gets, and so not in the shared temporary folder.
+ * False for nowhere, as with the home of another user (sudo).
  */
 function cacheFolder(): string | false {
   const own = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'kuma')
   const path = join(own, 'config')
   try {
+    let above = own
+    while (!existsSync(above)) above = dirname(above)
+    if (foreignness(statSync(above)) !== null) return false
     for (const folder of [own, path]) makePrivateDirectory(folder)
     return path
   } catch {
@@ -274,6 +314,11 @@ function matches(glob: string, id: string): boolean {
     at = found + piece.length
   }
   return true
+}
+
+function notTrusted(file: string, problem: string): KumaError<'KUMA_INVALID_CONFIG'> {
+  const hint = 'it is code that somebody else may have written: name it with --config FILE if it is meant'
+  return invalid(file, `${file} is not loaded: ${problem}`, hint)
 }
 
 function invalid(
