@@ -9,7 +9,7 @@ export const BOUNDS: Bounds = {
   clientsMax: 10_000,
   callsMax: 20_000,
   slowCallsMax: 4,
-  slowCallsOfAllMax: 64,
+  slowCallsOfAllMax: 256,
 }
 
 /** @param given where a bound is undefined, the default counts */
