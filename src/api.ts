@@ -534,7 +534,7 @@ export interface DaemonBounds {
    * Default: 4.
    */
   readonly slowCallsMax?: number | undefined
-  /** Such calls of all clients; the last quarter is kept for clients that have none under way. Default: 64. */
+  /** Such calls of all clients; the last quarter is kept for clients that have none under way. Default: 256. */
   readonly slowCallsOfAllMax?: number | undefined
   /**
    * What clients may leave unread in the daemon's memory, all together. When it is more, the one that has read nothing for the

@@ -10,7 +10,7 @@ export const BOUNDS: Bounds = {
   unauthorizedMax: 64,
   callsMax: 20_000,
   slowCallsMax: 4,
-  slowCallsOfAllMax: 64,
+  slowCallsOfAllMax: 256,
   unreadBytesMax: 128 * 1024 * 1024,
   logBytesMax: 16 * 1024 * 1024,
 }

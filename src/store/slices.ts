@@ -5,11 +5,12 @@
  *
  * There are three lines. What others wait for now, as an entity that is woken for an append, goes first. Then the others
  * have what is left of the slice, and a step each where nothing is left: pages of lists, and questions about the past,
- * which may take minutes. In a line 64 pieces of work take turns, and what comes beyond that waits; but all lists do,
- * since each has begun already.
+ * which may take minutes. Of what is woken 64 take turns, of questions 256, so that a short one is not kept waiting by long
+ * ones, and what comes beyond that waits; but all lists do, since each has begun already.
  */
 const SLICE_MS = 5
 const AT_ONCE = 64
+const QUESTIONS_AT_ONCE = 256
 /** A step that has taken so long gives way. */
 const STEP_MS = 1
 
@@ -71,7 +72,7 @@ class Line {
 export const PRESENT = new Line(AT_ONCE)
 /** The next page of something that has begun. */
 export const LISTS = new Line(Number.POSITIVE_INFINITY)
-export const PAST = new Line(AT_ONCE)
+export const PAST = new Line(QUESTIONS_AT_ONCE)
 
 let begunAt = 0
 /** of this turn of the event loop */

@@ -43,6 +43,8 @@ test.each([
   ['entities that are no list', { entities: Account }],
   ['an entity that is no definition', { entities: [{ type: 'account' }] }],
   ['ids without a definition', { ids: { 'a*': 'account' } }],
+  ['no place for slow calls', { daemon: { slowCallsMax: 0 } }],
+  ['none for those of all', { daemon: { slowCallsOfAllMax: 0 } }],
 ])('%s is refused', (_, config) => {
   expect(() => defineConfig(config as never)).toThrow(expect.objectContaining({ code: 'KUMA_INVALID_CONFIG' }))
 })

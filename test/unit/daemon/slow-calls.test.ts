@@ -60,6 +60,17 @@ test('a place goes to who has the fewest, of equal ones to who has waited longes
   expect(await next()).toEqual(['b2'])
 })
 
+test('also to who came later, if he has fewer', async () => {
+  const { ask, next, end } = places(10, 4)
+  for (const name of ['a1', 'a2']) void ask(a, name)
+  void ask(b, 'b1')
+  void ask(a, 'a3')
+  void ask(b, 'b2')
+  expect(await next()).toEqual(['a1', 'a2', 'b1'])
+  end('b1')
+  expect(await next()).toEqual(['b2'])
+})
+
 test('one whose signal comes never begins, and its place in the line is free', async () => {
   const { ask, next, end } = places(1, 4)
   const stop = new AbortController()

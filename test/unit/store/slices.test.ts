@@ -54,8 +54,8 @@ test('of hundreds, 64 take turns and the others wait in line', async () => {
     most = Math.max(most, begun.size - ended.length)
     ended.push(name)
   }
-  const first = inSlices(work('long', 8, []), PAST)
-  await Promise.all([first, ...Array.from({ length: 300 }, (_, i) => inSlices(waiting(`w${i}`), PAST))])
+  const first = inSlices(work('long', 8, []), PRESENT)
+  await Promise.all([first, ...Array.from({ length: 300 }, (_, i) => inSlices(waiting(`w${i}`), PRESENT))])
   expect(ended).toHaveLength(300)
   expect(most).toBeLessThanOrEqual(64)
 })
@@ -73,12 +73,12 @@ test('work that throws rejects, and the others go on', async () => {
   expect(await other).toBe('a')
 })
 
-test('what is waited for now goes before a hundred questions, and a list has its turn among them', async () => {
+test('what is waited for now goes before the questions, and a list has its turn among them', async () => {
   await breathe()
   const ended: string[] = []
   const end = (name: string) => ended.push(name)
-  const questions = Array.from({ length: 100 }, async () => end(await inSlices(work('past', 3, []), PAST)))
-  const present = Promise.resolve(inSlices(work('present', 12, []), PRESENT)).then(end)
+  const questions = Array.from({ length: 10 }, async () => end(await inSlices(work('past', 12, []), PAST)))
+  const present = Promise.resolve(inSlices(work('present', 40, []), PRESENT)).then(end)
   const list = Promise.resolve(inSlice(() => 'list', LISTS)).then(end)
   await Promise.all([present, list])
   expect(new Set(ended)).toEqual(new Set(['present', 'list']))
@@ -105,7 +105,7 @@ test('a signal ends what is under way before its next step, and one that waits n
   const notes: string[] = []
   const stop = new AbortController()
   const gone = new Error('gone')
-  const long = Array.from({ length: 64 }, (_, i) => inSlices(work(`long${i}`, 3, []), PAST))
+  const long = Array.from({ length: 256 }, (_, i) => inSlices(work(`long${i}`, 1, []), PAST))
   const asked = ['first', 'last'].map((name) => inSlices(work(name, 1, notes), PAST, stop.signal))
   stop.abort(gone)
   const rejected = { status: 'rejected', reason: gone }
