@@ -130,7 +130,7 @@ test.runIf(isRoot)('what was compiled is kept in a folder of one’s own, and in
   const ls = (cache: string) => run(['ls'], { cwd, env: { XDG_CACHE_HOME: join(cwd, cache) } })
   const [own, other] = [join(cwd, 'own/kuma'), join(cwd, 'other/kuma')]
   for (const path of [own, other]) mkdirSync(path, { recursive: true })
-  chmodSync(own, 0o777)
+  chmodSync(own, 0o755)
   chownSync(other, NOBODY, NOBODY)
   expect(await ls('own')).toMatchObject({ code: 3 })
   expect(await ls('other')).toMatchObject({ code: 3 })
