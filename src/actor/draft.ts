@@ -4,7 +4,7 @@ import type { UncheckedEvent } from '../engine.ts'
 import { checkEvent } from '../entity/check-event.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
-import { evolve, initialState } from '../entity/fold.ts'
+import { evolve, initialState, inOneGo } from '../entity/fold.ts'
 import { jsonText } from '../entity/json.ts'
 import { KumaError } from '../errors.ts'
 import type { SnapshotRow } from '../store/commit.ts'
@@ -55,6 +55,7 @@ export function draft(
   const drafts: Draft[] = []
   const snapshots: SnapshotRow[] = []
   const recorded: RecordedEvent[] | null = wanted ? [] : null
+  const folding = inOneGo(definition)
   for (const given of events) {
     const { type } = given
     const version = stand.version + 1
@@ -77,7 +78,7 @@ export function draft(
       meta: merged ?? EMPTY_META,
     }
     recorded?.push(event)
-    stand = { version, seq: seq++, at, state: evolve(definition, stand.state, event) }
+    stand = { version, seq: seq++, at, state: evolve(folding, stand.state, event) }
     const snapshot = snapshotOf(key, stand, definition, definitions)
     if (snapshot !== null) snapshots.push(snapshot)
   }

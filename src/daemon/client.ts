@@ -15,7 +15,7 @@ import { fromWire, isKumaError, KumaError } from '../errors.ts'
 import { formatAddress, type TcpAddress } from './address.ts'
 import { CALLS } from './calls.ts'
 import { feedOf, listOf } from './go-on.ts'
-import { LineReader } from './line-reader.ts'
+import { checkedLine, LineReader } from './line-reader.ts'
 import {
   type Answer,
   disconnected,
@@ -24,6 +24,7 @@ import {
   notRunning,
   otherProtocol,
   PROTOCOL,
+  type Refusal,
   type ServerMessage,
   socketPath,
 } from './protocol.ts'
@@ -121,7 +122,7 @@ export class Client {
   private listen(socket: Socket, reader: LineReader, first: readonly unknown[]): void {
     const takeAll = (messages: () => readonly unknown[]) => {
       try {
-        for (const message of messages()) this.take(message as Answer | Goodbye)
+        for (const message of messages()) this.take(message as Answer | Goodbye | Refusal)
       } catch {
         socket.destroy()
       }
@@ -136,7 +137,7 @@ export class Client {
     return new Promise<T>((resolve, reject) => {
       if (this.isClosed || this.closing) throw closed(this.name)
       const id = ++this.lastId
-      const line = JSON.stringify({ id, call, params })
+      const line = checkedLine(call, JSON.stringify({ id, call, params }))
       const isSafe = requestKey !== null || (CALLS[call]?.isSafe ?? false)
       this.pending.set(id, { line, isSafe, requestKey, isUnclear: false, resolve, reject })
       this.send(line)
@@ -152,7 +153,7 @@ export class Client {
     signal?.throwIfAborted()
     if (this.isClosed || this.closing) throw closed(this.name)
     const id = ++this.lastId
-    const line = JSON.stringify({ id, call, params })
+    const line = checkedLine(call, JSON.stringify({ id, call, params }))
     const incoming: Incoming = { line, pages: [], end: null, wake: () => {} }
     this.streams.set(id, incoming)
     const leave = () => this.leave(id)
@@ -202,8 +203,9 @@ export class Client {
     this.sentId = this.lastId
   }
 
-  private take(message: Answer | Goodbye): void {
+  private take(message: Answer | Goodbye | Refusal): void {
     if ('goodbye' in message) return void this.heardGoodbye(message)
+    if (!('id' in message)) return void this.giveUp(fromWire(message.error)) // asked again, it would be refused again
     const stream = this.streams.get(message.id)
     if (stream !== undefined) {
       if ('items' in message) stream.pages.push(message)
@@ -375,6 +377,7 @@ export function engineOf(client: Client, stats: Stats | null = null): Engine {
     path,
     store,
     append: async (request) => {
+      if (request.meta !== undefined) cleanJson(request.meta, 'meta')
       for (const { type, data, meta } of request.events) checkPlain(type, data, meta)
       return client.call('append', request, request.requestKey)
     },

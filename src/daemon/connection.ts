@@ -3,6 +3,7 @@
  * together. A client that does not read what it is sent is not listened to until it does, and cut off if it never does.
  */
 import type { Socket } from 'node:net'
+import { unwritable } from '../entity/json.ts'
 import { KumaError, toWire } from '../errors.ts'
 import { CALLS, checkParams, STREAMS, unknownCall } from './calls.ts'
 import type { Host } from './host.ts'
@@ -13,7 +14,6 @@ import {
   type Call,
   disconnected,
   type Goodbye,
-  LINE_BYTES_MAX,
   malformed,
   otherProtocol,
   PAGES_AHEAD,
@@ -31,6 +31,9 @@ const GREETING_BYTES_MAX = 4_096
 /** For its first line; and for the next one, while nothing is under way. */
 const GREETING_MS = 5_000
 const IDLE_MS = 3_600_000
+/** Of what came, so much is read before it is looked how long that took. */
+const SLICE_BYTES = 4 * 1024
+const TURN_MS = 10
 const PAGE = 128
 const PAGE_CHARS = 256 * 1024
 
@@ -44,7 +47,7 @@ interface Stream {
 }
 
 export class Connection {
-  private readonly reader = new LineReader(LINE_BYTES_MAX)
+  private readonly reader = new LineReader()
   private readonly streams = new Map<number, Stream>()
   private readonly socket: Socket
   /** Since the goodbye: nothing new is taken. */
@@ -56,6 +59,11 @@ export class Connection {
   private out: string[] = []
   private unread: NodeJS.Timeout | null = null
   private idle: (() => void) | null = null
+  /** How long this turn has been read what came. */
+  private turnMs = 0
+  private turn: NodeJS.Immediate | null = null
+  /** What came and is read in the next turn. */
+  private waiting: Buffer | null = null
 
   constructor(
     private readonly peer: Peer,
@@ -70,14 +78,46 @@ export class Connection {
     socket.setTimeout(GREETING_MS)
   }
 
+  /** In slices, so that others have their turn however many calls come at once. */
   private read(chunk: Buffer): void {
-    if (this.ended || this.leaving.signal.aborted) return
+    for (let start = 0; start < chunk.length; start += SLICE_BYTES) {
+      if (this.ended || this.leaving.signal.aborted) return
+      if (this.turnMs > TURN_MS) {
+        this.rest(chunk.subarray(start))
+        return
+      }
+      this.turn ??= setImmediate(() => this.nextTurn())
+      const began = performance.now()
+      this.readSlice(chunk.subarray(start, start + SLICE_BYTES))
+      this.turnMs += performance.now() - began
+    }
+  }
+
+  private readSlice(slice: Buffer): void {
     try {
-      for (const message of this.reader.push(chunk)) this.take(message)
+      for (const message of this.reader.push(slice)) this.take(message)
       if (!this.greeted && this.reader.unfinished > GREETING_BYTES_MAX) throw malformed('is no greeting')
     } catch (error) {
       this.refuse(error)
     }
+  }
+
+  private rest(unread: Buffer): void {
+    this.waiting = unread
+    this.socket.pause()
+  }
+
+  private nextTurn(): void {
+    this.turn = null
+    this.turnMs = 0
+    if (this.waiting !== null && this.unread === null) this.goOn()
+  }
+
+  private goOn(): void {
+    const { waiting } = this
+    this.waiting = null
+    if (waiting !== null) this.read(waiting)
+    if (this.waiting === null) this.socket.resume()
   }
 
   /** It comes back when it has something to say. */
@@ -212,7 +252,7 @@ export class Connection {
   }
 
   private answer(answer: Answer): void {
-    if (!this.ended) this.write(JSON.stringify(answer))
+    if (!this.ended) this.write(lineOf(answer))
   }
 
   private write(line: string): void {
@@ -237,7 +277,7 @@ export class Connection {
     if (this.unread === null) return
     clearTimeout(this.unread)
     this.unread = null
-    this.socket.resume()
+    this.goOn()
   }
 
   private closed(): void {
@@ -284,6 +324,15 @@ export class Connection {
 }
 
 const NEVER = new AbortController().signal
+
+/** What JSON cannot say, as it is too deep or too long, is an error of that call, and not the end of the daemon. */
+function lineOf(answer: Answer): string {
+  try {
+    return JSON.stringify(answer)
+  } catch (cause) {
+    return JSON.stringify({ id: answer.id, error: toWire(unwritable(cause)) })
+  }
+}
 
 function end(stream: Stream | undefined, reason?: unknown): void {
   stream?.stop.abort(reason)
