@@ -165,6 +165,18 @@ export function isKumaError<C extends KumaErrorCode = KumaErrorCode>(
   return codes.length === 0 || codes.includes(error.code as C)
 }
 
+const NAME_CHARS_MAX = 64
+
+/** What somebody calls a thing, as a message repeats it: no more of it than one would recognise it by. */
+export function shortened(name: string): string {
+  return name.length <= NAME_CHARS_MAX ? name : `${name.slice(0, NAME_CHARS_MAX).toWellFormed()}…`
+}
+
+/** The same in quotes. */
+export function quoted(name: string): string {
+  return JSON.stringify(shortened(name))
+}
+
 /** An error as it crosses a thread or a socket. */
 export interface WireError {
   readonly code: KumaErrorCode

@@ -1,10 +1,24 @@
+/**
+ * Names that are longer are not compared, nor more than so many: it takes time by the product of the lengths, and may be
+ * asked for by anybody.
+ */
+const CHARS_MAX = 64
+const KNOWN_MAX = 1_000
+
 /** The known name that a mistyped one probably means. Imports nothing. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
-  const close = known
-    .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
-    .filter(({ candidate, distance }) => distance <= Math.max(1, Math.ceil(candidate.length / 3)))
-    .sort((a, b) => a.distance - b.distance)
-  return close[0]?.candidate
+  if (name.length > CHARS_MAX || known.length > KNOWN_MAX) return undefined
+  let found: string | undefined
+  let least = Number.POSITIVE_INFINITY
+  for (const candidate of known) {
+    const most = Math.max(1, Math.ceil(candidate.length / 3))
+    if (candidate.length > CHARS_MAX || Math.abs(candidate.length - name.length) > most) continue
+    const distance = editDistance(name, candidate)
+    if (distance > most || distance >= least) continue
+    found = candidate
+    least = distance
+  }
+  return found
 }
 
 /** Insertions, deletions and replacements from `a` to `b`. */

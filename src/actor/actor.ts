@@ -34,7 +34,7 @@ import { copyPlain, type JsonObject } from '../entity/json.ts'
 import { revertTo } from '../entity/revert.ts'
 import { sizeOf } from '../entity/state-size.ts'
 import { upcast } from '../entity/upcast.ts'
-import { isKumaError, KumaError } from '../errors.ts'
+import { isKumaError, KumaError, quoted } from '../errors.ts'
 import type { KeyRow, NewEntity } from '../store/commit.ts'
 import { answersOf, emptyAnswer } from '../store/empty-answer.ts'
 import { keyHash, requestDigest, withKey } from '../store/request-key.ts'
@@ -669,6 +669,6 @@ export function notFound(id: string): KumaError<'KUMA_NOT_FOUND'> {
 }
 
 export function typeMismatch(id: string, expected: string, actual: string): KumaError<'KUMA_TYPE_MISMATCH'> {
-  const message = `${id} is of type ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`
+  const message = `${id} is of type ${JSON.stringify(actual)}, not ${quoted(expected)}`
   return new KumaError('KUMA_TYPE_MISMATCH', message, { entity: id, expected, actual })
 }

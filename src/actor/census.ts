@@ -3,7 +3,7 @@
  * the page is made; how long appends take is measured for a while after someone has asked, and not before.
  */
 import { ACTOR_SORTS, type ActorInfo, type ActorSort, type ActorsPage, type ActorsQuery } from '../engine.ts'
-import { KumaError } from '../errors.ts'
+import { KumaError, quoted } from '../errors.ts'
 import { inSlices, PAST } from '../store/slices.ts'
 import { Actor } from './actor.ts'
 import type { Router, Waited } from './router.ts'
@@ -46,7 +46,7 @@ export class Census {
       const message = `actors are told of down to the ${DEPTH_MAX}th`
       throw new KumaError('KUMA_USAGE', message, {}, { hint: 'sort or filter them' })
     }
-    if (!ACTOR_SORTS.includes(sort)) throw new KumaError('KUMA_USAGE', `there is no column ${JSON.stringify(sort)}`, {})
+    if (!ACTOR_SORTS.includes(sort)) throw new KumaError('KUMA_USAGE', `there is no column ${quoted(sort)}`, {})
     this.watch()
     return inSlices(this.steps(query, sort, offset, offset + limit), PAST, signal)
   }

@@ -4,7 +4,7 @@ import type { UncheckedEvent } from '../engine.ts'
 import { checkEvent } from '../entity/check-event.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
-import { evolve, initialState } from '../entity/fold.ts'
+import { evolve, initialState, inOneGo } from '../entity/fold.ts'
 import { jsonText } from '../entity/json.ts'
 import { leastSizeOf, sizeOf, wouldBeTooLarge } from '../entity/state-size.ts'
 import { KumaError } from '../errors.ts'
@@ -57,6 +57,7 @@ export function draft(
   const drafts: Draft[] = []
   const snapshots: SnapshotRow[] = []
   const recorded: RecordedEvent[] | null = wanted ? [] : null
+  const folding = inOneGo(definition)
   for (const given of events) {
     const { type } = given
     const version = stand.version + 1
@@ -80,7 +81,7 @@ export function draft(
       meta: merged ?? EMPTY_META,
     }
     recorded?.push(event)
-    const state = evolve(definition, stand.state, event)
+    const state = evolve(folding, stand.state, event)
     stand = { version, seq: seq++, at, state, bytes: stand.bytes + bytesOf(made) }
     if (!isSnapshotDue(stand, definition)) continue
     const size = sizeOf(state, definitions.stateBytesMax)

@@ -4,7 +4,7 @@
  */
 import type { ReadModelQuery } from '../engine.ts'
 import { META_FIELDS } from '../entity/event.ts'
-import { KumaError } from '../errors.ts'
+import { KumaError, quoted, shortened } from '../errors.ts'
 import { nearest } from '../nearest.ts'
 import { type Caller, type Host, subscribed } from './host.ts'
 
@@ -13,8 +13,21 @@ type Shape = { readonly [field: string]: Check }
 // biome-ignore lint/suspicious/noExplicitAny: looked at before it is used
 type Params = { readonly [field: string]: any }
 
-const text: Check = (value) => typeof value === 'string'
+/** Of what names a thing, or says why: whether it is a name the engine says. */
+const TEXT_CHARS_MAX = 4_096
+/** Of a position that names 999 shards, of a path, of a question. */
+const LONG_TEXT_CHARS_MAX = { position: 32_768, path: 65_536, sql: 1_048_576 }
+/** That a list is narrowed to. */
+const NAMES_MAX = 1_000
+
+const upTo =
+  (charsMax: number): Check =>
+  (value) =>
+    typeof value === 'string' && value.length <= charsMax
+const text = upTo(TEXT_CHARS_MAX)
+const position = upTo(LONG_TEXT_CHARS_MAX.position)
 const texts: Check = (value) => Array.isArray(value) && value.every(text)
+const names: Check = (value) => texts(value) && (value as unknown[]).length <= NAMES_MAX
 const number: Check = (value) => typeof value === 'number'
 const numbers: Check = (value) => Array.isArray(value) && value.every(number)
 const orNull =
@@ -104,8 +117,11 @@ export const CALLS: { readonly [call: string]: Method<unknown> } = {
   diff: method({ id: text, other: text, ...RANGE }, ['id'], SLOW, ({ engine }, params, { signal }) =>
     engine.diff(params as never, signal),
   ),
-  blame: method({ id: text, path: text }, ['id'], SLOW, ({ engine }, { id, path }, { signal }) =>
-    engine.blame(id, path, signal),
+  blame: method(
+    { id: text, path: upTo(LONG_TEXT_CHARS_MAX.path) },
+    ['id'],
+    SLOW,
+    ({ engine }, { id, path }, { signal }) => engine.blame(id, path, signal),
   ),
   stats: method({}, [], QUICK, ({ engine }) => engine.stats()),
   status: method({}, [], QUICK, (host) => host.status()),
@@ -125,7 +141,7 @@ export const CALLS: { readonly [call: string]: Method<unknown> } = {
   passivate: method({ id: text }, ['id'], QUICK, ({ engine }, { id }) => engine.passivate(id)),
   snapshot: method({ id: text }, ['id'], QUICK, ({ engine }, { id }) => engine.snapshot(id)),
   waitFor: method(
-    { projection: orNull(text), position: orNull(text) },
+    { projection: orNull(text), position: orNull(position) },
     ['projection', 'position'],
     QUICK,
     ({ engine }, { projection, position }, { signal, leaving }) =>
@@ -161,7 +177,7 @@ export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> 
     {
       id: text,
       ...RANGE,
-      types: texts,
+      types: names,
       limit: number,
       reverse: flag,
       ...Object.fromEntries(META_FIELDS.map((field) => [field, text])),
@@ -177,7 +193,7 @@ export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> 
     engine.inspectAll({ ...params, signal, reached }),
   ),
   query: method(
-    { sql: text, params: (value) => Array.isArray(value), after: text, timeoutMs: number },
+    { sql: upTo(LONG_TEXT_CHARS_MAX.sql), params: (value) => Array.isArray(value), after: position, timeoutMs: number },
     ['sql'],
     QUICK,
     ({ engine }, params, { client, signal }) =>
@@ -186,9 +202,9 @@ export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> 
   feed: method(
     {
       id: text,
-      entityTypes: texts,
-      types: texts,
-      from: (value) => text(value) || point(value),
+      entityTypes: names,
+      types: names,
+      from: (value) => position(value) || point(value),
       follow: flag,
       crcs: (value) => value === true || numbers(value),
     },
@@ -209,10 +225,16 @@ export function checkParams(call: string, { shape, required }: Method<unknown>, 
   const lacking = required.find((field) => given[field] === undefined)
   if (lacking !== undefined) throw invalid(call, `it needs ${lacking}`)
   for (const [field, value] of Object.entries(given)) {
-    if (!Object.hasOwn(shape, field)) throw invalid(call, `it takes no ${JSON.stringify(field)}`)
-    if (!shape[field]!(value)) throw invalid(call, `its ${field} is of the wrong kind`)
+    if (!Object.hasOwn(shape, field)) throw invalid(call, `it takes no ${quoted(field)}`)
+    if (!shape[field]!(value))
+      throw invalid(call, `its ${field} is of the wrong kind${isLong(value) ? ', or too long' : ''}`)
   }
   return given as Params
+}
+
+function isLong(value: unknown): boolean {
+  const length = typeof value === 'string' || Array.isArray(value) ? value.length : 0
+  return length > NAMES_MAX
 }
 
 /** @throws KUMA_INVALID_REQUEST */
@@ -222,5 +244,5 @@ export function unknownCall(call: string): KumaError<'KUMA_INVALID_REQUEST'> {
 }
 
 function invalid(call: string, problem: string, hint?: string): KumaError<'KUMA_INVALID_REQUEST'> {
-  return new KumaError('KUMA_INVALID_REQUEST', `${JSON.stringify(call)}: ${problem}`, { call }, { hint })
+  return new KumaError('KUMA_INVALID_REQUEST', `${quoted(call)}: ${problem}`, { call: shortened(call) }, { hint })
 }

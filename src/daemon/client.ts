@@ -17,7 +17,7 @@ import { checkDirectory, isMine } from '../store/directory.ts'
 import { formatAddress, type TcpAddress } from './address.ts'
 import { CALLS } from './calls.ts'
 import { feedOf, listOf } from './go-on.ts'
-import { LineReader } from './line-reader.ts'
+import { checkedLine, LineReader } from './line-reader.ts'
 import {
   type Answer,
   type Call,
@@ -27,6 +27,7 @@ import {
   notRunning,
   otherProtocol,
   PROTOCOL,
+  type Refusal,
   type ServerMessage,
   socketPath,
 } from './protocol.ts'
@@ -124,7 +125,7 @@ export class Client {
   private listen(socket: Socket, reader: LineReader, first: readonly unknown[]): void {
     const takeAll = (messages: () => readonly unknown[]) => {
       try {
-        for (const message of messages()) this.take(message as Answer | Goodbye)
+        for (const message of messages()) this.take(message as Answer | Goodbye | Refusal)
       } catch {
         socket.destroy()
       }
@@ -156,7 +157,7 @@ export class Client {
     return new Promise<T>((resolve, reject) => {
       if (this.isClosed || this.closing) throw closed(this.name)
       const id = ++this.lastId
-      const line = lineOf({ id, call, params })
+      const line = checkedLine(call, lineOf({ id, call, params }))
       const isSafe = requestKey !== null || (CALLS[call]?.isSafe ?? false)
       this.pending.set(id, { line, isSafe, requestKey, isUnclear: false, resolve, reject })
       this.send(line)
@@ -172,7 +173,7 @@ export class Client {
     signal?.throwIfAborted()
     if (this.isClosed || this.closing) throw closed(this.name)
     const id = ++this.lastId
-    const line = lineOf({ id, call, params })
+    const line = checkedLine(call, lineOf({ id, call, params }))
     const incoming: Incoming = { line, pages: [], end: null, wake: () => {} }
     this.streams.set(id, incoming)
     const leave = () => this.leave(id)
@@ -222,8 +223,9 @@ export class Client {
     this.sentId = this.lastId
   }
 
-  private take(message: Answer | Goodbye): void {
+  private take(message: Answer | Goodbye | Refusal): void {
     if ('goodbye' in message) return void this.heardGoodbye(message)
+    if (!('id' in message)) return void this.giveUp(fromWire(message.error)) // asked again, it would be refused again
     const stream = this.streams.get(message.id)
     if (stream !== undefined) {
       if ('items' in message) stream.pages.push(message)
@@ -426,6 +428,7 @@ export function engineOf(client: Client, stats: Stats | null = null): Engine {
     path,
     store,
     append: async (request) => {
+      if (request.meta !== undefined) cleanJson(request.meta, 'meta')
       for (const { type, data, meta } of request.events) checkPlain(type, data, meta)
       return client.call('append', request, request.requestKey)
     },

@@ -17,7 +17,6 @@ import {
   type Call,
   disconnected,
   type Goodbye,
-  LINE_BYTES_MAX,
   malformed,
   otherProtocol,
   PAGES_AHEAD,
@@ -34,6 +33,9 @@ const UNREAD_MAX = 4 * 1024 * 1024
 const GREETING_BYTES_MAX = 4_096
 /** For its next line, while nothing is under way. */
 const IDLE_MS = 3_600_000
+/** Of what came, so much is read before it is looked how long that took. */
+const SLICE_BYTES = 4 * 1024
+const TURN_MS = 10
 const PAGE = 128
 const PAGE_CHARS = 256 * 1024
 
@@ -47,7 +49,7 @@ interface Stream {
 }
 
 export class Connection {
-  private readonly reader = new LineReader(LINE_BYTES_MAX)
+  private readonly reader = new LineReader()
   private readonly streams = new Map<number, Stream>()
   /** Of the questions that can be ended. */
   private readonly stops = new Map<number, AbortController>()
@@ -65,6 +67,11 @@ export class Connection {
   private release: () => void = () => {}
   private isHangingUp = false
   private idle: (() => void) | null = null
+  /** How long this turn has been read what came. */
+  private turnMs = 0
+  private turn: NodeJS.Immediate | null = null
+  /** What came and is read in the next turn. */
+  private waiting: Buffer | null = null
 
   constructor(
     private readonly peer: Peer,
@@ -79,14 +86,46 @@ export class Connection {
     socket.on('timeout', () => this.idled())
   }
 
+  /** In slices, so that others have their turn however many calls come at once. */
   private read(chunk: Buffer): void {
-    if (this.ended || this.leaving.signal.aborted) return
+    for (let start = 0; start < chunk.length; start += SLICE_BYTES) {
+      if (this.ended || this.leaving.signal.aborted) return
+      if (this.turnMs > TURN_MS) {
+        this.rest(chunk.subarray(start))
+        return
+      }
+      this.turn ??= setImmediate(() => this.nextTurn())
+      const began = performance.now()
+      this.readSlice(chunk.subarray(start, start + SLICE_BYTES))
+      this.turnMs += performance.now() - began
+    }
+  }
+
+  private readSlice(slice: Buffer): void {
     try {
-      for (const message of this.reader.push(chunk)) this.take(message)
+      for (const message of this.reader.push(slice)) this.take(message)
       if (!this.greeted && this.reader.unfinished > GREETING_BYTES_MAX) throw malformed('is no greeting')
     } catch (error) {
       this.refuse(error)
     }
+  }
+
+  private rest(unread: Buffer): void {
+    this.waiting = unread
+    this.socket.pause()
+  }
+
+  private nextTurn(): void {
+    this.turn = null
+    this.turnMs = 0
+    if (this.waiting !== null && this.unread === null) this.goOn()
+  }
+
+  private goOn(): void {
+    const { waiting } = this
+    this.waiting = null
+    if (waiting !== null) this.read(waiting)
+    if (this.waiting === null) this.socket.resume()
   }
 
   /** It comes back when it has something to say. */
@@ -286,7 +325,7 @@ export class Connection {
     clearTimeout(this.unread)
     this.unread = null
     this.release()
-    this.socket.resume()
+    this.goOn()
     this.flush()
     for (const stream of this.streams.values()) stream.wake()
     this.endIfSaid()
@@ -352,6 +391,7 @@ function textOf(answer: Answer): string {
 function isSafe(call: string): boolean {
   return CALLS[call]!.isSafe
 }
+
 /** Who made a call with one answer. Its signal is made when it is looked at: most calls do without. */
 class Asking implements Caller {
   constructor(

@@ -11,11 +11,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net'
 import { parseJson } from '../entity/json.ts'
 import { decodeUtf8, TO_UTF8 } from '../entity/utf8.ts'
-import { KumaError, type KumaErrorCode, toWire } from '../errors.ts'
+import { KumaError, type KumaErrorCode, quoted, shortened, toWire } from '../errors.ts'
 import { tooManyCalls } from './bounds.ts'
 import type { Host } from './host.ts'
+import { JsonCounter } from './json-counter.ts'
 import type { Peer } from './peer.ts'
-import { LINE_BYTES_MAX, UNREAD_MS } from './protocol.ts'
+import { LONG_LINE_BYTES_MAX, UNREAD_MS } from './protocol.ts'
 import { parseQueryString, percentDecoded } from './query-string.ts'
 import { type Given, JSON_TYPE, type Reply, ROUTES, type Route, SSE_TYPE } from './routes.ts'
 import { wrongToken } from './token.ts'
@@ -301,7 +302,7 @@ async function givenOf(request: IncomingMessage, { route, id }: Match, search: s
   const query = parseQueryString(search, (problem) => new HttpError(400, route.path, problem, { hint: PERCENT }))
   for (const [name, values] of query) {
     const parameter = Object.hasOwn(route.query ?? {}, name) ? route.query![name]! : null
-    if (parameter === null) throw wrong(`it takes no ${JSON.stringify(name)}`)
+    if (parameter === null) throw wrong(`it takes no ${quoted(name)}`)
     if (parameter.kind !== 'texts' && values.length > 1) throw wrong(`${name} is given twice`)
     if (parameter.kind === 'integer' && !/^\d{1,15}$/.test(values[0]!)) throw wrong(`${name} must be a whole number`)
     if (parameter.kind === 'boolean' && !['true', 'false', ''].includes(values[0]!))
@@ -326,24 +327,34 @@ async function bodyOf(request: IncomingMessage, route: Route): Promise<unknown> 
   }
   for (const [, charset] of declared.matchAll(CHARSET))
     if (!/^"?utf-?8"?$/i.test(charset!))
-      throw new HttpError(415, route.path, `the body must be UTF-8, not ${charset}`, { hint: TO_UTF8 })
-  const text = decodeUtf8(await read(request, route), (problem) => {
-    return new KumaError('KUMA_INVALID_DATA', `the body ${problem}`, { path: '' }, { hint: TO_UTF8 })
-  })
+      throw new HttpError(415, route.path, `the body must be UTF-8, not ${shortened(charset!)}`, { hint: TO_UTF8 })
+  const text = decodeUtf8(await read(request, route), (problem) => invalidBody(problem, TO_UTF8))
   return parseJson(text, 'the body')
 }
 
-/** By events: an iteration would cost as much as the append. */
+function invalidBody(problem: string, hint?: string): KumaError<'KUMA_INVALID_DATA'> {
+  return new KumaError('KUMA_INVALID_DATA', `the body ${problem}`, { path: '' }, { hint })
+}
+
+/** By events: an iteration would cost as much as the append. It is counted what is in it: nobody waits for too much. */
 function read(request: IncomingMessage, { path }: Route): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
+    const counter = new JsonCounter(invalidBody)
     let bytes = 0
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes <= LINE_BYTES_MAX) return void chunks.push(chunk)
-      request.pause()
-      reject(new HttpError(413, path, `the body is longer than ${LINE_BYTES_MAX / 1024 / 1024} MiB`))
-    })
+    const take = (chunk: Buffer) => {
+      try {
+        bytes += chunk.length
+        if (bytes > LONG_LINE_BYTES_MAX)
+          throw new HttpError(413, path, `the body is longer than ${LONG_LINE_BYTES_MAX / 1024 / 1024} MiB`)
+        counter.add(chunk)
+        chunks.push(chunk)
+      } catch (error) {
+        request.off('data', take).pause()
+        reject(error)
+      }
+    }
+    request.on('data', take)
     request.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
     request.once('close', () => reject(new HttpError(400, path, 'the body was cut short')))
   })

@@ -4,6 +4,7 @@
  * and bytes that are not UTF-8 are refused.
  */
 import { decodeUtf8 } from '../entity/utf8.ts'
+import { shortened } from '../errors.ts'
 
 type Refuse = (problem: string) => Error
 
@@ -14,7 +15,7 @@ export function parseQueryString(search: string, refuse: Refuse): ReadonlyMap<st
     if (pair === '') continue
     const [written, ...rest] = pair.replaceAll('+', ' ').split('=') as [string, ...string[]]
     const name = percentDecoded(written, (problem) => refuse(`a name in the query ${problem}`))
-    const value = percentDecoded(rest.join('='), (problem) => refuse(`${name} ${problem}`))
+    const value = percentDecoded(rest.join('='), (problem) => refuse(`${shortened(name)} ${problem}`))
     const values = found.get(name)
     if (values === undefined) found.set(name, [value])
     else values.push(value)

@@ -32,6 +32,7 @@ export const document: EntityDefinition<AnyFacts & { type: 'document' }, None> =
     schema: () => anything,
     events: [],
     handler: () => mergePatch,
+    inOneGo: mergingInPlace,
     command: () => undefined,
     decider: () => undefined,
     commands: [],
@@ -59,6 +60,24 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
     else merged[key] = isObject(value) ? mergePatch(merged[key], value) : value
   }
   return merged
+}
+
+/**
+ * The same, over and over: only what it has not made itself is copied. A group of 4,096 events on a state of 100,000 fields
+ * would else copy all of them as often.
+ */
+function mergingInPlace(): (target: unknown, patch: unknown) => unknown {
+  const own = new WeakSet<object>()
+  return function merge(target, patch) {
+    if (!isObject(patch)) return patch
+    const merged: Record<string, unknown> = !isObject(target) ? {} : own.has(target) ? target : { ...target }
+    own.add(merged)
+    for (const [key, value] of Object.entries(patch)) {
+      if (value === null) delete merged[key]
+      else merged[key] = isObject(value) ? merge(merged[key], value) : value
+    }
+    return merged
+  }
 }
 
 /** The merge patch that makes one state of another; undefined if there is nothing to change. */

@@ -1,6 +1,6 @@
 /** An event, before and after it is recorded, and the meta that says who, why and from where. */
 
-import { KumaError } from '../errors.ts'
+import { KumaError, shortened } from '../errors.ts'
 import type { Facts } from './facts.ts'
 import { cleanJson, type Json, type JsonObject } from './json.ts'
 
@@ -94,7 +94,8 @@ export function mergeMeta(...metas: readonly (Meta | undefined)[]): JsonObject |
 }
 
 function invalid(key: string, problem: string): KumaError<'KUMA_INVALID_DATA'> {
-  return new KumaError('KUMA_INVALID_DATA', `meta at .${key} ${problem}`, { path: `.${key}` })
+  const path = `.${shortened(key)}`
+  return new KumaError('KUMA_INVALID_DATA', `meta at ${path} ${problem}`, { path })
 }
 
 /** `003:1284`: the event with seq 1284 of shard 3. */

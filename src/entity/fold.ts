@@ -41,6 +41,12 @@ export function evolve(definition: Definition, state: unknown, event: RecordedEv
   throw modelFailed(definition, 'evolve', event, 'has no evolve handler for it')
 }
 
+/** The definition by which events are folded in one go: only the last of these states may be kept. */
+export function inOneGo(definition: Definition): Definition {
+  const handler = definition.inOneGo?.()
+  return handler === undefined ? definition : { ...definition, handler: () => handler }
+}
+
 function stateOf(definition: Definition, part: Part, about: About, run: () => unknown): unknown {
   const state = callModel(definition, part, about, run)
   if (typeof state === 'object' && state !== null) return state

@@ -22,6 +22,7 @@ export function checkId(id: unknown, what = 'an entity id'): asserts id is strin
 function problemOf(id: unknown): string | null {
   if (typeof id !== 'string') return 'must be a string'
   if (id === '') return 'must not be empty'
+  if (id.length > ID_BYTES_MAX) return `is longer than ${ID_BYTES_MAX} bytes`
   if (!id.isWellFormed()) return 'has a lone surrogate, which UTF-8 cannot hold'
   if (CONTROL.test(id)) return 'has a control character'
   if (id.length * 3 > ID_BYTES_MAX && Buffer.byteLength(id) > ID_BYTES_MAX) {

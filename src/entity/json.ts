@@ -4,7 +4,7 @@
  * `cleanJson` checks and copies in one walk. The copy matters as much as the check: the caller's object may change
  * after `append`, and an entity's state may hold parts of it.
  */
-import { KumaError } from '../errors.ts'
+import { KumaError, quoted, shortened } from '../errors.ts'
 import { isShallow, textTooLarge, tooDeepToRead } from './state-size.ts'
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined }
@@ -39,17 +39,34 @@ const path: (string | number)[] = []
  * What is nested deeper than will be accepted is not copied either.
  */
 export function copyPlain<T>(value: T, depth = 0, seen: Map<unknown, unknown> = new Map()): T {
-  if (depth > REQUEST_DEPTH_MAX || (!Array.isArray(value) && !isPlainObject(value))) return value
+  if (depth > REQUEST_DEPTH_MAX || typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return copyArray(value, depth, seen) as T
+  return isPlainObject(value) ? (copyObject(value, depth, seen) as T) : value
+}
+
+function copyArray(value: readonly unknown[], depth: number, seen: Map<unknown, unknown>): unknown {
   const known = seen.get(value)
-  if (known !== undefined) return known as T
-  const copy: Record<string, unknown> | unknown[] = Array.isArray(value) ? new Array(value.length) : {}
-  seen.set(value, copy)
-  for (const key of Object.keys(value)) {
-    const part = copyPlain((value as Record<string, unknown>)[key], depth + 1, seen)
-    // as a property of its own even if it is called __proto__, so that it is seen and refused
-    Object.defineProperty(copy, key, { value: part, enumerable: true, configurable: true, writable: true })
+  if (known !== undefined) return known
+  const copy = new Array<unknown>(value.length)
+  if (value.length > 0) seen.set(value, copy)
+  for (let i = 0; i < value.length; i++) copy[i] = copyPlain(value[i], depth + 1, seen)
+  return copy
+}
+
+function copyObject(value: Record<string, unknown>, depth: number, seen: Map<unknown, unknown>): unknown {
+  const known = seen.get(value)
+  if (known !== undefined) return known
+  const keys = Object.keys(value)
+  const copy: Record<string, unknown> = {}
+  if (keys.length > 0) seen.set(value, copy)
+  for (const key of keys) {
+    const part = copyPlain(value[key], depth + 1, seen)
+    // as a property of its own, so that it is seen and refused
+    if (key === '__proto__')
+      Object.defineProperty(copy, key, { value: part, enumerable: true, configurable: true, writable: true })
+    else copy[key] = part
   }
-  return copy as T
+  return copy
 }
 
 function clean(value: unknown, what: string, start: number, depth: number): Json {
@@ -106,6 +123,7 @@ function cleanNumber(value: number, what: string, start: number): number {
 }
 
 function checkText(value: string, what: string, start: number): void {
+  if (value.length > DATA_BYTES_MAX) throw invalid(what, path.slice(start), 'is larger than 1 MiB')
   if (!value.isWellFormed()) throw invalid(what, path.slice(start), 'has a lone surrogate, which UTF-8 cannot hold')
   if (value.includes('\0')) throw invalid(what, path.slice(start), 'has a NUL character')
 }
@@ -129,7 +147,9 @@ function invalid(
   problem: string,
   options?: { readonly cause: unknown },
 ): KumaError<'KUMA_INVALID_DATA'> {
-  const where = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${part.toWellFormed()}`)).join('')
+  const where = path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${shortened(part).toWellFormed()}`))
+    .join('')
   const message = `${what}${where === '' ? '' : ` at ${where}`} ${problem}`
   return new KumaError('KUMA_INVALID_DATA', message, { path: where }, options)
 }
@@ -201,52 +221,46 @@ export function parseJson(text: string, what: string): unknown {
     )
   }
   const key = duplicateKey(text)
-  if (key !== null) throw invalid(what, [], `has the key ${JSON.stringify(key)} twice in one object`)
+  if (key !== null) throw invalid(what, [], `has the key ${quoted(key)} twice in one object`)
   return value
 }
 
+const [QUOTE, COLON, BACKSLASH] = [0x22, 0x3a, 0x5c]
+const [BRACE, BRACE_END, BRACKET, BRACKET_END] = [0x7b, 0x7d, 0x5b, 0x5d]
+
 /** The first key that stands twice in one object of `text`, which is known to be valid JSON; null if there is none. */
 function duplicateKey(text: string): string | null {
+  /** keys of the objects that are open; null where there is none yet */
   const open: (Set<string> | null)[] = []
   let [start, end] = [0, 0] // of the last string
   for (let at = 0; at < text.length; at++) {
-    switch (text[at]) {
-      case '"':
-        start = at
-        end = endOfString(text, at)
-        at = end - 1
-        break
-      case '{':
-        open.push(new Set())
-        break
-      case '[':
-        open.push(null)
-        break
-      case '}':
-      case ']':
-        open.pop()
-        break
-      case ':': {
-        const keys = open.at(-1)!
-        const key = keyOf(text.slice(start, end))
-        if (keys.has(key)) return key
-        keys.add(key)
-      }
+    const char = text.charCodeAt(at)
+    if (char === QUOTE) {
+      start = at
+      end = endOfString(text, at)
+      at = end - 1
+    } else if (char === BRACE || char === BRACKET) open.push(null)
+    else if (char === BRACE_END || char === BRACKET_END) open.pop()
+    else if (char === COLON) {
+      const keys = open.at(-1) ?? new Set()
+      const key = keyOf(text.slice(start, end))
+      if (keys.has(key)) return key
+      open[open.length - 1] = keys.add(key)
     }
   }
   return null
 }
 
 /** What a string in JSON's quotes stands for. */
-function keyOf(quoted: string): string {
-  return quoted.includes('\\') ? (JSON.parse(quoted) as string) : quoted.slice(1, -1)
+function keyOf(quotedKey: string): string {
+  return quotedKey.includes('\\') ? (JSON.parse(quotedKey) as string) : quotedKey.slice(1, -1)
 }
 
 /** Just past the closing quote. Not a regular expression: of a long text those overflow the stack. */
 function endOfString(text: string, start: number): number {
-  for (let quote = text.indexOf('"', start + 1); ; quote = text.indexOf('"', quote + 1)) {
-    let backslashes = 0
-    while (text[quote - 1 - backslashes] === '\\') backslashes++
-    if (backslashes % 2 === 0) return quote + 1
+  for (let at = start + 1; ; at++) {
+    const char = text.charCodeAt(at)
+    if (char === QUOTE) return at + 1
+    if (char === BACKSLASH) at++
   }
 }

@@ -6,10 +6,12 @@
  * A shard that is not named is at its beginning. The timeline says of which history it is (timeline.ts): without one, of the
  * store's first. The position of one event is the token of its shard alone, in the timeline in which it was recorded.
  */
-import { KumaError } from '../errors.ts'
+import { KumaError, quoted, shortened } from '../errors.ts'
 import { formatPosition, type Position } from './event.ts'
 import { newestOf, sharedWith, type Timeline } from './timeline.ts'
 
+/** Of one that names each of 999 shards: nothing longer is looked at. */
+const CHARS_MAX = 999 * '000:9007199254740991,'.length + 8
 const TOKEN = /^\d{3}:\d{1,16}(?:,\d{3}:\d{1,16})*(?:@[0-9a-f]{8})?$/
 
 /** A place as it was written down. */
@@ -28,7 +30,7 @@ export interface Histories {
 
 /** Does it look like one? */
 export function isPosition(text: string): boolean {
-  return TOKEN.test(text)
+  return text.length <= CHARS_MAX && TOKEN.test(text)
 }
 
 /** As it stands there, whatever has become of its timeline. @throws KUMA_INVALID_POSITION */
@@ -117,8 +119,8 @@ export function otherEvent(position: Position, at: Position): KumaError<'KUMA_IN
 function refused(position: Position, problem: string, shared: Position | null, hint: string) {
   return new KumaError(
     'KUMA_INVALID_POSITION',
-    `${JSON.stringify(position)} ${problem}`,
-    { position, shared },
+    `${quoted(position)} ${problem}`,
+    { position: isPosition(position) ? position : shortened(position), shared },
     { hint },
   )
 }

@@ -1,6 +1,6 @@
 /** How a definition says what an event or a command carries: any validator that speaks Standard Schema, or a bare TypeScript type. */
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { KumaError, type KumaErrorDetails } from '../errors.ts'
+import { KumaError, type KumaErrorDetails, quoted } from '../errors.ts'
 import { nearest } from '../nearest.ts'
 
 /** Any validator that speaks Standard Schema: zod, valibot, arktype ... or `kuma.type<T>()`. */
@@ -77,7 +77,7 @@ function invalid(what: Declared, name: string, issues: readonly StandardSchemaV1
 
 /** The definition of that entity type declares no event, or no command, of that name. */
 export function undeclared(what: Declared, type: string, name: string, known: readonly string[]): KumaError {
-  const message = `${JSON.stringify(type)} has no ${what} ${JSON.stringify(name)}`
+  const message = `${JSON.stringify(type)} has no ${what} ${quoted(name)}`
   const meant = nearest(name, known)
   const hint = meant === undefined ? `it has ${known.join(', ') || 'none'}` : `did you mean ${meant}?`
   return refusal(what, name, message, [{ message }], { hint })

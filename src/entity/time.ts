@@ -9,7 +9,7 @@
  *
  * A POINT is a time, or `vN`: a version of one entity.
  */
-import { KumaError } from '../errors.ts'
+import { KumaError, quoted, shortened } from '../errors.ts'
 
 export type Point =
   | { readonly version: number; readonly at?: undefined }
@@ -24,6 +24,8 @@ const UNIT_MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 
 const UNIT = '(s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|w|weeks?)'
 const AGO = new RegExp(`^(?:-(\\d{1,9})\\s*${UNIT}|(\\d{1,9})\\s*${UNIT}\\s+ago)$`)
 const ISO = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$/i
+/** No form is longer, also with white space around it. */
+const CHARS_MAX = 256
 /** The largest time a JavaScript Date can hold. */
 const TIME_MAX = 8_640_000_000_000_000
 /** Below this an integer is rather a version or seconds than milliseconds: it would be a time in 1973 or earlier. */
@@ -52,12 +54,14 @@ export function timeOf(point: ResolvedPoint, what: string): number {
 
 /** A point as a person writes it. @throws KUMA_INVALID_POINT */
 export function parsePoint(text: string, now: number = Date.now()): ResolvedPoint {
+  if (text.length > CHARS_MAX) throw invalid(text, FORMS)
   const version = /^v(\d{1,15})$/i.exec(text.trim())
   return version ? { version: Number(version[1]) } : { at: parseTime(text, now) }
 }
 
 /** Milliseconds since 1970. @throws KUMA_INVALID_POINT */
 export function parseTime(text: string, now: number = Date.now()): number {
+  if (text.length > CHARS_MAX) throw invalid(text, FORMS)
   const trimmed = text.trim()
   const word = trimmed.toLowerCase()
   const today = now - (((now % UNIT_MS['d']!) + UNIT_MS['d']!) % UNIT_MS['d']!)
@@ -100,5 +104,10 @@ function parseIso(trimmed: string, text: string): number {
 const FORMS = "write v3, 2026-11-01, 2026-11-01T09:30Z, '2h ago', yesterday, now, or milliseconds since 1970"
 
 function invalid(point: string, hint: string): KumaError<'KUMA_INVALID_POINT'> {
-  return new KumaError('KUMA_INVALID_POINT', `cannot read the point ${JSON.stringify(point)}`, { point }, { hint })
+  return new KumaError(
+    'KUMA_INVALID_POINT',
+    `cannot read the point ${quoted(point)}`,
+    { point: shortened(point) },
+    { hint },
+  )
 }

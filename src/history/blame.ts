@@ -14,7 +14,7 @@ import type { RecordedEvent } from '../entity/event.ts'
 import { evolve } from '../entity/fold.ts'
 import { asJson, type Json } from '../entity/json.ts'
 import { upcast } from '../entity/upcast.ts'
-import { KumaError } from '../errors.ts'
+import { KumaError, quoted, shortened } from '../errors.ts'
 import { nearest } from '../nearest.ts'
 import { rowsBetween } from '../store/chain.ts'
 import type { Readers } from '../store/readers.ts'
@@ -56,9 +56,9 @@ function tokensOf(path: string, entity: string): string[] {
   try {
     return Pointer.fromJSON(path).tokens.slice(1)
   } catch {
-    const message = `${JSON.stringify(path)} is not a path`
+    const message = `${quoted(path)} is not a path`
     const hint = 'a path is a JSON Pointer: /address/city, /lines/0'
-    throw new KumaError('KUMA_UNKNOWN_PATH', message, { entity, path }, { hint })
+    throw new KumaError('KUMA_UNKNOWN_PATH', message, { entity, path: shortened(path) }, { hint })
   }
 }
 
@@ -71,7 +71,7 @@ function partAt(state: Json, tokens: readonly string[], entity: string): Json {
       const above = pointer(tokens.slice(0, i))
       const meant = nearest(token, known)
       const hint = meant === undefined ? undefined : `did you mean ${above}${pointer([meant])}?`
-      const path = pointer(tokens)
+      const path = shortened(pointer(tokens))
       throw new KumaError('KUMA_UNKNOWN_PATH', `the state of ${entity} has no ${path}`, { entity, path }, { hint })
     }
     part = partOf(part, token) as Json

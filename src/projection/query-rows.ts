@@ -1,6 +1,7 @@
 /** What is asked and answered by people: parameters as texts, rows as objects. */
 import type { QueryPage } from '../engine.ts'
 import type { JsonObject } from '../entity/json.ts'
+import { quoted } from '../errors.ts'
 import { invalidQuery } from './sink.ts'
 
 /** Rows by the names of their columns; of two with the same name, the last one. */
@@ -16,7 +17,7 @@ export function parseParam(text: string): string | number | boolean | null {
   try {
     value = JSON.parse(text.slice(2))
   } catch {
-    throw invalidQuery(`${JSON.stringify(text)} is no JSON after :=`)
+    throw invalidQuery(`${quoted(text)} is no JSON after :=`)
   }
   if (typeof value === 'object' && value !== null)
     throw invalidQuery('a parameter is a text, a number, true, false or null')

@@ -7,7 +7,7 @@ import type { ProjectionInfo, QueriesInfo, QueryPage, ReadModelQuery, ReadModels
 import { formatPosition, type Position } from '../entity/event.ts'
 import type { JsonObject } from '../entity/json.ts'
 import { inTimeline, invalidPosition } from '../entity/position.ts'
-import { isKumaError, KumaError } from '../errors.ts'
+import { isKumaError, KumaError, shortened } from '../errors.ts'
 import { nearest } from '../nearest.ts'
 import { Catalog, type Catalogued, type Failure, type Generation } from './catalog.ts'
 import { looseParam, quoted } from './columns.ts'
@@ -445,7 +445,12 @@ function failed(projection: string, { message, position }: Failure): KumaError<'
 function unknown(projection: string, names: readonly string[]): KumaError<'KUMA_UNKNOWN_PROJECTION'> {
   const meant = nearest(projection, names)
   const hint = meant === undefined ? `there are: ${names.join(', ')}` : `did you mean ${meant}?`
-  return new KumaError('KUMA_UNKNOWN_PROJECTION', `there is no projection ${projection}`, { projection }, { hint })
+  return new KumaError(
+    'KUMA_UNKNOWN_PROJECTION',
+    `there is no projection ${shortened(projection)}`,
+    { projection },
+    { hint },
+  )
 }
 
 function usage(message: string, hint: string): KumaError<'KUMA_USAGE'> {

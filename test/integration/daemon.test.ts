@@ -274,7 +274,7 @@ describe('someone who does not keep to the protocol', () => {
     ['a list', '{"kuma":1}\n[1]\n', 'is not an object'],
     ['no id', '{"kuma":1}\n{"call":"stats"}\n', 'has no id'],
     ['neither', '{"kuma":1}\n{"id":1}\n', 'neither a call nor about one'],
-    ['a line without an end', `{"kuma":1}\n${'x'.repeat(17 * 1024 * 1024)}`, 'longer than 16 MiB'],
+    ['a line without an end', `{"kuma":1}\n${'x'.repeat(17 * 1024 * 1024)}`, 'longer than 4 MiB'],
   ])('%s: is told, and hung up on; others go on', async (_, bytes, text) => {
     const { store, run } = await started()
     const { socket, lines, say } = await caller(store, null)

@@ -54,3 +54,17 @@ test('of any bytes: those that Node calls UTF-8, and the place is where what can
     }),
   )
 })
+
+test('the place is told wherever it is in a long text, also where it is full of U+FFFD that are meant', () => {
+  for (const wrong of ['\xff', '\xe2\x82', '\xef\xbf', '\xf0\x9f\x98']) {
+    for (const length of [65_533, 65_534, 65_535, 65_536, 65_537, 200_000]) {
+      for (const before of ['\ufffd'.repeat(Math.floor(length / 3)) + 'a'.repeat(length % 3), 'a'.repeat(length)]) {
+        const bytes = Buffer.from(wrong, 'latin1')
+        const place = new Error(`is not UTF-8: byte 0x${bytes[0]!.toString(16)} at offset ${length}`)
+        for (const end of ['', 'a', '€\ufffd', 'a'.repeat(100_000)])
+          expect(() => decode(before, ...bytes, end)).toThrow(place)
+      }
+    }
+  }
+  expect(decode('\ufffd'.repeat(100_000))).toHaveLength(100_000)
+})
