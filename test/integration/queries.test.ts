@@ -14,6 +14,8 @@ import { http } from '../http.ts'
 import { childrenOf, isThere } from '../processes.ts'
 
 const MIB = 1024 * 1024
+/** For what comes when the machine has the time. */
+const SOON = { timeout: 30_000 }
 const upTo = (n: number) => `with recursive c(x) as (select 1 union all select x + 1 from c where x < ${n})`
 const SHORT = `${upTo(100_000)} select count(*) n from c`
 const FOREVER = 'with recursive c(x) as (select 1 union all select x + 1 from c) select count(*) n from c'
@@ -67,18 +69,18 @@ describe('many queries at once', () => {
     const ctx = await kuma.connect(store)
     const leave = new AbortController()
     const asked = Array.from({ length: 5 }, () => outcome(ctx.query(FOREVER, [], leave).toArray()))
-    await expect.poll(async () => (await status()).queries).toMatchObject({ running: 2, waiting: 3 })
+    await expect.poll(async () => (await status()).queries, SOON).toMatchObject({ running: 2, waiting: 3 })
     leave.abort(new Error('enough'))
     expect(await Promise.all(asked)).toEqual(Array(5).fill({ error: new Error('enough') }))
-    await expect.poll(async () => (await status()).queries).toMatchObject({ running: 0, waiting: 0 })
+    await expect.poll(async () => (await status()).queries, SOON).toMatchObject({ running: 0, waiting: 0 })
     const other = ask({
       socketPath: join(store, 'kuma.sock'),
       path: `/v1/query?sql=${encodeURIComponent(FOREVER)}`,
     }).end()
     other.on('error', () => {})
-    await expect.poll(async () => (await status()).queries.running).toBe(1)
+    await expect.poll(async () => (await status()).queries.running, SOON).toBe(1)
     other.destroy()
-    await expect.poll(async () => (await status()).queries.running).toBe(0)
+    await expect.poll(async () => (await status()).queries.running, SOON).toBe(0)
     await ctx.close()
   })
 
@@ -112,10 +114,10 @@ describe('many queries at once', () => {
           .catch((error) => refused.push(error)),
       )
     const all = [...askMany(greedy, 900), ...askMany(more, 200)]
-    await expect.poll(() => refused.length).toBe(99)
+    await expect.poll(() => refused.length, SOON).toBe(99)
     expect(refused[0]).toMatchObject({ code: 'KUMA_OVERLOADED', details: { retryAfterMs: expect.any(Number) } })
     const polite = outcome(one.query('select 1 as one').toArray())
-    await expect.poll(() => refused.length).toBe(100)
+    await expect.poll(() => refused.length, SOON).toBe(100)
     expect((await status()).queries).toMatchObject({ running: 1, waiting: 1_000 })
     leave.abort(new Error('enough'))
     await Promise.all(all)
@@ -231,13 +233,13 @@ describe('an answer of 100 MB that is read slowly leaves the memory of the daemo
 test('a daemon that is killed leaves no process behind, whatever that is in the middle of', async () => {
   const { ctx, daemon, pid } = await served()
   for (const sql of [FOREVER, FOREVER, SORTS]) void outcome(ctx.query(sql).toArray())
-  await expect.poll(async () => (await childrenOf(pid)).length).toBe(3)
+  await expect.poll(async () => (await childrenOf(pid)).length, SOON).toBe(3)
   const children = await childrenOf(pid)
   onTestFinished(() => {
     for (const child of children.filter(isThere)) process.kill(child, 'SIGKILL')
   })
   daemon.kill('SIGKILL')
-  await expect.poll(() => children.filter(isThere), { timeout: 10_000 }).toEqual([])
+  await expect.poll(() => children.filter(isThere), SOON).toEqual([])
 })
 
 describe('an erasure', () => {

@@ -129,7 +129,7 @@ describe.skipIf(!hasRqlite)('between a projector and rqlite', () => {
     const { engine, ctx } = await opened(url, folder(), { queriesMax: 2, queryTimeoutMs: 300 })
     const asked = Array.from({ length: 3 }, () => all(ctx.query('select 1 as one')))
     const first = asked.slice(0, 2).map((one) => expect(one).rejects.toEqual(code('KUMA_TIMEOUT')))
-    await expect.poll(() => underWay).toBe(2)
+    await expect.poll(() => underWay, { timeout: 30_000 }).toBe(2)
     expect(engine.queries()).toMatchObject({ running: 2, waiting: 1 })
     isSilent = false
     await Promise.all(first)
