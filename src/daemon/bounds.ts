@@ -11,7 +11,7 @@ export const BOUNDS: Bounds = {
   callsMax: 20_000,
   slowCallsMax: 4,
   slowCallsOfAllMax: 256,
-  unreadBytesMax: 128 * 1024 * 1024,
+  unreadBytesMax: 64 * 1024 * 1024,
   logBytesMax: 16 * 1024 * 1024,
 }
 
