@@ -42,7 +42,7 @@ function illFormedAt(bytes: Buffer): number {
 function firstIllFormed(bytes: Buffer): number {
   const again = Buffer.from(bytes.toString())
   let at = 0
-  while (again[at] === bytes[at]) at++
+  while (at < bytes.length && again[at] === bytes[at]) at++
   while ((again[at]! & 0xc0) === 0x80) at-- // the first byte of U+FFFD may have been the same
   return at
 }
