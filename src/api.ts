@@ -519,7 +519,7 @@ export interface DaemonBounds {
   readonly callsMax?: number | undefined
   /**
    * What clients may leave unread in the daemon's memory, all together. When it is more, the one that has read nothing for the
-   * longest time is cut off. Default: 128 MiB.
+   * longest time is cut off. Default: 64 MiB.
    */
   readonly unreadBytesMax?: number | undefined
   /** Of `kuma.log`, to which a daemon with `--detach` writes; as much again is kept in `kuma.log.1`. Default: 16 MiB. */

@@ -8,7 +8,7 @@ export const BOUNDS: Bounds = {
   clientsMax: 10_000,
   unauthorizedMax: 64,
   callsMax: 20_000,
-  unreadBytesMax: 128 * 1024 * 1024,
+  unreadBytesMax: 64 * 1024 * 1024,
   logBytesMax: 16 * 1024 * 1024,
 }
 

@@ -136,8 +136,14 @@ export class HttpSide {
       route = match.route
       const given = await unless(this.stop.signal, givenOf(request, match, search))
       const signal = route.type === undefined ? this.stop.signal : this.untilGone(response)
-      const reply = await route.run(this.host, given, { client: peer.id, signal })
-      await send(response, reply, request.method === 'HEAD', this.stop.signal, this.watcher(peer, response))
+      const caller = { client: peer.id, signal }
+      await send(
+        response,
+        await route.run(this.host, given, caller),
+        request.method === 'HEAD',
+        this.stop.signal,
+        this.watcher(peer, response),
+      )
     } catch (error) {
       if (!response.destroyed) this.fail(request, response, error)
     } finally {
@@ -337,18 +343,20 @@ function cutOff({ httpVersion, socket }: IncomingMessage, response: ServerRespon
   response.destroy()
 }
 
+/** What is sent as one is turned into bytes here, so that nothing keeps the text while they are read. */
 async function send(
   response: ServerResponse,
-  { status = 200, type, body }: Reply,
+  reply: Reply,
   isHead: boolean,
   stop: AbortSignal,
   watch: Watch,
 ): Promise<void> {
+  const { status = 200, type, body } = reply
   const headers = { 'content-type': type, 'cache-control': 'no-store' }
   if (typeof body === 'string') {
     response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
-    if (!isHead && body.length > PIECE_BYTES) await sendPieces(response, Buffer.from(body), watch)
-    response.end(isHead || body.length > PIECE_BYTES ? undefined : body)
+    if (!isHead && body.length > PIECE_BYTES) return sendLarge(response, Buffer.from(body), watch)
+    response.end(isHead ? undefined : body)
     return
   }
   if (isHead) {
@@ -372,9 +380,10 @@ async function send(
   }
 }
 
-async function sendPieces(response: ServerResponse, body: Buffer, watch: Watch): Promise<void> {
+async function sendLarge(response: ServerResponse, body: Buffer, watch: Watch): Promise<void> {
   for (let at = 0; at < body.length; at += PIECE_BYTES)
     if (!response.write(body.subarray(at, at + PIECE_BYTES))) await drained(response, body.length - at, watch)
+  response.end()
 }
 
 /** When the client has read what it was sent, or when it is time to stop. @param bytes that it holds here meanwhile */

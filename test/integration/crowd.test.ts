@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { connect as dial, type NetConnectOpts, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { BINARY, ended, environment, kuma, ndjson, shell } from '../cli.ts'
 import { startDaemon, tokenFile } from '../daemon.ts'
 import { http } from '../http.ts'
@@ -161,4 +161,66 @@ test('when no file is left to be opened, a daemon goes on', async () => {
   expect((await run(['stop'])).code).toBe(0)
   expect((await output).code).toBe(0)
   expect(existsSync(path)).toBe(false)
+})
+
+describe('answers that nobody reads', () => {
+  const ASK = 'GET /v1/entities/large HTTP/1.1\r\nhost: localhost\r\n'
+
+  /** A daemon with an entity of 3.6 MB. */
+  async function large(daemon: object) {
+    const made = await bounded(daemon)
+    const running = await startDaemon(made.cwd)
+    const set = Array.from({ length: 4 }, (_, n) => ({ type: 'Set', data: { [`t${n}`]: 'x'.repeat(900_000) } }))
+    const input = set.map((event) => `${JSON.stringify(event)}\n`).join('')
+    expect((await made.run(['append', 'large', '-'], { input })).code).toBe(0)
+    const memory = async () => JSON.parse((await made.run(['status', '--json'])).stdout).memoryBytes as number
+    return { ...made, ...running, memory, path: join(made.store, 'kuma.sock') }
+  }
+
+  test.each([
+    ['HTTP', `${ASK}\r\n`.repeat(300)],
+    [
+      'lines',
+      `{"kuma":1}\n${Array.from({ length: 300 }, (_, id) => `{"id":${id},"call":"inspect","params":{"id":"large"}}\n`).join('')}`,
+    ],
+  ])('in %s are not made before those that were asked for earlier have gone', async (_, asked) => {
+    const { store, path, memory, run } = await large({})
+    const before = await memory()
+    const socket = await stubborn({ path }, asked)
+    await new Promise((resolve) => socket.once('readable', resolve))
+    for (let n = 0; n < 20; n++) await http(store, { path: '/v1/entities/large' })
+    expect((await memory()) - before).toBeLessThan(250_000_000)
+    expect((await run(['append', 'a', 'Set'])).code).toBe(0)
+  })
+
+  test('are bounded all together: who has read nothing for the longest time goes', async () => {
+    const { path } = await large({ unreadBytesMax: 6_000_000 })
+    const ask = async () => {
+      const socket = await stubborn({ path }, `${ASK}connection: close\r\n\r\n`)
+      await new Promise((resolve) => socket.once('readable', resolve))
+      return socket
+    }
+    const bytes = async (socket: Socket) => {
+      let sum = 0
+      socket.on('data', (chunk: Buffer) => (sum += chunk.length))
+      await gone(socket)
+      return sum
+    }
+    const [first, second] = [await ask(), await ask()]
+    expect(await bytes(first)).toBeLessThan(3_600_000)
+    expect(await bytes(second)).toBeGreaterThan(3_600_000)
+  })
+
+  test('requests that come together are answered in their order, all of them', async () => {
+    const { path } = await large({})
+    const ids = Array.from({ length: 150 }, (_, n) => (n % 10 === 9 ? 'large' : `nobody${n}`))
+    const head = `HTTP/1.1\r\nhost: kuma\r\npadding: ${'x'.repeat(2_000)}\r\n`
+    const asked = ids.map((id) => `GET /v1/entities/${id} ${head}\r\n`)
+    const socket = await stubborn({ path }, `${asked.join('')}GET /healthz ${head}connection: close\r\n\r\n`)
+    let text = ''
+    socket.setEncoding('latin1').on('data', (chunk: string) => (text += chunk))
+    await gone(socket)
+    const answered = text.matchAll(/"id":"(large)"|no entity \\"(\w+)\\"|(healthy)/g)
+    expect(Array.from(answered, ([, ...found]) => found.find(Boolean))).toEqual([...ids, 'healthy'])
+  })
 })

@@ -103,17 +103,22 @@ test.each(['kuma stop', 'SIGTERM'] as const)(
   },
 )
 
-test('who waits for a projection that is paused is not answered, and may ask the next daemon', async () => {
-  const { run, hear, say, heard, stopped } = await accounts()
-  expect((await run(['projections', 'pause', 'sums'])).code).toBe(0)
-  expect((await run(['append', 'a', 'Deposited', 'amount:=1'])).code).toBe(0)
+test('who waits for a projection that is paused may ask the next daemon, and who has it rebuilt is told', async () => {
+  const { hear, say, heard, stopped } = await accounts()
   hear()
   say({ kuma: 1 }, { id: 1, call: 'waitFor', params: { projection: 'sums', position: null } })
-  say({ id: 2, call: 'waitFor', params: { projection: null, position: null } }, { id: 3, call: 'stats' })
+  await heard('"id":1')
+  say({ id: 2, call: 'rebuildProjection', params: { name: 'sums' } })
+  say({ id: 3, call: 'pauseProjection', params: { name: 'sums' } })
   await heard('"id":3')
+  say({ id: 4, call: 'append', params: { id: 'a', events: [{ type: 'Deposited', data: { amount: 2 } }] } })
+  await heard('"id":4')
+  say({ id: 5, call: 'waitFor', params: { projection: null, position: null } }, { id: 6, call: 'stats' })
+  await heard('"id":6')
   const text = await stopped('kuma stop')
-  expect(text).toContain('{"goodbye":3}')
-  expect(Object.keys(answers(text))).not.toContain('1')
+  expect(text).toContain('{"goodbye":6}')
+  expect(answers(text)).toMatchObject({ 2: { error: { code: 'KUMA_DISCONNECTED' } } })
+  expect(Object.keys(answers(text))).not.toContain('5')
 })
 
 test('read models in a database that never answers, and an erasure that waits for it', async () => {
