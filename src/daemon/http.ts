@@ -140,8 +140,14 @@ export class HttpSide {
       const match = find(request.method!, path)
       route = match.route
       const given = await unless(this.stop.signal, givenOf(request, match, search))
-      const reply = await this.run(route, given, peer, untilGone(response))
-      await send(response, reply, request.method === 'HEAD', this.stop.signal, this.watcher(peer, response))
+      const gone = untilGone(response)
+      await send(
+        response,
+        await this.run(route, given, peer, gone),
+        request.method === 'HEAD',
+        this.stop.signal,
+        this.watcher(peer, response),
+      )
     } catch (error) {
       if (!response.destroyed) this.fail(request, response, error)
     } finally {
@@ -366,18 +372,20 @@ function cutOff({ httpVersion, socket }: IncomingMessage, response: ServerRespon
   response.destroy()
 }
 
+/** What is sent as one is turned into bytes here, so that nothing keeps the text while they are read. */
 async function send(
   response: ServerResponse,
-  { status = 200, type, body }: Reply,
+  reply: Reply,
   isHead: boolean,
   stop: AbortSignal,
   watch: Watch,
 ): Promise<void> {
+  const { status = 200, type, body } = reply
   const headers = { 'content-type': type, 'cache-control': 'no-store' }
   if (typeof body === 'string') {
     response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
-    if (!isHead && body.length > PIECE_BYTES) await sendPieces(response, Buffer.from(body), watch)
-    response.end(isHead || body.length > PIECE_BYTES ? undefined : body)
+    if (!isHead && body.length > PIECE_BYTES) return sendLarge(response, Buffer.from(body), watch)
+    response.end(isHead ? undefined : body)
     return
   }
   if (isHead) {
@@ -401,9 +409,10 @@ async function send(
   }
 }
 
-async function sendPieces(response: ServerResponse, body: Buffer, watch: Watch): Promise<void> {
+async function sendLarge(response: ServerResponse, body: Buffer, watch: Watch): Promise<void> {
   for (let at = 0; at < body.length; at += PIECE_BYTES)
     if (!response.write(body.subarray(at, at + PIECE_BYTES))) await drained(response, body.length - at, watch)
+  response.end()
 }
 
 /** When the client has read what it was sent, or when it is time to stop. @param bytes that it holds here meanwhile */
