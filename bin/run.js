@@ -6,9 +6,14 @@ import { join } from 'node:path'
 // From Node 22 on it can keep what it has compiled; left to itself it would do so in the folder for all that is
 // temporary, where on a machine of many somebody else may have put code under its name. Nor in one of somebody else.
 const { HOME, XDG_CACHE_HOME = HOME && join(HOME, '.cache') } = process.env
-if (XDG_CACHE_HOME && isOwn(XDG_CACHE_HOME) && isOwn(join(XDG_CACHE_HOME, 'kuma')) !== false) {
+if (
+  module.enableCompileCache &&
+  XDG_CACHE_HOME &&
+  isOwn(XDG_CACHE_HOME) &&
+  isOwn(join(XDG_CACHE_HOME, 'kuma')) !== false
+) {
   const umask = process.umask(0o077)
-  module.enableCompileCache?.(join(XDG_CACHE_HOME, 'kuma', 'compiled'))
+  module.enableCompileCache(join(XDG_CACHE_HOME, 'kuma', 'compiled'))
   process.umask(umask)
 }
 const { main } = await import('../dist/main.js')

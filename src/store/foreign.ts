@@ -5,6 +5,7 @@
 import { lstatSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
+import { isMine } from './directory.ts'
 
 const ROOT = 0
 
@@ -43,8 +44,7 @@ function foreignnessOfFolder(folder: string): string | null {
 
 /** Does it belong to who runs this, or to root? */
 function isOwn(uid: number): boolean {
-  const me = process.geteuid?.()
-  return me === undefined || uid === me || uid === ROOT
+  return isMine({ uid }) || uid === ROOT
 }
 
 /** Not the one that was taken on for a while (newgrp), where the system knows the user. */

@@ -6,7 +6,6 @@ import { restoreEntity } from '../../src/backup/restore-entity.ts'
 import { Client, engineOf } from '../../src/daemon/client.ts'
 import type { Engine } from '../../src/engine.ts'
 import type { ResolvedPoint } from '../../src/entity/time.ts'
-import { defineEntity, type } from '../../src/index.ts'
 import { openEngine } from '../../src/kuma.ts'
 import { keyFilePath } from '../../src/store/key-file.ts'
 import { Keys } from '../../src/store/keys.ts'
@@ -15,19 +14,10 @@ import { Readers } from '../../src/store/readers.ts'
 import { verifyStore } from '../../src/store/verify.ts'
 import { folder } from '../folder.ts'
 import { MASTER_KEY } from '../master-key.ts'
+import { doorOf } from '../models.ts'
 import { served } from '../served.ts'
 
-const Door = defineEntity({
-  type: 'door',
-  initial: { isOpen: false, visitors: 0 },
-  events: { Opened: type<Record<never, never>>(), Entered: type<Record<never, never>>() },
-  commands: { Ring: type<Record<never, never>>() },
-})
-  .evolve({
-    Opened: (state) => ({ ...state, isOpen: true }),
-    Entered: (state) => ({ ...state, visitors: state.visitors + 1 }),
-  })
-  .decide({ Ring: ({ isOpen }) => (isOpen ? [1, 2].map(() => ({ type: 'Entered', data: {} })) : undefined) })
+const Door = doorOf(2)
 const ring = (id: string, requestKey: string) => ({ id, command: { type: 'Ring', data: {} }, requestKey })
 const LONG_AGO = 1_000_000_000_000
 const group = (requestKey: string, n: number, from: number) => ({
