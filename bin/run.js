@@ -1,8 +1,18 @@
 #!/usr/bin/env node
 import { statSync } from 'node:fs'
 import module from 'node:module'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 
+// oclif asks for both, and a system that does not know who runs this (a container's --user) has none to tell.
+if (!process.env.HOME || !process.env.SHELL) {
+  try {
+    userInfo()
+  } catch {
+    process.env.HOME ||= '/'
+    process.env.SHELL ||= '/bin/sh'
+  }
+}
 // From Node 22 on it can keep what it has compiled; left to itself it would do so in the folder for all that is
 // temporary, where on a machine of many somebody else may have put code under its name. Nor in one of somebody else.
 const { HOME, XDG_CACHE_HOME = HOME && join(HOME, '.cache') } = process.env

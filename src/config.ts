@@ -179,9 +179,9 @@ async function load(file: string): Promise<{ config: Config; files: readonly str
  * False for nowhere, as with the home of another user (sudo).
  */
 function cacheFolder(): string | false {
-  const own = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'kuma')
-  const path = join(own, 'config')
   try {
+    const own = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'kuma')
+    const path = join(own, 'config')
     let above = own
     while (!existsSync(above)) above = dirname(above)
     if (foreignness(statSync(above)) !== null) return false

@@ -9,7 +9,6 @@ import { Census } from './actor/census.ts'
 import { Definitions } from './actor/definitions.ts'
 import { Router } from './actor/router.ts'
 import type { Backup, BackupOptions, Config, ConnectOptions, Fork, ForkOptions, Kuma, Stats } from './api.ts'
-import { createBackup } from './backup/create-backup.ts'
 import { remember } from './backup/places.ts'
 import { type Committer, InlineCommitter } from './commit/committer.ts'
 import { GroupCommit } from './commit/group-commit.ts'
@@ -20,17 +19,13 @@ import type { Engine, LiveEngine, OwnEngine } from './engine.ts'
 import { isKumaError, KumaError } from './errors.ts'
 import { committedEnds, type Ends, lookedUpEnds } from './feed/ends.ts'
 import { feed } from './feed/feed.ts'
-import { blame } from './history/blame.ts'
-import { diff } from './history/diff.ts'
 import { entities } from './history/entities.ts'
-import { fork } from './history/fork.ts'
 import { inspectAll } from './history/inspect-all.ts'
 import { inspectAt } from './history/inspect-at.ts'
 import { find } from './history/locate.ts'
 import { log } from './history/log.ts'
-import { type RebuildOptions, type RebuildReport, rebuildSnapshots } from './history/rebuild-snapshots.ts'
+import type { RebuildOptions, RebuildReport } from './history/rebuild-snapshots.ts'
 import { replay } from './history/replay.ts'
-import { revert } from './history/revert.ts'
 import { type EraseParts, erase, resumeErasures } from './privacy/erase.ts'
 import { openReadModels } from './projection/open-read-models.ts'
 import type { ProjectorOptions } from './projection/projector.ts'
@@ -126,6 +121,7 @@ function kumaOf(engine: Engine, config: Config, assertHeld = () => {}): Kuma {
 }
 
 async function soundBackup(store: string, options?: BackupOptions): Promise<Backup> {
+  const { createBackup } = await import('./backup/create-backup.ts')
   const { problems, ...taken } = await createBackup(store, options)
   if (problems.length === 0) return taken
   const { path } = taken
@@ -206,6 +202,7 @@ export async function repairSnapshots(config: Config, options: RebuildOptions = 
   checkDirectory(path)
   const { readers, lock } = await openLocked(path, config)
   try {
+    const { rebuildSnapshots } = await import('./history/rebuild-snapshots.ts')
     return await rebuildSnapshots(readers, lock, definitions, options)
   } finally {
     readers.close()
@@ -221,6 +218,7 @@ export async function forkStore(config: Config, to: string, options: ForkOptions
   const masterKey = masterKeyOf(path, manifest, config)
   const readers = openReaders(path, manifest, masterKey)
   try {
+    const { fork } = await import('./history/fork.ts')
     return await fork(readers, masterKey, to, options, (made) => remember(path, { fork: made.path, store: made.store }))
   } finally {
     readers.close()
@@ -262,8 +260,9 @@ function historyOf(readers: Readers, definitions: Definitions, ends: Ends) {
     path: readers.path,
     store: readers.manifest.store,
     replay: (id, range) => replay(readers, definitions, id, range),
-    diff: (request, signal) => diff(readers, definitions, request, signal),
-    blame: (id, path, signal) => blame(readers, definitions, id, path, signal),
+    diff: async (request, signal) => (await import('./history/diff.ts')).diff(readers, definitions, request, signal),
+    blame: async (id, path, signal) =>
+      (await import('./history/blame.ts')).blame(readers, definitions, id, path, signal),
     log: (query) => log(readers, definitions, query),
     feed: (request) => feed(readers, ends, definitions, request),
     entities: (query) => entities(readers, query),
@@ -294,7 +293,9 @@ function readingEngine(
     execute: async () => readOnly(path),
     erase: async () => readOnly(path),
     revert: async (request, signal) =>
-      request.dryRun ? revert(readers, definitions, request, null, signal) : readOnly(path),
+      request.dryRun
+        ? (await import('./history/revert.ts')).revert(readers, definitions, request, null, signal)
+        : readOnly(path),
     stats: () => readOnly(path),
     shards: () => shardsOf(readers, ends, null),
     find: async (id) => {
@@ -386,8 +387,14 @@ async function writingEngine(
     append: (request) => router.append(request),
     appendCopy: (request) => router.appendCopy(request),
     execute: (request) => router.execute(request),
-    revert: (request, signal) =>
-      revert(readers, definitions, request, request.dryRun ? null : (decided) => router.revert(decided), signal),
+    revert: async (request, signal) =>
+      (await import('./history/revert.ts')).revert(
+        readers,
+        definitions,
+        request,
+        request.dryRun ? null : (decided) => router.revert(decided),
+        signal,
+      ),
     erase: (ids, options) => erase(parts, ids, options),
     stats: () => {
       lock.look() // so that whoever asks how it does is told the truth

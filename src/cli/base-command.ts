@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from '@oclif/core/command'
+import type { Config as OclifConfig } from '@oclif/core/config'
 import * as Flags from '@oclif/core/flags'
 import type { Config } from '../api.ts'
 import { type LoadedConfig, loadConfig, typeForId } from '../config.ts'
@@ -89,6 +90,18 @@ export interface Session {
 export abstract class BaseCommand extends Command {
   /** Of `kuma shell`: used by every command that does not name another store. */
   static session: Session | null = null
+
+  /** oclif's own reads all that it knows of the command line a second time. */
+  static override run<T extends Command>(
+    this: new (
+      argv: string[],
+      config: OclifConfig,
+    ) => T,
+    argv: string[],
+    config: OclifConfig,
+  ): Promise<ReturnType<T['run']>> {
+    return new this(argv, config)['_run']()
+  }
 
   static override baseFlags = {
     dir: Flags.string({

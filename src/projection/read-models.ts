@@ -373,10 +373,19 @@ export class StoreReadModels implements ReadModels {
   /** @throws KUMA_UNKNOWN_PROJECTION */
   private async known(name: string): Promise<Catalogued> {
     await this.open()
+    const isDefined = this.definitions.some((one) => one.name === name)
+    if (isDefined && !this.projector.isLoaded) await this.begun()
     const all = await this.catalog.load()
     const found = all.get(name)
     if (found === undefined) throw unknown(name, [...all.keys()])
     return found
+  }
+
+  /** Resolves when the catalog has all that is defined, which the projector enters as it starts. @throws why it cannot */
+  private async begun(): Promise<void> {
+    this.projector.start()
+    await this.projector.loaded()
+    if (this.projector.problem !== null) throw this.projector.problem
   }
 
   private checkName(name: string): ProjectionDefinition {

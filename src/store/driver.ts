@@ -4,6 +4,7 @@
  */
 import { closeSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import type BetterSqlite3 from 'better-sqlite3'
 import { KumaError } from '../errors.ts'
 import { createFile, writeError } from './directory.ts'
@@ -17,14 +18,21 @@ const SQLITE_MIN = [3, 51, 3]
 /** How long a statement waits for a foreign process that holds the file. */
 export const BUSY_TIMEOUT_MS = 5_000
 
+/** Version 12 looks for it in a dozen places, an exception for each, which takes longer than to load it. */
+const BUILT = '../build/Release/better_sqlite3.node'
+
 let driver: typeof BetterSqlite3 | undefined
+let binary: { readonly nativeBinding?: string } = {}
 
 /** Loads the driver. To be called on the main thread before a worker loads it too. @throws KUMA_DRIVER */
 export function loadDriver(): typeof BetterSqlite3 {
   if (driver !== undefined) return driver
   try {
-    const Loaded = createRequire(import.meta.url)(PACKAGE) as typeof BetterSqlite3
-    const memory = new Loaded(':memory:')
+    const require = createRequire(import.meta.url)
+    const path = require.resolve(PACKAGE)
+    const Loaded = require(path) as typeof BetterSqlite3
+    if (PACKAGE !== 'better-sqlite3') binary = built(path)
+    const memory = new Loaded(':memory:', binary)
     const version = memory.prepare('SELECT sqlite_version()').pluck().get() as string
     memory.close()
     if (isOlder(version)) throw new Error(`it brings SQLite ${version}, older than ${SQLITE_MIN.join('.')}`)
@@ -40,6 +48,15 @@ export function loadDriver(): typeof BetterSqlite3 {
         hint: `run \`npm rebuild ${PACKAGE}\`; if it is not installed, run \`npm install\` again with optional dependencies and install scripts allowed`,
       },
     )
+  }
+}
+
+/** @param path of the driver's code */
+function built(path: string): typeof binary {
+  try {
+    return { nativeBinding: createRequire(path)(join(dirname(path), BUILT)) }
+  } catch {
+    return {} // it says itself why not
   }
 }
 
@@ -66,6 +83,7 @@ export function openDatabase(path: string, access: 'read' | 'write' | 'create'):
   let db: Database | undefined
   try {
     db = new Driver(path, {
+      ...binary,
       readonly: access === 'read',
       fileMustExist: true,
       timeout: BUSY_TIMEOUT_MS,

@@ -395,6 +395,12 @@ describe.each(SINKS)('%s:', (kind) => {
     expect(await all(ctx.query('select balance from accounts'))).toEqual([{ balance: 3 }])
   })
 
+  test('one that nobody has asked for yet can be paused', async () => {
+    const { engine } = await open()
+    await engine.readModels.pause('accounts')
+    await until(engine, 'accounts', ({ state }) => state === 'paused')
+  })
+
   describe('a definition that changed', () => {
     const named = (version: number, name: (text: string) => string, more: Partial<kuma.Columns> = {}) =>
       kuma

@@ -216,15 +216,18 @@ describe.skipIf(!isRoot)(`of other users${skipped('only root can become somebody
     const [cwd] = nested(top, { uid: OTHER, mode: 0o775 }) as [string]
     writeFileSync(join(cwd, 'kuma.config.mjs'), code())
     give(join(cwd, 'kuma.config.mjs'), { uid: OTHER, mode: 0o664 })
-    const child = spawn(process.execPath, [BINARY, 'init'], {
-      cwd,
-      uid: OTHER,
-      gid: OTHER,
-      env: environment({ HOME: cwd }),
-      stdio: 'pipe',
-    })
-    onTestFinished(() => void child.kill('SIGKILL'))
-    expect(await ended(child)).toMatchObject({ code: 0, stderr: '' })
+    for (const env of [{ HOME: cwd }, { HOME: undefined }]) {
+      const child = spawn(process.execPath, [BINARY, 'init'], {
+        cwd,
+        uid: OTHER,
+        gid: OTHER,
+        env: { ...environment(), SHELL: undefined, ...env },
+        stdio: 'pipe',
+      })
+      onTestFinished(() => void child.kill('SIGKILL'))
+      expect(await ended(child)).toMatchObject({ code: 0, stderr: '' })
+      rmSync(join(cwd, 'kuma-data'), { recursive: true })
+    }
     expect(existsSync(join(top, 'ran', '1'))).toBe(true)
   })
 })
