@@ -106,7 +106,10 @@ export class HttpSide {
   }
 
   take(socket: Socket): void {
-    this.turns.set(socket, new Turns(socket))
+    const peer = this.peerOf(socket)
+    const tooMany = () =>
+      this.host.refusals.add('too many requests at once', { client: peer.id, from: peer.info().from })
+    this.turns.set(socket, new Turns(peer, tooMany))
     socket.once('close', () => this.turns.delete(socket))
     this.server.emit('connection', socket)
   }

@@ -223,4 +223,13 @@ describe('answers that nobody reads', () => {
     const answered = text.matchAll(/"id":"(large)"|no entity \\"(\w+)\\"|(healthy)/g)
     expect(Array.from(answered, ([, ...found]) => found.find(Boolean))).toEqual([...ids, 'healthy'])
   })
+
+  test('who sends requests by the thousand and reads none of the answers is hung up on', async () => {
+    const { host, port, store, run, output } = await listening({})
+    const ask = 'GET /healthz HTTP/1.1\r\nhost:localhost\r\n\r\n'
+    await gone(await stubborn({ host, port }, ask.repeat(40)))
+    await gone(await stubborn({ path: join(store, 'kuma.sock') }, ask.repeat(10_000)))
+    expect((await run(['stop'])).code).toBe(0)
+    expect((await output).stderr).toContain('"reason":"too many requests at once"')
+  })
 })
