@@ -554,7 +554,12 @@ export interface Config {
   /** Read models: `start` and `kuma start` keep their tables up to date. */
   readonly projections?: readonly AnyProjection[] | undefined
   readonly readModels?: ReadModelsConfig | undefined
-  /** Of `kuma start`: bounds for its clients. */
+  /**
+   * For a program that embeds Kuma: `start` also listens on `kuma.sock` in the store, as `kuma start` does, so that commands
+   * and other programs can use the store while this one has it open. Only its user may open the socket. Default: false.
+   */
+  readonly serve?: boolean | undefined
+  /** Of `kuma start`, and of `serve`: bounds for clients. */
   readonly daemon?: DaemonBounds | undefined
   /** Which entity type a new id gets in the shell: `{ 'acc_*': Account }`. The first match wins. */
   readonly ids?: { readonly [glob: string]: AnyEntityDefinition } | undefined

@@ -55,6 +55,7 @@ const KEYS = [
   'entities',
   'projections',
   'readModels',
+  'serve',
   'daemon',
   'ids',
   'encryption',
@@ -217,7 +218,8 @@ export function checkConfig(config: Config, file: string | null): void {
       meant === undefined ? `it knows ${KEYS.join(', ')}` : `did you mean ${meant}?`,
     )
   }
-  const { path, entities = [], ids = {}, lockTimeoutMs } = config
+  const { path, entities = [], ids = {}, lockTimeoutMs, serve } = config
+  if (serve !== undefined && typeof serve !== 'boolean') throw bad('serve must be true or false')
   if (path !== undefined && (typeof path !== 'string' || path === '')) throw bad('path must name a directory')
   checkNumbers(config, NUMBERS, '', bad)
   if (lockTimeoutMs !== undefined && !(Number.isFinite(lockTimeoutMs) && lockTimeoutMs >= 0))

@@ -126,6 +126,8 @@ export interface KumaErrorDetails {
   KUMA_USAGE: Record<never, never>
   /** The SQLite driver for this version of Node is not installed. */
   KUMA_DRIVER: { readonly package: string }
+  /** The package that this process was started from is another now, whose code it does not start. */
+  KUMA_PACKAGE_REPLACED: { readonly path: string }
   /** A defect of Kuma itself. */
   KUMA_INTERNAL: Record<never, never>
 }

@@ -13,9 +13,10 @@ import { remember } from './backup/places.ts'
 import { type Committer, InlineCommitter } from './commit/committer.ts'
 import { GroupCommit } from './commit/group-commit.ts'
 import { WorkerCommitter } from './commit/worker-committer.ts'
-import { checkConfig } from './config.ts'
+import { checkConfig, typeForId } from './config.ts'
 import { contextOf } from './context.ts'
 import type { Engine, LiveEngine, OwnEngine } from './engine.ts'
+import { DOCUMENT } from './entity/document.ts'
 import { isKumaError, KumaError } from './errors.ts'
 import { committedEnds, type Ends, lookedUpEnds } from './feed/ends.ts'
 import { feed } from './feed/feed.ts'
@@ -73,7 +74,22 @@ export interface EngineOptions {
 export async function start(config: Config = {}): Promise<Kuma> {
   const projects = config.projections !== undefined
   const engine = await openEngine(config, { access: 'write', create: true, projects })
-  return kumaOf(engine, config, () => engine.assertHeld())
+  return kumaOf(config.serve ? await served(engine, config) : engine, config, () => engine.assertHeld())
+}
+
+async function served(engine: LiveEngine, config: Config): Promise<LiveEngine> {
+  try {
+    const [{ serveEmbedded }] = await Promise.all([import('./daemon/embedded.ts'), loadLate()])
+    return await serveEmbedded(engine, (id) => typeForId(config, id) ?? DOCUMENT, config.daemon)
+  } catch (error) {
+    await engine.close()
+    throw error
+  }
+}
+
+/** What is loaded when it is first asked for: at once, where the package may be replaced in the meantime. */
+export async function loadLate(): Promise<void> {
+  await Promise.all([import('./history/diff.ts'), import('./history/blame.ts'), import('./history/revert.ts')])
 }
 
 /**

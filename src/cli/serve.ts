@@ -8,7 +8,7 @@ import { openLog } from '../daemon/log.ts'
 import { LOG_FILE, type LogLevel } from '../daemon/log-levels.ts'
 import { readToken } from '../daemon/token.ts'
 import { KumaError } from '../errors.ts'
-import { openEngine } from '../kuma.ts'
+import { loadLate, openEngine } from '../kuma.ts'
 import { hasReadModels } from '../projection/open-read-models.ts'
 import type { Located } from './base-command.ts'
 import { usage } from './event-data.ts'
@@ -42,6 +42,7 @@ export async function serve(
   const file = { path: join(path, LOG_FILE), bytesMax: bounds.logBytesMax }
   const log = await openLog(logLevel, wantsColor(process.stderr), file)
   const engine = await openEngine(config, { access: 'write', projects: hasReadModels(path, config) })
+  await loadLate()
   const options = { version, log, typeFor, isConfigStale: isStale, bounds, tcp }
   return runDaemon(engine, options).catch(async (error) => {
     await engine.close()

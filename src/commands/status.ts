@@ -13,7 +13,7 @@ const SLOW_TOLD = 5
 export default class Status extends BaseCommand {
   static override summary = "Tell how the store's daemon does."
   static override description =
-    'Exit code 0 if it is healthy, 1 if a shard takes no more writes or a projection has failed, 3 if no daemon runs. With --json all of its statistics.'
+    'Exit code 0 if it is healthy, 1 if a shard takes no more writes, a projection has failed or the package was replaced, 3 if no daemon runs. With --json all of its statistics.'
   static override examples = ['<%= config.bin %> status', '<%= config.bin %> status --json']
 
   async run(): Promise<void> {
@@ -27,7 +27,18 @@ export default class Status extends BaseCommand {
 }
 
 function lines(status: DaemonStatus): string[] {
-  const { isConfigStale, projections, pid, startedAt, address, clients, subscribers, memoryBytes, stats } = status
+  const {
+    isConfigStale,
+    isPackageReplaced,
+    projections,
+    pid,
+    startedAt,
+    address,
+    clients,
+    subscribers,
+    memoryBytes,
+    stats,
+  } = status
   const { slowCalls = [] } = status
   const { actors, events, eventsPerSecond, readsPerSecond, commitMs, walBytes, poisonedShards, lost = [] } = stats
   const failed = projections.filter(({ state }) => state === 'failed').map(({ name }) => name)
@@ -39,6 +50,7 @@ function lines(status: DaemonStatus): string[] {
       ({ from, to }) =>
         `events ${from} to ${to} were acknowledged, and are lost unless they were copied or moved elsewhere before`,
     ),
+    ...(isPackageReplaced ? ['its package was replaced since it was started: stop and start it'] : []),
     ...(failed.length === 0 ? [] : [`projections ${failed.join(', ')} have stopped: see \`kuma projections\``]),
   ]
   return [

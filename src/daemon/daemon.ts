@@ -2,6 +2,7 @@
 import type { LiveEngine } from '../engine.ts'
 import { formatPosition } from '../entity/event.ts'
 import { KumaError } from '../errors.ts'
+import { isPackageReplaced as packageIsReplaced } from '../store/bundled.ts'
 import type { TcpAddress } from './address.ts'
 import type { Bounds } from './bounds.ts'
 import type { DaemonStatus, Host } from './host.ts'
@@ -32,6 +33,8 @@ export interface DaemonOptions {
   /** Is the config another than that which the engine was opened with? */
   readonly isConfigStale: () => boolean
   readonly bounds: Bounds
+  /** A program's own engine: it is the program that hears of what happens to it, and that ends it. */
+  readonly isEmbedded?: boolean | undefined
   readonly tcp?: { readonly address: TcpAddress; readonly token: string } | undefined
 }
 
@@ -56,7 +59,7 @@ export interface Stopped {
  * @throws KUMA_INVALID_CONFIG if the store's path is too long for a socket, KUMA_IO
  */
 export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Promise<Daemon> {
-  const { version, log, typeFor, isConfigStale, bounds, tcp } = options
+  const { version, log, typeFor, isConfigStale, bounds, isEmbedded = false, tcp } = options
   const startedAt = new Date().toISOString()
   const { pid } = process
   const { path, store } = engine
@@ -81,6 +84,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
       engine.assertHeld()
       const stats = engine.stats()
       const projections = engine.projections()
+      const isPackageReplaced = packageIsReplaced()
       return {
         pid,
         version,
@@ -92,7 +96,11 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
         subscribers: subscribers.size,
         memoryBytes: process.memoryUsage.rss(),
         isConfigStale: isConfigStale(),
-        isHealthy: stats.poisonedShards.length === 0 && projections.every(({ state }) => state !== 'failed'),
+        isPackageReplaced,
+        isHealthy:
+          stats.poisonedShards.length === 0 &&
+          projections.every(({ state }) => state !== 'failed') &&
+          !isPackageReplaced,
         projections,
         queries: engine.queries(),
         stats,
@@ -100,32 +108,23 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
         slowCalls: calls.slow(),
       }
     },
+    isEmbedded,
     stop: () => {
+      if (isEmbedded) throw isProgram(path)
       ending()
       return { pid }
     },
   }
+  await Promise.all([import('./metrics.ts'), import('./openapi.ts')]) // the package may be replaced under it
   const server = await Server.listen(path, host, tcp?.address ?? null)
   const { address } = server
-  engine.onPoisoned((shard, why, lost) => {
-    const positions = lost && { from: formatPosition(shard, lost.from), to: formatPosition(shard, lost.to) }
-    const text = `this shard takes no more writes: ${why}`
-    if (positions === null) log.error({ shard }, text)
-    else log.error({ shard, lost: positions }, `${text}; what was acknowledged there may be lost`)
-  })
-  engine.onLost(({ code, message }) => {
-    log.error({ path, code }, message)
-    void server.untilAlone(REFUSING_MS).then(ending)
-  })
-  engine.onProjectionFailed((projection, { code, position }) =>
-    log.error({ projection, code, position }, 'a projection stopped: `kuma projections` tells why'),
-  )
-  engine.onLeftOut((projection, { position }) =>
-    log.warn(
-      { projection, position },
-      'it leaves out an entity, whose state is too large: `kuma projections` tells which',
-    ),
-  )
+  if (!isEmbedded) {
+    logTroubles(engine, log)
+    engine.onLost(({ code, message }) => {
+      log.error({ path, code }, message)
+      void server.untilAlone(REFUSING_MS).then(ending)
+    })
+  }
   log.info({ path, store, version, address }, 'listening')
   const end = async () => {
     await asked
@@ -159,4 +158,28 @@ async function inTime(promise: Promise<unknown>, ms: number): Promise<boolean> {
 function undecided(path: string): KumaError<'KUMA_CLOSED'> {
   const hint = 'nothing was recorded: ask the next one'
   return new KumaError('KUMA_CLOSED', 'the daemon ended before it was decided', { path }, { hint })
+}
+
+function logTroubles(engine: LiveEngine, log: Log): void {
+  engine.onPoisoned((shard, why, lost) => {
+    const positions = lost && { from: formatPosition(shard, lost.from), to: formatPosition(shard, lost.to) }
+    const text = `this shard takes no more writes: ${why}`
+    if (positions === null) log.error({ shard }, text)
+    else log.error({ shard, lost: positions }, `${text}; what was acknowledged there may be lost`)
+  })
+  engine.onProjectionFailed((projection, { code, position }) =>
+    log.error({ projection, code, position }, 'a projection stopped: `kuma projections` tells why'),
+  )
+  engine.onLeftOut((projection, { position }) =>
+    log.warn(
+      { projection, position },
+      'it leaves out an entity, whose state is too large: `kuma projections` tells which',
+    ),
+  )
+}
+
+function isProgram(path: string): KumaError<'KUMA_USAGE'> {
+  const program = `process ${process.pid} (${process.argv[1] ?? process.argv0})`
+  const hint = 'it lets others in as long as it runs: end that program'
+  return new KumaError('KUMA_USAGE', `${path} is open in a program of its own: ${program}`, {}, { hint })
 }

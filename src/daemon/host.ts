@@ -27,7 +27,9 @@ export interface DaemonStatus {
   readonly memoryBytes: number
   /** The config, or something that it imports, is not what it was when the daemon was started. */
   readonly isConfigStale: boolean
-  /** No shard is poisoned, and no projection has failed. */
+  /** The package that it was started from is another now. It goes on as far as it can, and must be started again. */
+  readonly isPackageReplaced: boolean
+  /** No shard is poisoned, no projection has failed, and its package is there. */
   readonly isHealthy: boolean
   readonly projections: readonly ProjectionInfo[]
   readonly queries: QueriesInfo
@@ -94,6 +96,8 @@ export interface Host {
   readonly calls: CallsUnderWay
   readonly slowCalls: SlowCalls
   readonly subscribers: Set<Subscriber>
+  /** Is it a program's own engine, and not a daemon's? */
+  readonly isEmbedded: boolean
   clients(): readonly { info(): ClientInfo }[]
   greeting(): Greeting
   status(): DaemonStatus

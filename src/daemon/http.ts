@@ -64,6 +64,7 @@ const STATUS: Partial<Record<KumaErrorCode, number>> = {
   KUMA_POISONED: 503,
   KUMA_CORRUPT: 503,
   KUMA_CLOSED: 503,
+  KUMA_PACKAGE_REPLACED: 503,
   KUMA_DISK_FULL: 507,
 }
 

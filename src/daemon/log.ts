@@ -29,20 +29,28 @@ export async function openLog(
   file: { readonly path: string; readonly bytesMax: number },
 ): Promise<Log> {
   const { fd } = process.stderr
-  const options = {
-    level,
-    base: { pid: process.pid },
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
-  }
   // written before the call returns: the last lines of a process are those that matter
   const sink = process.stderr.isTTY
     ? await forPeople(colorize)
     : isSame(fd, file.path)
       ? bounded(file)
       : pino.destination({ fd, sync: true })
-  const log: Log = pino(options, sink)
+  const log: Log = pino(optionsOf(level), sink)
   return log
+}
+
+/** To the file, which only its user may read. */
+export function openLogFile(level: LogLevel, file: { readonly path: string; readonly bytesMax: number }): Log {
+  return pino(optionsOf(level), bounded(file))
+}
+
+function optionsOf(level: LogLevel) {
+  return {
+    level,
+    base: { pid: process.pid },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  }
 }
 
 function isSame(fd: number, path: string): boolean {
@@ -51,7 +59,7 @@ function isSame(fd: number, path: string): boolean {
 }
 
 function bounded({ path, bytesMax }: { readonly path: string; readonly bytesMax: number }) {
-  const fd = openSync(path, 'a')
+  const fd = openSync(path, 'a', 0o600)
   const older = `${path}.1`
   const look = () => {
     if (fstatSync(fd).size <= bytesMax) return

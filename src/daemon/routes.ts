@@ -10,6 +10,7 @@ import { parsePoint, timeOf } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
 import { exportText } from '../privacy/export.ts'
 import { parseParam, rowsOf } from '../projection/query-rows.ts'
+import { isPackageReplaced } from '../store/bundled.ts'
 import { CALLS, checkParams } from './calls.ts'
 import { type Caller, type Host, subscribed } from './host.ts'
 import { ANSWER } from './protocol.ts'
@@ -220,12 +221,12 @@ export const ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/healthz',
     isSlow: false,
-    about: 'Does it take writes in all shards? Needs no token.',
+    about: 'Does it take writes in all shards, and is its package there? Needs no token.',
     answer: 'Health',
     isOpen: true,
     errors: [503],
     run: ({ engine }) => {
-      const isHealthy = engine.stats().poisonedShards.length === 0
+      const isHealthy = engine.stats().poisonedShards.length === 0 && !isPackageReplaced()
       return json({ status: isHealthy ? 'healthy' : 'unhealthy' }, isHealthy ? 200 : 503)
     },
   },

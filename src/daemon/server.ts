@@ -100,6 +100,7 @@ export class Server implements Door {
     net.removeAllListeners('error').on('error', ({ code }: NodeJS.ErrnoException) => {
       this.host.refusals.add(code ?? 'accept')
     })
+    if (this.host.isEmbedded) net.unref()
     this.listening.push(net)
     return net
   }
@@ -109,6 +110,7 @@ export class Server implements Door {
   }
 
   private accept(socket: Socket, isLocal: boolean): void {
+    if (this.host.isEmbedded) socket.unref()
     const peer = new Peer(++this.lastId, socket, isLocal, this)
     socket.on('error', () => {}) // 'close' follows
     socket.on('close', () => this.left(peer))

@@ -1,8 +1,14 @@
-/** Code that runs in a thread or process of its own is a file of the package, wherever this code was loaded from. */
-import { existsSync } from 'node:fs'
+/**
+ * Code that runs in a thread or process of its own is a file of the package, wherever this code was loaded from. A package may
+ * be replaced under a process that runs for long (a deploy): code of the new one is never started by the old one.
+ */
+import { existsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { KumaError } from '../errors.ts'
+
+const FOLDER = packageFolder()
+const STAMP = stamp()
 
 /** The folder of the package that this code is in. */
 export function packageFolder(): string {
@@ -11,9 +17,28 @@ export function packageFolder(): string {
   return folder
 }
 
-/** @param name of an entry in scripts/build.js @throws KUMA_INTERNAL if the package was bundled into another */
+/** Is the package another than the one that this code was loaded from? */
+export function isPackageReplaced(): boolean {
+  return STAMP !== null && stamp() !== STAMP
+}
+
+/** Of one of its files, which stands for all; null if it is not there. */
+function stamp(): string | null {
+  const stats = statSync(join(FOLDER, 'dist', 'worker.js'), { bigint: true, throwIfNoEntry: false })
+  return stats === undefined ? null : `${stats.dev} ${stats.ino} ${stats.mtimeNs}`
+}
+
+/**
+ * @param name of an entry in scripts/build.js
+ * @throws KUMA_PACKAGE_REPLACED; KUMA_INTERNAL if the package was bundled into another
+ */
 export function bundled(name: string): string {
-  const file = join(packageFolder(), 'dist', `${name}.js`)
+  if (isPackageReplaced()) {
+    const hint = 'start this program again; of a daemon: `kuma stop`, `kuma start`'
+    const message = `the package in ${FOLDER} was replaced since this program was started`
+    throw new KumaError('KUMA_PACKAGE_REPLACED', message, { path: FOLDER }, { hint })
+  }
+  const file = join(FOLDER, 'dist', `${name}.js`)
   if (existsSync(file)) return file
   const hint = 'kuma must stay a package of its own: name it as external to your bundler'
   throw new KumaError('KUMA_INTERNAL', `a part of the package is missing: there is no ${file}`, {}, { hint })

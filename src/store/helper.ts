@@ -17,7 +17,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { readSync, writeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
-import { fromWire, type KumaError, toWire, type WireError } from '../errors.ts'
+import { fromWire, isKumaError, type KumaError, toWire, type WireError } from '../errors.ts'
 import { bundled } from './bundled.ts'
 import { lines, splitter } from './lines.ts'
 import { withoutMasterKey } from './master-key.ts'
@@ -52,7 +52,7 @@ export class Helper {
         env: withoutMasterKey(),
       })
     } catch (cause) {
-      throw failed((cause as Error).message)
+      throw isKumaError(cause) ? cause : failed((cause as Error).message)
     }
     // where no process can be started there may be no pipe either
     this.pipe = this.child.stdio?.[PIPE] as Socket | undefined

@@ -8,10 +8,12 @@
  * A lock is of files, and a store is known by its path: when another one comes to stand there, the lock is not that one's.
  * So whoever holds it looks now and then, and asks before he opens anything else by the path (watch.ts).
  */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { KumaError } from '../errors.ts'
 import { type Database, openDatabase, sqliteCode, sqliteError } from './driver.ts'
+import { SOCKET } from './manifest.ts'
 import { assertHeld, gone, type Held, isSame, see, seeLock } from './watch.ts'
 
 export const LOCK_TIMEOUT_MS = 5_000
@@ -139,6 +141,10 @@ function readHolder(db: Database): Holder | undefined {
   return db.prepare('SELECT pid, program, since FROM holder').get() as Holder | undefined
 }
 
+const DAEMON_HINT = 'that is its daemon, or a program that serves it: stop it first (`kuma stop`)'
+const PROGRAM_HINT =
+  'wait for it to end, or wait longer with --lock-timeout (lockTimeoutMs); a program that embeds Kuma lets commands in with start({ serve: true })'
+
 function locked(db: Database, directory: string, timeoutMs: number): KumaError<'KUMA_LOCKED'> {
   const holder = readHolder(db)
   const who = holder ? `process ${holder.pid} (${holder.program}) since ${holder.since}` : 'another process'
@@ -146,6 +152,6 @@ function locked(db: Database, directory: string, timeoutMs: number): KumaError<'
     'KUMA_LOCKED',
     `${directory} is being written by ${who}; waited ${timeoutMs} ms`,
     { path: directory, pid: holder?.pid ?? null },
-    { hint: 'wait for it to end, or wait longer with --lock-timeout (lockTimeoutMs)' },
+    { hint: existsSync(join(directory, SOCKET)) ? DAEMON_HINT : PROGRAM_HINT },
   )
 }

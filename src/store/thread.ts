@@ -13,9 +13,12 @@ export function startThread(name: string, workerData: unknown): Worker {
   const worker = new Worker(bundled(name), {
     workerData,
     execArgv: [],
-    stdout: true,
     env: withoutMasterKey(),
   })
-  worker.stdout.on('data', (chunk: Buffer) => process.stderr.write(chunk))
+  // not by its option `stdout`: reading that would keep a program alive that has nothing left to do
+  worker.stdout
+    .unpipe()
+    .on('data', (chunk: Buffer) => process.stderr.write(chunk))
+    .resume()
   return worker
 }

@@ -56,7 +56,7 @@ export function headerLines(look: Look | null, rates: Rates, { name, columns, ro
 function trouble({ stats, projections }: NonNullable<Look['status']>): string {
   if (stats.poisonedShards.length > 0) return `shards poisoned: ${stats.poisonedShards.join(' ')}`
   const failed = projections.filter(({ state }) => state === 'failed').map(({ name }) => name)
-  return `projections failed: ${failed.join(' ')}`
+  return failed.length > 0 ? `projections failed: ${failed.join(' ')}` : 'its package was replaced: start it again'
 }
 
 /** A line that begins with a coloured word. */

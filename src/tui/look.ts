@@ -12,6 +12,7 @@ export interface Status {
   readonly subscribers: number
   readonly memoryBytes: number
   readonly isConfigStale: boolean
+  readonly isPackageReplaced: boolean
   readonly isHealthy: boolean
   readonly projections: readonly ProjectionRow[]
   /** Calls that have taken more than a second, by client and name. */

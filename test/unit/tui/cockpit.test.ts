@@ -32,6 +32,7 @@ const LOOK: Look = {
     subscribers: 1,
     memoryBytes: 123_456_789,
     isConfigStale: false,
+    isPackageReplaced: false,
     isHealthy: true,
     projections: [
       {
