@@ -51,6 +51,7 @@ const written = await Promise.all([
     {
       index: 'src/index.ts',
       main: 'src/cli/main.ts',
+      check: 'src/cli/check-thread.ts', // with the definitions of what it loads
       ...Object.fromEntries(commands.map((name) => [`commands/${name}`, `src/commands/${name}.ts`])),
     },
     {

@@ -20,6 +20,7 @@ import { DOCUMENT } from './entity/document.ts'
 import { isKumaError, KumaError } from './errors.ts'
 import { committedEnds, type Ends, lookedUpEnds } from './feed/ends.ts'
 import { feed } from './feed/feed.ts'
+import type { CheckOptions, CheckReport } from './history/check-models.ts'
 import { entities } from './history/entities.ts'
 import { inspectAll } from './history/inspect-all.ts'
 import { inspectAt } from './history/inspect-at.ts'
@@ -223,6 +224,23 @@ export async function repairSnapshots(config: Config, options: RebuildOptions = 
   } finally {
     readers.close()
     lock.release()
+  }
+}
+
+/**
+ * Holds what is recorded against the models of the config. Takes no lock, and writes nothing.
+ * @throws what opening a store to read throws, KUMA_CORRUPT
+ */
+export async function checkStore(config: Config, options: CheckOptions = {}): Promise<CheckReport> {
+  const path = resolve(config.path ?? 'kuma-data')
+  checkDirectory(path)
+  const manifest = readManifest(path)
+  const readers = openReaders(path, manifest, masterKeyOf(path, manifest, config))
+  try {
+    const { checkModels } = await import('./history/check-models.ts')
+    return await checkModels(readers, definitionsOf(config), options)
+  } finally {
+    readers.close()
   }
 }
 
