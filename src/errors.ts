@@ -8,10 +8,13 @@
 export interface KumaErrorDetails {
   /** `expectedVersion` was not the version found. */
   KUMA_CONFLICT: { readonly entity: string; readonly expected: number; readonly actual: number }
+  /** There is no such entity, or there was none then. */
   KUMA_NOT_FOUND: { readonly entity: string }
   /** The entity was erased while this was under way. An id used again is a new entity. Null where only its key is known. */
   KUMA_ERASED: { readonly entity: string | null }
+  /** An entity of that id is there, and was to be made. */
   KUMA_ALREADY_EXISTS: { readonly entity: string; readonly version: number }
+  /** The entity is of another type than the one that was named. */
   KUMA_TYPE_MISMATCH: { readonly entity: string; readonly expected: string; readonly actual: string }
   /** No definition of that entity type was given to `start` or stands in the config. */
   KUMA_UNKNOWN_TYPE: { readonly type: string }
@@ -44,7 +47,9 @@ export interface KumaErrorDetails {
     readonly bytes: number | null
     readonly max: number | null
   }
+  /** An id or a name is empty, too long, or holds what none may. */
   KUMA_INVALID_ID: { readonly id: string }
+  /** A point in time that cannot be read, or a version that the entity has not reached. */
   KUMA_INVALID_POINT: { readonly point: string }
   /**
    * A token that names no place in this store, or one in a history that is no more, since the store was restored or forked:
@@ -58,6 +63,7 @@ export interface KumaErrorDetails {
    * that is no state and no event. `type` is that of the event, or of the command.
    */
   KUMA_MODEL_FAILED: { readonly entity: string; readonly type: string; readonly version: number }
+  /** The request key stands for another request already. */
   KUMA_REQUEST_KEY_REUSED: { readonly requestKey: string }
   /** A bounded queue is full. Nothing was recorded. */
   KUMA_OVERLOADED: { readonly retryAfterMs: number }
@@ -68,9 +74,13 @@ export interface KumaErrorDetails {
    * not the one any more that was opened, and nothing in it is read or written.
    */
   KUMA_POISONED: { readonly shard: number | null }
+  /** No space is left. Nothing was recorded, and what comes when there is space again will be. */
   KUMA_DISK_FULL: { readonly path: string }
+  /** Another process writes to it, or keeps it from being written to. */
   KUMA_LOCKED: { readonly path: string; readonly pid: number | null }
+  /** What was asked for would write, and the store was opened to read. */
   KUMA_READ_ONLY: { readonly path: string }
+  /** What was asked was closed before, or meanwhile. Nothing was recorded. */
   KUMA_CLOSED: { readonly path: string }
   /** No daemon listens on the store's socket. */
   KUMA_NOT_RUNNING: { readonly path: string }
@@ -84,11 +94,15 @@ export interface KumaErrorDetails {
   KUMA_FORBIDDEN: Record<never, never>
   /** A daemon was asked for something that does not exist, or with parameters of the wrong kind. */
   KUMA_INVALID_REQUEST: { readonly call: string }
+  /** There is no store in that directory. */
   KUMA_NOT_A_STORE: { readonly path: string }
+  /** There is no backup there, or none that is whole. */
   KUMA_NOT_A_BACKUP: { readonly path: string }
+  /** There is something in that directory already. */
   KUMA_STORE_EXISTS: { readonly path: string }
   /** The store was written by a newer version of Kuma. */
   KUMA_NEWER_FORMAT: { readonly path: string; readonly format: number }
+  /** A file is not as it was written. */
   KUMA_CORRUPT: { readonly path: string }
   /**
    * The directory cannot be trusted or locked: others may write to it, it or the socket in it is someone else's, it is a symbolic
@@ -104,6 +118,7 @@ export interface KumaErrorDetails {
   KUMA_NO_KEYS: { readonly path: string }
   /** A file or directory could not be opened, read or written. */
   KUMA_IO: { readonly path: string }
+  /** The config, a definition or a setting makes no sense, or cannot be loaded. */
   KUMA_INVALID_CONFIG: { readonly path: string | null }
   /** SQL that no query can be: it is wrong, or it would write. */
   KUMA_INVALID_QUERY: Record<never, never>
@@ -119,6 +134,7 @@ export interface KumaErrorDetails {
   KUMA_PROJECTION_FAILED: { readonly projection: string; readonly position: string | null }
   /** A projection is not as it was when its table was built, and its version does not say so. */
   KUMA_PROJECTION_CHANGED: { readonly projection: string }
+  /** The config has no projection of that name. */
   KUMA_UNKNOWN_PROJECTION: { readonly projection: string }
   /** The command of `tail --exec` did not end with exit code 0: what it got counts as not handled. */
   KUMA_EXEC_FAILED: { readonly command: string; readonly exitCode: number | null; readonly signal: string | null }

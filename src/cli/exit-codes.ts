@@ -2,19 +2,35 @@
 import { isKumaError, type KumaErrorCode } from '../errors.ts'
 
 export const EXIT = {
+  /** Done. */
   ok: 0,
+  /** It failed for another reason, or what was asked about is not well: the message tells. */
   error: 1,
+  /** It was asked in a way that makes no sense, or with data that are refused. Nothing was done: ask otherwise. */
   usage: 2,
+  /** There is no such entity, store, backup or daemon. */
   notFound: 3,
+  /** It is not as you expected (another version, an id that is taken), or the entity's rules refuse. Look, and decide anew. */
   conflict: 4,
+  /** Somebody else has the store, or there is too much to do just now. Nothing was done: ask again later. */
   busy: 5,
+  /**
+   * A file is damaged. Go on with nothing that you cannot lose: `kuma verify` tells what is wrong, `kuma backup ls` what there
+   * is to go back to, and `kuma restore` brings it.
+   */
   corrupt: 6,
+  /**
+   * Nobody knows whether it was recorded: the disk failed in the middle, or the daemon died. Ask again with the same
+   * `--request-key`, which records it once; without one look with `kuma log` first. Then see to the disk.
+   */
   indeterminate: 7,
-  /** `tail --exec`: its command did not handle what it got */
+  /** `tail --exec`: its command did not handle what it got, and gets it again. */
   notHandled: 8,
-  /** `run`: the program's own codes are told from it */
+  /** `run`: the daemon could not be run; the program's own codes are told from it. */
   notRun: 125,
+  /** Ctrl-C (SIGINT). */
   interrupted: 130,
+  /** SIGTERM. */
   terminated: 143,
 } as const
 

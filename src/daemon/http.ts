@@ -35,7 +35,7 @@ const PERCENT = 'percent-encode UTF-8: `curl -G --data-urlencode NAME=VALUE` doe
 const NAMES = ['localhost', '127.0.0.1', '[::1]']
 
 /** What an error's code is in HTTP; 500 for all others. */
-const STATUS: Partial<Record<KumaErrorCode, number>> = {
+export const STATUS: Partial<Record<KumaErrorCode, number>> = {
   KUMA_USAGE: 400,
   KUMA_INVALID_POINT: 400,
   KUMA_INVALID_POSITION: 400,
