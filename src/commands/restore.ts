@@ -9,12 +9,12 @@ import { isErasedIn, knownErasures, parseErasures } from '../backup/known-erasur
 import { findBackup } from '../backup/places.ts'
 import { restore } from '../backup/restore.ts'
 import { restoreEntity } from '../backup/restore-entity.ts'
-import { BaseCommand, type GlobalFlags, pointOf } from '../cli/base-command.ts'
+import { BaseCommand, type GlobalFlags, pointOf, timeIn } from '../cli/base-command.ts'
 import { checkWord, usage } from '../cli/event-data.ts'
 import { interruptible } from '../cli/interrupted.ts'
 import { isTerminal, note, print, visible } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
-import { parseTime } from '../entity/time.ts'
+import { TIME_MAX } from '../entity/time.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { openEngine } from '../kuma.ts'
 import { ioError } from '../store/directory.ts'
@@ -67,7 +67,7 @@ export default class Restore extends BaseCommand {
     if (flags.entity !== undefined) return this.runEntity(args.backup, flags.entity, flags)
     const to = resolve(args.store!)
     if (flags['if-not-exists'] && isStore(to)) return note(`${to} is a store already: it stays as it is`)
-    const at = flags.at === undefined ? undefined : parseTime(flags.at)
+    const at = timeIn(flags.at, 'a whole store')
     const backup = await findBackup(args.backup, async () => (await this.locate(flags)).path)
     const erased = await this.erasedSince(backup, flags)
     const keys = await this.keysFor(backup, flags)
@@ -75,7 +75,7 @@ export default class Restore extends BaseCommand {
     const restored = await interruptible(
       (signal) =>
         restore(backup, to, {
-          at,
+          at: at === TIME_MAX ? undefined : at, // now: all of it
           erased,
           keys,
           signal,
