@@ -158,6 +158,47 @@ test('a CloudEvent: source and id are the request key, subject the entity, time 
   ])
 })
 
+test('a CloudEvent: what is null is not there, a leap second is the second before, and the correlation is that of meta', async () => {
+  const cloudEvent = {
+    specversion: '1.0',
+    id: 'k1',
+    source: '/shop',
+    type: 'Ordered',
+    subject: 'order_1',
+    time: '2016-12-31T23:59:60.5Z',
+    dataschema: null,
+    datacontenttype: null,
+    data_base64: null,
+    correlationid: 'corr-1',
+    causationid: 'cause-1',
+    partitionkey: 'p',
+    data: { total: null },
+  }
+  const { run } = await shell()
+  const input = [
+    cloudEvent,
+    { ...cloudEvent, id: 'k2', time: null, correlationid: null, causationid: null, data: null },
+  ]
+  const told = await run(['import', '-'], { input: input.map((line) => JSON.stringify(line)).join('\n') })
+  expect(told).toEqual({ code: 0, stdout: 'imported 2, duplicates 0, rejected 0\n', stderr: '' })
+  const meta = { source: '/shop', partitionkey: 'p' }
+  const [first, second] = ndjson((await run(['log', 'order_1'])).stdout)
+  expect(first).toMatchObject({ at: Date.UTC(2016, 11, 31, 23, 59, 59, 500), data: { total: null } })
+  expect(first!['meta']).toEqual({ ...meta, correlationId: 'corr-1', causationId: 'cause-1' })
+  expect(second).toMatchObject({ data: {}, meta })
+  expect(ndjson((await run(['log', '--correlation-id', 'corr-1'])).stdout)).toHaveLength(1)
+
+  const exported = ndjson((await run(['export', 'order_1', '--format', 'cloudevents'])).stdout)
+  expect(exported[0]).toMatchObject({ correlationid: 'corr-1', causationid: 'cause-1' })
+  for (const attribute of ['correlationid', 'causationid']) expect(exported[1]).not.toHaveProperty(attribute)
+  const to = await shell()
+  await to.run(['import', '-'], { input: exported.map((line) => JSON.stringify(line)).join('\n') })
+  expect(ndjson((await to.run(['log', 'order_1'])).stdout).map((event) => event['meta'])).toEqual([
+    first!['meta'],
+    second!['meta'],
+  ])
+})
+
 test('run again with request keys, nothing is there twice; a key with other data is rejected', async () => {
   const { run } = await shell()
   const lines = Array.from({ length: 500 }, (_, i) => lineOf(`e${i % 7}`, i, { requestKey: `k${i}` }))
