@@ -44,6 +44,8 @@ function fromLine(line: JsonObject, { typeFor }: LineOptions): AppendRequest {
   for (const field in line)
     if (!FIELDS.includes(field) && !WRITTEN.includes(field))
       throw invalid(`unknown field ${JSON.stringify(field)}: a line has ${FIELDS.join(', ')}`)
+  if (line['time'] !== undefined && line['at'] === undefined)
+    throw invalid('the field time is only beside at: write at')
   const id = text(line, 'entity')
   const entityType = line['entityType'] === undefined ? undefined : text(line, 'entityType')
   const expectedVersion = line['version'] === undefined ? undefined : version(line, 'version') - 1

@@ -94,7 +94,7 @@ export class Placed {
     const both = Math.min(events.length, place.version - before)
     for (let i = 0; i < both; i++) {
       const version = before + i + 1
-      if (!(await this.run.recorder.isThere(id, version, events[i]!))) throw another(id, version, place.version)
+      if (!(await this.run.recorder.isThere(request, version, events[i]!))) throw another(id, version, place.version)
     }
     if (both === events.length) return { duplicates: both }
     const rest = { ...request, events: events.slice(both), expectedVersion: before + both }

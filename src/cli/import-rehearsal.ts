@@ -15,7 +15,7 @@ import { checkId } from '../entity/id.ts'
 import { sizeOf } from '../entity/state-size.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { requestDigest } from '../store/request-key.ts'
-import { Recorded, type Recorder, textOf } from './import-recorder.ts'
+import { type Named, Recorded, type Recorder, textOf } from './import-recorder.ts'
 
 /** An entity as it would be. */
 interface Rehearsed {
@@ -57,10 +57,10 @@ export class Rehearsal implements Recorder {
     return result
   }
 
-  async isThere(id: string, version: number, event: UncheckedEvent): Promise<boolean> {
-    const { recorded, events } = await this.entities.get(id)!
+  async isThere(named: Named, version: number, event: UncheckedEvent): Promise<boolean> {
+    const { recorded, events } = await this.entities.get(named.id)!
     const rehearsed = events[version - recorded - 1]
-    return rehearsed === undefined ? this.there.isThere(id, version, event) : rehearsed === numberOf(event)
+    return rehearsed === undefined ? this.there.isThere(named, version, event) : rehearsed === numberOf(event)
   }
 
   private async load(id: string): Promise<Rehearsed> {

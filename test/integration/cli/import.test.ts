@@ -92,6 +92,7 @@ test.each([
   ['an unknown field', '{"entity":"e","type":"A","date":1}', 'unknown field "date"'],
   ['seconds since 1970', '{"entity":"e","type":"A","at":1700000000}', 'seconds since 1970'],
   ['a relative time', '{"entity":"e","type":"A","at":"2h ago"}', 'another time whenever it is read'],
+  ['a time beside nothing', '{"entity":"e","type":"A","time":"2026-01-01T00:00:00Z"}', 'write at'],
   ['a version that is none', '{"entity":"e","type":"A","version":0}', 'whole number from 1 on'],
   ['an entity that is a number', '{"entity":7,"type":"A"}', 'must be a string'],
   ['a time that cannot be read', '{"entity":"e","type":"A","at":"soon"}', 'cannot read the point'],
@@ -337,7 +338,8 @@ describe('the same again', () => {
     await made.run(['import', '-', '--keys', 'line:story'], { input: lines.join('\n') })
     return { ...made, log: (await made.run(['log'])).stdout }
   }
-  const lineOfLog = (log: string, change: object) => JSON.stringify({ ...ndjson(log)[0], ...change })
+  const lineOfLog = (log: string, change: object) =>
+    JSON.stringify({ ...ndjson(log).find(({ entity }) => entity === 'a'), ...change })
 
   test('of a log is a duplicate, in the store that it is of and in another one, also when the first run was cut off', async () => {
     const [from, to] = [await logged(), await shell()]
@@ -364,7 +366,12 @@ describe('the same again', () => {
     const { code, stdout, stderr } = await run(['import', '-'], { input: lines.join('\n') })
     expect({ code, stdout }).toEqual({ code: 1, stdout: 'imported 0, duplicates 1, rejected 2\n' })
     expect(stderr).toContain('line 2: v3 of a is another event here\nline 3: an earlier event of a was refused\n')
-    for (const change of [{ at: 1_800_000_000_000 }, { meta: { by: 'eve' } }, { type: 'Put' }]) {
+    for (const change of [
+      { at: 1_800_000_000_000 },
+      { meta: { by: 'eve' } },
+      { type: 'Put' },
+      { entityType: 'thing' },
+    ]) {
       const other = await run(['import', '-'], { input: lineOfLog(log, change) })
       expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining('v1 of a is another event') })
     }
