@@ -32,6 +32,8 @@ export interface AppendRequest {
   readonly requestKey?: string | undefined
   /** Laid over by each event's own meta. */
   readonly meta?: Meta | undefined
+  /** Kuma recorded them elsewhere: their times are taken whatever the clock here says. */
+  readonly recorded?: boolean | undefined
 }
 
 /** An event as it is handed in: nothing of it has been checked. */

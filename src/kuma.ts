@@ -259,7 +259,8 @@ export async function forkStore(config: Config, to: string, options: ForkOptions
   }
 }
 
-function definitionsOf({ entities = [], ids = {}, stateBytesMax }: Config): Definitions {
+/** @throws KUMA_INVALID_CONFIG if two share a type */
+export function definitionsOf({ entities = [], ids = {}, stateBytesMax }: Config): Definitions {
   return new Definitions([...entities, ...Object.values(ids)], stateBytesMax)
 }
 

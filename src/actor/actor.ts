@@ -85,7 +85,7 @@ export const MAILBOX_MAX = 16_384
 
 type Call = () => void
 
-type Admitted = Pick<AppendRequest, 'type' | 'newType' | 'expectedVersion'>
+type Admitted = Pick<AppendRequest, 'type' | 'newType' | 'expectedVersion' | 'recorded'>
 type Kept = Pick<CopiedRequest, 'requestKey' | 'digest' | 'version' | 'count'>
 
 /** Events that are ready to be recorded, and where. */
@@ -382,7 +382,7 @@ export class Actor {
     const { id, idHash, next: before } = this
     const [seq, key] = [lane.nextSeq, before.version === 0 ? lane.nextKey : this.key]
     const place = { id, key, seq, before }
-    const drafted = draft(this.shard, place, definition, given, meta, executing)
+    const drafted = draft(this.shard, place, definition, given, meta, executing, request.recorded)
     const { drafts, stand } = drafted
     // the model's code has run: had it appended here, this request would stand on what is no longer the end of the log
     if (lane.nextSeq !== seq || this.next !== before) throw appendedMeanwhile(id, drafts[0]!.type, stand.version)
@@ -445,7 +445,7 @@ export class Actor {
     const { events, requests } = request
     const { next: before } = this
     const isEmpty = events.length === 0 && before.version > 0
-    const made = isEmpty ? this.nothing(request) : this.make(request, events, undefined, false)
+    const made = isEmpty ? this.nothing(request) : this.make({ ...request, recorded: true }, events, undefined, false)
     checkRequests(request)
     this.keys ??= new RequestKeys(this.id, this.shard, this.existed)
     const { key, seq } = made.place

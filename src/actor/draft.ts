@@ -9,14 +9,17 @@ import { jsonText } from '../entity/json.ts'
 import { leastSizeOf, sizeOf, wouldBeTooLarge } from '../entity/state-size.ts'
 import { KumaError } from '../errors.ts'
 import type { SnapshotRow } from '../store/commit.ts'
+import type { ShardReader } from '../store/shard-reader.ts'
 import { NOWHERE, type Stand } from './activate.ts'
-import type { Shard } from './actor.ts'
+import type { Definitions } from './definitions.ts'
 import { bytesOf } from './readable.ts'
 import { isSnapshotDue, sized, stateRow } from './snapshot.ts'
 
 /** Events of one entity recorded as one unit: so many at most, and of 4 MiB together. */
 export const GROUP_EVENTS_MAX = 4_096
 const GROUP_BYTES_MAX = 4 * 1024 * 1024
+/** The clocks of machines differ: a historical event may lie so far ahead of this one's. */
+const AHEAD_MAX_MS = 5_000
 
 export interface Drafted {
   readonly drafts: Draft[]
@@ -36,14 +39,18 @@ export interface Place {
   readonly before: Stand
 }
 
-/** @throws KUMA_INVALID_EVENT, KUMA_INVALID_DATA, KUMA_INVALID_TIME, KUMA_MODEL_FAILED, KUMA_STATE_TOO_LARGE */
+/**
+ * @param recorded elsewhere, by another clock than the one here
+ * @throws KUMA_INVALID_EVENT, KUMA_INVALID_DATA, KUMA_INVALID_TIME, KUMA_MODEL_FAILED, KUMA_STATE_TOO_LARGE
+ */
 export function draft(
-  { reader, definitions }: Shard,
+  { reader, definitions }: { readonly reader: Pick<ShardReader, 'positionOf'>; readonly definitions: Definitions },
   { id, key, seq: firstSeq, before }: Place,
   definition: Definition,
   events: readonly UncheckedEvent[],
   meta: Meta | undefined,
   wanted: boolean,
+  recorded = false,
 ): Drafted {
   if (events.length < 1 || events.length > GROUP_EVENTS_MAX) {
     throw tooLarge(
@@ -56,20 +63,20 @@ export function draft(
   let seq = firstSeq
   const drafts: Draft[] = []
   const snapshots: SnapshotRow[] = []
-  const recorded: RecordedEvent[] | null = wanted ? [] : null
+  const made: RecordedEvent[] | null = wanted ? [] : null
   const folding = inOneGo(definition)
   for (const given of events) {
     const { type } = given
     const version = stand.version + 1
-    const at = timeOf(id, given, version === 1 ? null : stand.at, now)
+    const at = timeOf(id, given, version === 1 ? null : stand.at, now, recorded)
     const data = checkEvent(definition, given, version)
     const merged = meta === undefined && given.meta === undefined ? null : mergeMeta(meta, given.meta)
     const text = jsonText(data, `data of ${type}`)
     const metaText = merged === null ? null : jsonText(merged, 'meta')
     bytes += text.length + (metaText?.length ?? 0)
     if (bytes > GROUP_BYTES_MAX) throw tooLarge('is larger than 4 MiB')
-    const made = { type, data: text, meta: metaText, at }
-    drafts.push(made)
+    const row = { type, data: text, meta: metaText, at }
+    drafts.push(row)
     const event = {
       type,
       data,
@@ -80,9 +87,9 @@ export function draft(
       at,
       meta: merged ?? EMPTY_META,
     }
-    recorded?.push(event)
+    made?.push(event)
     const state = evolve(folding, stand.state, event)
-    stand = { version, seq: seq++, at, state, bytes: stand.bytes + bytesOf(made) }
+    stand = { version, seq: seq++, at, state, bytes: stand.bytes + bytesOf(row) }
     if (!isSnapshotDue(stand, definition)) continue
     const size = sizeOf(state, definitions.stateBytesMax)
     stand = sized(stand, size)
@@ -92,7 +99,7 @@ export function draft(
   const isSized = isSnapshotDue(stand, definition)
   return {
     drafts,
-    events: recorded,
+    events: made,
     stand: withinBounds(id, before, stand, isSized, definitions.stateBytesMax),
     snapshots,
   }
@@ -115,12 +122,13 @@ function withinBounds(id: string, before: Stand, stand: Stand, isSized: boolean,
 }
 
 /** Never before the entity's last event, so that its time order is its version order whatever the clock does. */
-function timeOf(id: string, { at }: UncheckedEvent, last: number | null, now: number): number {
+function timeOf(id: string, { at }: UncheckedEvent, last: number | null, now: number, recorded: boolean): number {
   if (at === undefined) return last === null ? now : Math.max(now, last)
-  if (Number.isSafeInteger(at) && at <= now && (last === null || at >= last)) return at
+  const isAhead = !recorded && at > now + AHEAD_MAX_MS
+  if (Number.isSafeInteger(at) && !isAhead && (last === null || at >= last)) return at
   const problem = !Number.isSafeInteger(at)
     ? 'is not a whole number of milliseconds'
-    : at > now
+    : isAhead
       ? `lies ahead of now (${iso(now)})`
       : `is earlier than its last event (${iso(last!)})`
   const shown = Number.isFinite(at) ? iso(at) : String(at)

@@ -72,7 +72,7 @@ export class RequestKeys {
   }
 }
 
-function reused(id: string, requestKey: string): KumaError<'KUMA_REQUEST_KEY_REUSED'> {
+export function reused(id: string, requestKey: string): KumaError<'KUMA_REQUEST_KEY_REUSED'> {
   const message = `the request key ${JSON.stringify(requestKey)} of ${id} was used before, with other events`
   const hint = 'a request key stands for one request: take a new one'
   return new KumaError('KUMA_REQUEST_KEY_REUSED', message, { requestKey }, { hint })

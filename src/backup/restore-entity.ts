@@ -36,7 +36,7 @@ export interface Backup {
 export interface RestoredEntity {
   readonly entity: string
   readonly version: number
-  /** how many were recorded: 0 if it was so already */
+  /** how many were recorded: 0 if it was so already, or is further on */
   readonly events: number
 }
 
@@ -59,14 +59,18 @@ export async function restoreEntity(
     const events = await appendAfter(shared, backup, to, { id, at, entity, type: then.type as string })
     return { entity, version: shared + events, events }
   }
+  const nothing = { entity, version: now.version, events: 0 }
+  const isDocument = now.type === DOCUMENT && then.type === DOCUMENT
+  // it has all of them, and goes on
+  if (shared === then.version && (into !== undefined || !isDocument)) return nothing
   if (into !== undefined) {
     const hint = 'give an id that is not used yet'
     const message = `${entity} exists, and is not what ${id} was`
     throw new KumaError('KUMA_ALREADY_EXISTS', message, { entity, version: now.version }, { hint })
   }
-  if (now.type !== DOCUMENT || then.type !== DOCUMENT) throw otherHistory(entity, shared, now.version)
+  if (!isDocument) throw otherHistory(entity, shared, now.version)
   const patch = patchBetween((await to.inspect(entity)).state as JsonObject, then.state as JsonObject)
-  if (patch === undefined) return { entity, version: now.version, events: 0 }
+  if (patch === undefined) return nothing
   const events = [{ type: 'Restored', data: patch, meta: { reason } }]
   const { version } = await to.append({ id: entity, type: DOCUMENT, events, expectedVersion: now.version })
   return { entity, version, events: 1 }

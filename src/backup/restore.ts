@@ -7,7 +7,7 @@ import { chmodSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { KumaError } from '../errors.ts'
 import { buildBeside } from '../store/build-beside.ts'
-import { copyShard, sharedEnd } from '../store/copy-shard.ts'
+import { begunAt, copyShard, countsOf, sharedEnd } from '../store/copy-shard.ts'
 import { checkFree } from '../store/create.ts'
 import { makeDirectory, syncDirectory, syncFile } from '../store/directory.ts'
 import { erasuresIn } from '../store/erasures.ts'
@@ -31,9 +31,14 @@ export interface RestoreOptions extends VerifyBackupOptions {
 
 export interface RestoredStore {
   readonly path: string
+  /** that are in it */
+  readonly entities: number
+  readonly events: number
   /** how many entities were erased again */
   readonly erasedAgain: number
 }
+
+type Built = Omit<RestoredStore, 'path'>
 
 /**
  * @throws KUMA_STORE_EXISTS, KUMA_NOT_A_STORE if something is where the store should be; KUMA_CORRUPT if the backup is
@@ -50,7 +55,14 @@ export async function restore(backup: string, to: string, options: RestoreOption
   }
   if (readManifest(backup).encryption !== undefined && options.keys === undefined) throw keysNeeded(backup)
   const make = (building: string) => build(resolve(backup), building, options)
-  return { path: target, erasedAgain: await buildBeside(target, make, options.signal) }
+  return { path: target, ...(await buildBeside(target, make, options.signal)) }
+}
+
+/** When the first that a backup holds was recorded, in milliseconds since 1970; null if there is nothing in it. */
+export function beginningOf(backup: string): number | null {
+  const manifest = readManifest(backup)
+  const begun = Array.from({ length: manifest.shards }, (_, shard) => begunAt(backup, shard, manifest))
+  return begun.reduce((first, at) => (first === null || (at !== null && at < first) ? at : first), null)
 }
 
 function checkTime(backup: string, at: number | undefined): void {
@@ -62,8 +74,7 @@ function checkTime(backup: string, at: number | undefined): void {
   throw new KumaError('KUMA_INVALID_POINT', `${point} is after the backup was taken`, { point }, { hint })
 }
 
-/** @returns how many entities were erased again */
-async function build(backup: string, building: string, options: RestoreOptions): Promise<number> {
+async function build(backup: string, building: string, options: RestoreOptions): Promise<Built> {
   const before = readManifest(backup)
   const parted: Record<string, number> = {} // told shard by shard, before the manifest is written
   const manifest = upToDate({ ...before, timelines: partedFrom(before, parted) })
@@ -83,9 +94,9 @@ async function buildShards(
   manifest: Manifest,
   keys: KeyFile | null,
   parted: Record<string, number>,
-): Promise<number> {
+): Promise<Built> {
   const { created_at, shards } = readBackupManifest(backup)
-  let erasedAgain = 0
+  const built = { entities: 0, events: 0, erasedAgain: 0 }
   for (let shard = 0; shard < manifest.shards; shard++) {
     options.signal?.throwIfAborted()
     const dropped = copy(backup, building, shard, manifest, options.at)
@@ -95,7 +106,10 @@ async function buildShards(
     if (keys !== null) held.push(...keylessIn(building, shard, manifest, keys, held))
     // opened to write in any case: that makes it a shard with a WAL, and shows that it is one
     await eraseFrom(building, shard, manifest, held, dropped)
-    erasedAgain += held.length
+    const { entities, events } = countsOf(building, shard, manifest)
+    built.entities += entities
+    built.events += events
+    built.erasedAgain += held.length
     syncFile(shardPath(building, shard)) // closed by SQLite, so without a WAL
     await breathe()
   }
@@ -107,7 +121,7 @@ async function buildShards(
   writeManifest(building, manifest)
   syncDirectory(join(building, 'shards'))
   syncDirectory(building)
-  return erasedAgain
+  return built
 }
 
 /** Also of a store that is not encrypted: what is given must be of use. */

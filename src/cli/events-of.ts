@@ -1,7 +1,7 @@
 /** The events of `kuma append`, from its words or from stdin. */
 import type { UncheckedEvent } from '../engine.ts'
 import type { Meta } from '../entity/event.ts'
-import { parseTime } from '../entity/time.ts'
+import { instantOf } from '../entity/instant.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { parseData, parseObject, usage } from './event-data.ts'
 import { readStdin } from './stdin.ts'
@@ -44,6 +44,5 @@ function parseEvent(line: string, defaultAt: number | undefined): UncheckedEvent
   const [field] = Object.keys(unknown)
   if (field !== undefined) throw usage(`unknown field ${JSON.stringify(field)}: an event has ${FIELDS.join(', ')}`)
   if (typeof type !== 'string') throw usage('the event has no type')
-  if (at !== undefined && typeof at !== 'number' && typeof at !== 'string') throw usage('at must be a time')
-  return { type, data, meta: meta as Meta, at: typeof at === 'string' ? parseTime(at) : (at ?? defaultAt) }
+  return { type, data, meta: meta as Meta, at: at === undefined ? defaultAt : instantOf(at, 'at') }
 }

@@ -43,20 +43,22 @@ async function check(run: ImportRun, chunks: AsyncIterable<Uint8Array>): Promise
 }
 
 async function record(run: ImportRun, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-  const refused = new WeakSet<DocumentName>()
+  const refused = new WeakMap<DocumentName, unknown>()
   for await (const group of documentGroups(chunks)) {
     if (run.isFull) await run.room()
     if (run.stopped) return
     const { document, events, chars, last } = group
     const { version } = events[0]!
+    const what = { document: document.number, entity: document.entity, version }
+    const settle = run.begin({ what, events: events.length, chars })
     const refuse = (error: unknown) => {
-      if (refused.has(document)) run.counts.rejected += events.length
-      else run.failed({ document: document.number, entity: document.entity, version }, events.length, explained(error))
-      refused.add(document)
+      const isSilent = refused.has(document)
+      if (!isSilent) refused.set(document, explained(error))
+      settle({ error: refused.get(document), isSilent })
     }
     if (refused.has(document)) refuse(null)
     else {
-      const recorded = run.send(requestOf(group), chars, refuse)
+      const recorded = run.append(requestOf(group)).then(() => settle({ imported: events.length }), refuse)
       if (version === 1 && !last) await recorded
     }
     run.report()
@@ -71,6 +73,7 @@ function requestOf({ events }: EventGroup): AppendRequest {
     newType: type,
     events: events.map(({ type, data, meta, at }) => ({ type, data, meta, at })),
     expectedVersion: version - 1,
+    recorded: true,
   }
 }
 

@@ -6,6 +6,8 @@ import { source } from './gunzip.ts'
 const CHUNK = 256 * 1024
 
 export interface Input {
+  /** as it was given: - is stdin */
+  readonly name: string
   /** Unpacked. */
   read(): AsyncGenerator<Uint8Array>
   /** It can be read more than once. */
@@ -16,11 +18,12 @@ export interface Input {
 
 /** @param name - is stdin @throws KUMA_IO */
 export function inputOf(name: string): Input {
-  if (name === '-') return { read: () => source(process.stdin), again: false, part: () => undefined }
+  if (name === '-') return { name, read: () => source(process.stdin), again: false, part: () => undefined }
   const stats = statOf(name)
   const again = stats.isFile() // a pipe has a name too
   let stream: ReadStream | undefined
   return {
+    name,
     read: () => {
       stream = createReadStream(name, { highWaterMark: CHUNK })
       return source(stream)

@@ -1,35 +1,33 @@
 /** Lines or documents? An import sees by its first bytes which of them it is given. */
-import type { AppendRequest, Engine } from '../engine.ts'
+import type { AppendRequest } from '../engine.ts'
+import { KumaError } from '../errors.ts'
 import { importDocuments } from './import-documents.ts'
 import type { Input } from './import-input.ts'
+import { checkLines, isDocument } from './import-kind.ts'
 import { parseLine } from './import-line.ts'
-import { type ImportCounts, type ImportOptions, ImportRun } from './import-run.ts'
+import { Placed, type PlacedRequest } from './import-placed.ts'
+import type { Recorder } from './import-recorder.ts'
+import { type ImportOptions, ImportRun, type Outcome, type Untold } from './import-run.ts'
 import { type Line, lines } from './lines.ts'
 
 /** @throws what stopped it; `onProgress` has the last counts then */
-export async function importFrom(engine: Engine, input: Input, options: ImportOptions): Promise<ImportCounts> {
+export async function importFrom(recorder: Recorder, input: Input, options: ImportOptions): Promise<Untold> {
   const { first, chunks } = await peek(input.read())
-  const run = new ImportRun(engine, options)
+  const run = new ImportRun(recorder, options)
   try {
-    if (BEGINS_DOCUMENT.test(first)) await importDocuments(run, input, chunks)
-    else await importLines(run, chunks)
+    if (isDocument(first)) await importDocuments(run, input, chunks)
+    else {
+      checkLines(first, input.name)
+      await importLines(run, chunks)
+    }
   } finally {
     await run.settled()
     run.report()
   }
   if (run.failure !== undefined) throw run.failure
-  return run.counts
+  return run.untold
 }
 
-const TEXT = '"(?:[^"\\\\]|\\\\.)*"'
-/**
- * A document, whatever the order of its keys: after those that a line may have as well, one that no line has. (What
- * CloudEvents calls an extension has a lower-case name, and neither an object nor a list as its value.)
- */
-const BEGINS_DOCUMENT = new RegExp(
-  `^\\s*\\{(?:\\s*"(?:(?:id|type|sha256)"\\s*:\\s*${TEXT}|version"\\s*:\\s*\\d+)\\s*,)*` +
-    `\\s*"(?:format"\\s*:\\s*"kuma-export/|createdAt"|updatedAt"|readModels"|state"\\s*:\\s*[{[]|events"\\s*:\\s*\\[)`,
-)
 /** A whole line that is an object. */
 const HAS_LINE = /\}\s*\n/
 /** More than stands before the first key that tells. */
@@ -39,7 +37,7 @@ const PEEK_BYTES = 16 * 1024
 async function peek(source: AsyncGenerator<Uint8Array>) {
   const parts: Uint8Array[] = []
   let [first, bytes] = ['', 0]
-  while (bytes < PEEK_BYTES && !BEGINS_DOCUMENT.test(first) && !HAS_LINE.test(first)) {
+  while (bytes < PEEK_BYTES && !isDocument(first) && !HAS_LINE.test(first)) {
     const { done, value } = await source.next()
     if (done) break
     parts.push(value)
@@ -58,64 +56,55 @@ async function* joined(parts: readonly Uint8Array[], rest: AsyncGenerator<Uint8A
 }
 
 async function importLines(run: ImportRun, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-  const exported = new ExportedLines(run)
+  const placed = new Placed(run)
+  const warn = once(run.options.onUnkeyed)
   for await (const batch of lines(chunks)) {
     for (const line of batch) {
       if (run.isFull) await run.room()
       if (run.stopped) break
-      const request = requestOf(run, line)
-      if (request?.expectedVersion !== undefined) await exported.send(request, line)
-      else if (request !== null) void run.send(request, charsOf(line), failedAt(run, line))
+      const chars = 'text' in line ? line.text.length : 0
+      const settle = run.begin({ what: { line: line.number }, events: 1, chars })
+      const request = requestOf(run, line, settle)
+      if (request === null) continue
+      if (isPlaced(request)) placed.send(request, settle)
+      else {
+        if (request.requestKey === undefined) warn()
+        void run.append(request).then(({ repeated }) => settle(repeated ? DUPLICATE : IMPORTED), refused(settle))
+      }
     }
     run.report()
     if (run.stopped) break
   }
 }
 
+const IMPORTED: Outcome = { imported: 1 }
+const DUPLICATE: Outcome = { duplicates: 1 }
+
+function refused(settle: (outcome: Outcome) => void): (error: unknown) => void {
+  return (error) => settle({ error })
+}
+
+function isPlaced(request: AppendRequest): request is PlacedRequest {
+  return request.expectedVersion !== undefined
+}
+
 /** Null if there is none in it: the line is rejected. */
-function requestOf(run: ImportRun, line: Line): AppendRequest | null {
-  if ('problem' in line) run.reject({ line: line.number }, 1, line.problem, null)
-  else {
-    try {
-      return parseLine(line.text, run.options.typeFor)
-    } catch (error) {
-      failedAt(run, line)(error)
-    }
+function requestOf({ options }: ImportRun, line: Line, settle: (outcome: Outcome) => void): AppendRequest | null {
+  try {
+    if ('problem' in line) throw new KumaError('KUMA_INVALID_DATA', line.problem, { path: '' })
+    const request = parseLine(line.text, options)
+    if (request.requestKey !== undefined || isPlaced(request)) return request
+    return { ...request, requestKey: options.keyOf?.(line.text, line.number) }
+  } catch (error) {
+    settle({ error })
+    return null
   }
-  return null
 }
 
-function failedAt(run: ImportRun, { number }: Line): (error: unknown) => void {
-  return (error) => run.failed({ line: number }, 1, error)
-}
-
-function charsOf(line: Line): number {
-  return 'text' in line ? line.text.length : 0
-}
-
-/**
- * Exported CloudEvents say which version they were. They are refused where the entity has another history, all of them:
- * also one that by its version would fit behind that history. So an entity's first event is settled before the next is sent.
- */
-class ExportedLines {
-  private readonly refused = new Set<string>()
-  private readonly first = new Map<string, Promise<boolean>>()
-
-  constructor(private readonly run: ImportRun) {}
-
-  async send(request: AppendRequest, line: Line): Promise<void> {
-    const { id, expectedVersion } = request
-    await this.first.get(id)
-    if (this.refused.has(id)) {
-      this.run.reject({ line: line.number }, 1, `an earlier event of ${id} was refused`, null)
-      return
-    }
-    const sent = this.run.send(request, charsOf(line), (error) => {
-      this.refused.add(id)
-      failedAt(this.run, line)(error)
-    })
-    if (expectedVersion !== 0) return
-    this.first.set(id, sent)
-    void sent.then(() => this.first.delete(id))
+function once(run: () => void): () => void {
+  let isDone = false
+  return () => {
+    if (!isDone) run()
+    isDone = true
   }
 }

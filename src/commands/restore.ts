@@ -7,14 +7,15 @@ import { readBackupManifest } from '../backup/backup-manifest.ts'
 import type { Erased } from '../backup/erase-from.ts'
 import { isErasedIn, knownErasures, parseErasures } from '../backup/known-erasures.ts'
 import { findBackup } from '../backup/places.ts'
-import { restore } from '../backup/restore.ts'
+import { beginningOf, restore } from '../backup/restore.ts'
 import { restoreEntity } from '../backup/restore-entity.ts'
-import { BaseCommand, type GlobalFlags, pointOf } from '../cli/base-command.ts'
+import { BaseCommand, type GlobalFlags, pointOf, timeIn } from '../cli/base-command.ts'
 import { checkWord, usage } from '../cli/event-data.ts'
+import { EXIT } from '../cli/exit-codes.ts'
 import { interruptible } from '../cli/interrupted.ts'
 import { isTerminal, note, print, visible } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
-import { parseTime } from '../entity/time.ts'
+import { TIME_MAX } from '../entity/time.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { openEngine } from '../kuma.ts'
 import { ioError } from '../store/directory.ts'
@@ -27,7 +28,7 @@ import { Readers } from '../store/readers.ts'
 export default class Restore extends BaseCommand {
   static override summary = 'Make a store of a backup, or bring one entity back.'
   static override description =
-    'The backup is verified first. What was erased since it was taken, as the store that it is of knows or a file says, is erased again before the new store can be opened. Never leaves half a store under its name. With --entity, its events are recorded in the store that there is, under --into or where there is no such entity (or only a beginning of them); a document that went another way gets one event more, which makes its state what it was.'
+    'The backup is verified first. What was erased since it was taken, as the store that it is of knows or a file says, is erased again before the new store can be opened. Never leaves half a store under its name. With --entity, its events are recorded in the store that there is, under --into or where there is no such entity (or only a beginning of them); a document that went another way gets one event more, which makes its state what it was. A restore that finds nothing to do says so, and ends with exit code 1.'
   static override examples = [
     '<%= config.bin %> restore 2026-11-25T07-15-03Z restored',
     '<%= config.bin %> restore /mnt/disk2/kuma/2026-11-25T07-15-03Z restored --at "2026-11-24 18:00"',
@@ -67,15 +68,17 @@ export default class Restore extends BaseCommand {
     if (flags.entity !== undefined) return this.runEntity(args.backup, flags.entity, flags)
     const to = resolve(args.store!)
     if (flags['if-not-exists'] && isStore(to)) return note(`${to} is a store already: it stays as it is`)
-    const at = flags.at === undefined ? undefined : parseTime(flags.at)
+    const at = timeIn(flags.at, 'a whole store')
     const backup = await findBackup(args.backup, async () => (await this.locate(flags)).path)
+    const beginning = at === undefined ? null : beginningOf(backup)
+    if (beginning !== null && at! < beginning) return nothingBefore(beginning, to, flags.json || !isTerminal())
     const erased = await this.erasedSince(backup, flags)
     const keys = await this.keysFor(backup, flags)
     const bar = progressBar('events')
     const restored = await interruptible(
       (signal) =>
         restore(backup, to, {
-          at,
+          at: at === TIME_MAX ? undefined : at, // now: all of it
           erased,
           keys,
           signal,
@@ -84,9 +87,10 @@ export default class Restore extends BaseCommand {
       'nothing was restored',
     ).finally(() => bar.stop())
     if (restored === null) return
-    const { path, erasedAgain } = restored
+    const { path, entities, events, erasedAgain } = restored
     if (erasedAgain > 0) note(`erased again: ${erasedAgain} entities that were erased since the backup was taken`)
-    await print(flags.json || !isTerminal() ? JSON.stringify({ path, erasedAgain }) : `ok ${path}`)
+    if (flags.json || !isTerminal()) await print(JSON.stringify({ path, entities, events, erasedAgain }))
+    else await print(`ok ${path}: entities ${entities}, events ${events}`)
   }
 
   private async runEntity(
@@ -115,6 +119,10 @@ export default class Restore extends BaseCommand {
         })
         if (flags.json) await print(JSON.stringify({ entity, version, events }))
         else await print(`ok ${visible(entity)} v${version}, events ${events}`)
+        if (events > 0) return
+        const { version: last } = await from.inspect(id, at)
+        const here = version > last ? `is further on here, at v${version}` : 'is the same here'
+        nothing(`v${last} of the backup is there, and ${entity} ${here}`)
       })
     } finally {
       readers.close()
@@ -149,6 +157,17 @@ export default class Restore extends BaseCommand {
     if (flags.keys !== undefined || manifest.encryption === undefined) return flags.keys
     return (await this.storesNear(backup, flags)).map(keyFilePath).find((path) => holdsKeysOf(path, manifest))
   }
+}
+
+/** A script goes by the exit code: what it asked for was not done. */
+function nothing(why: string): void {
+  note(visible(`nothing was restored: ${why}`))
+  process.exitCode = EXIT.error
+}
+
+async function nothingBefore(beginning: number, to: string, json: boolean): Promise<void> {
+  nothing(`the first of the backup was recorded at ${new Date(beginning).toISOString()}, after --at; ${to} is not made`)
+  if (json) await print(JSON.stringify({ path: null, entities: 0, events: 0, erasedAgain: 0 }))
 }
 
 /** Null if the backup is not encrypted. @throws KUMA_MASTER_KEY, KUMA_NO_KEYS */

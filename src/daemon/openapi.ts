@@ -27,12 +27,13 @@ const decided = {
   requestKey: { ...text, description: 'the same key again records nothing and gives the first answer' },
   meta: anything,
 }
+const AT = 'of a historical event: milliseconds since 1970, or ISO 8601 text (before March 1973 only text)'
 const DECIDED = Object.keys(decided)
 const appended = { version, position, at: integer, repeated: { const: true } }
 
 const SCHEMAS: { readonly [name: string]: Schema } = {
   NewEvent: object(
-    { type: text, data: anything, meta: anything, at: { ...integer, description: 'of a historical event' } },
+    { type: text, data: anything, meta: anything, at: { type: ['integer', 'string'], description: AT } },
     ['data', 'meta', 'at'],
   ),
   Append: object(

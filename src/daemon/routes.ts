@@ -4,6 +4,7 @@
  */
 import type { FeedItem } from '../api.ts'
 import type { Position } from '../entity/event.ts'
+import { instantOf } from '../entity/instant.ts'
 import { writeJson } from '../entity/json.ts'
 import { isPosition } from '../entity/position.ts'
 import { parsePoint, timeOf } from '../entity/time.ts'
@@ -74,6 +75,10 @@ const LIMIT = { about: 'so many at most', kind: 'integer' } as const
 const TYPE = { about: 'only entities of this type' }
 const EVENTS = { about: 'only events of this type; may be repeated', kind: 'texts' } as const
 
+/** Only Kuma says of events that Kuma recorded them elsewhere. */
+const { recorded: _, ...shape } = CALLS['append']!.shape
+const APPEND = { ...CALLS['append']!, shape }
+
 export const ROUTES: readonly Route[] = [
   {
     method: 'POST',
@@ -84,9 +89,9 @@ export const ROUTES: readonly Route[] = [
     answer: 'Appended',
     errors: [400, 404, 409, 413, 503],
     run: async ({ engine, typeFor }, { id, body }) => {
-      const request = asObject(body)
+      const request = timed(asObject(body))
       const newType = request['newType'] ?? request['type'] ?? typeFor(id)
-      const params = checkParams('append', CALLS['append']!, { ...request, id, newType })
+      const params = checkParams('append', APPEND, { ...request, id, newType })
       return json(await engine.append(params as never))
     },
   },
@@ -313,6 +318,15 @@ function sse(item: FeedItem): string {
 function asObject(body: unknown): { readonly [field: string]: unknown } {
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as never
   throw new KumaError('KUMA_INVALID_DATA', 'the body must be a JSON object', { path: '' })
+}
+
+/** The times of its events as the engine takes them. @throws KUMA_INVALID_DATA */
+function timed(request: { readonly [field: string]: unknown }): { readonly [field: string]: unknown } {
+  const { events } = request
+  if (!Array.isArray(events) || !events.some((event) => event?.at !== undefined)) return request
+  const inMilliseconds = (event: { readonly at?: unknown } | null) =>
+    event?.at === undefined ? event : { ...event, at: instantOf(event.at, 'at') }
+  return { ...request, events: events.map(inMilliseconds) }
 }
 
 function point(text: string | undefined) {

@@ -4,7 +4,7 @@
  *     2026-11-01              its first instant, UTC
  *     2026-11-01T09:30[:15[.250]][Z|+02:00]     no zone means UTC
  *     2h ago, 2 hours ago, -2h    s, m, h, d, w, or the whole word
- *     now, today, yesterday   the days are UTC's
+ *     now, today, yesterday   the days are UTC's; as a point, now is the end of what is recorded, whatever the clock says
  *     1793500000000           milliseconds since 1970
  *
  * A POINT is a time, or `vN`: a version of one entity.
@@ -27,9 +27,9 @@ const ISO = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(Z|[+-
 /** No form is longer, also with white space around it. */
 const CHARS_MAX = 256
 /** The largest time a JavaScript Date can hold. */
-const TIME_MAX = 8_640_000_000_000_000
+export const TIME_MAX = 8_640_000_000_000_000
 /** Below this an integer is rather a version or seconds than milliseconds: it would be a time in 1973 or earlier. */
-const EPOCH_MS_MIN = 100_000_000_000
+export const EPOCH_MS_MIN = 100_000_000_000
 
 /** A point of the library's API. @throws KUMA_INVALID_POINT */
 export function resolvePoint(point: Point, now: number = Date.now()): ResolvedPoint {
@@ -39,7 +39,7 @@ export function resolvePoint(point: Point, now: number = Date.now()): ResolvedPo
     throw invalid(String(version), 'a version is a whole number from 0 on')
   }
   if (version !== undefined || at === undefined) throw invalid(JSON.stringify(point), 'give either a version or a time')
-  if (typeof at === 'string') return { at: parseTime(at, now) }
+  if (typeof at === 'string') return { at: isNow(at) ? TIME_MAX : parseTime(at, now) }
   const time = typeof at === 'number' ? at : at instanceof Date ? at.getTime() : Number.NaN
   if (!Number.isFinite(time) || Math.abs(time) > TIME_MAX) throw invalid(String(at), 'this is not a time')
   return { at: Math.trunc(time) }
@@ -55,8 +55,14 @@ export function timeOf(point: ResolvedPoint, what: string): number {
 /** A point as a person writes it. @throws KUMA_INVALID_POINT */
 export function parsePoint(text: string, now: number = Date.now()): ResolvedPoint {
   if (text.length > CHARS_MAX) throw invalid(text, FORMS)
+  if (isNow(text)) return { at: TIME_MAX }
   const version = /^v(\d{1,15})$/i.exec(text.trim())
   return version ? { version: Number(version[1]) } : { at: parseTime(text, now) }
+}
+
+/** What is recorded may lie ahead of the clock, which need not be that of whoever recorded it. */
+function isNow(text: string): boolean {
+  return text.length <= CHARS_MAX && text.trim().toLowerCase() === 'now'
 }
 
 /** Milliseconds since 1970. @throws KUMA_INVALID_POINT */
@@ -86,7 +92,8 @@ export function parseTime(text: string, now: number = Date.now()): number {
   return parseIso(trimmed, text)
 }
 
-function parseIso(trimmed: string, text: string): number {
+/** @param text as it was written. @throws KUMA_INVALID_POINT */
+export function parseIso(trimmed: string, text: string): number {
   const match = ISO.exec(trimmed)
   if (!match) throw invalid(text, FORMS)
   const [date, time] = [trimmed.slice(0, 10), trimmed.slice(11)]

@@ -2,7 +2,8 @@
  * An event as a CloudEvent 1.0 (structured mode, JSON): `subject` is the entity, `source` the store, `id` the position
  * in it. What CloudEvents has no place for goes into extensions, whose names are lower-case and whose values are simple:
  * `kumaversion`, `kumaentitytype`, `kumameta` (the meta as JSON text, if there is any), and `kumaat` (milliseconds since
- * 1970, as text) instead of `time` in a year that RFC 3339 cannot write. `kuma import` reads them back.
+ * 1970, as text) instead of `time` in a year that RFC 3339 cannot write. `kuma import` reads them back. Of the meta,
+ * `correlationId` and `causationId` are the attributes of the correlation extension too, for other programs.
  */
 import type { RecordedEvent } from '../entity/event.ts'
 
@@ -24,6 +25,9 @@ export function cloudEventOf(event: RecordedEvent, source: string): object {
     kumaversion: version,
     kumaentitytype: entityType,
     ...(Object.keys(meta).length === 0 ? {} : { kumameta: JSON.stringify(meta) }),
+    // an attribute of CloudEvents is not empty
+    ...(meta.correlationId ? { correlationid: meta.correlationId } : {}),
+    ...(meta.causationId ? { causationid: meta.causationId } : {}),
     data,
   }
 }

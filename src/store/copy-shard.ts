@@ -62,6 +62,20 @@ export function contentsOf(directory: string, shard: number, manifest: Manifest)
   })
 }
 
+/** What a shard holds that is not erased. @throws as `openShard` */
+export function countsOf(directory: string, shard: number, manifest: Manifest): { entities: number; events: number } {
+  const living = 'SELECT key FROM entities WHERE id_hash >= 0'
+  const counts = `SELECT (SELECT count(*) FROM (${living})) AS entities,
+                         (SELECT count(*) FROM events WHERE version > 0 AND entity IN (${living})) AS events`
+  return ask(directory, shard, manifest, (db) => db.prepare(counts).get() as { entities: number; events: number })
+}
+
+/** When its first commit was recorded, in milliseconds since 1970; null if it has none. @throws as `openShard` */
+export function begunAt(directory: string, shard: number, manifest: Manifest): number | null {
+  const first = 'SELECT at FROM commits ORDER BY id LIMIT 1'
+  return ask(directory, shard, manifest, (db) => (db.prepare(first).pluck().get() as number | undefined) ?? null)
+}
+
 function ask<T>(directory: string, shard: number, manifest: Manifest, question: (db: Database) => T): T {
   const db = openShard(directory, shard, manifest, 'read')
   try {

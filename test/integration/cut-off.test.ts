@@ -14,6 +14,7 @@ import { started, TOKEN, tokenFile } from '../daemon.ts'
 
 const DISCONNECTED = expect.objectContaining({ name: 'KumaError', code: 'KUMA_DISCONNECTED' })
 const MANY = 700
+const LONG_AGO = 1_000_000_000_000
 
 type Started = Awaited<ReturnType<typeof started>>
 
@@ -87,7 +88,8 @@ describe('a list', () => {
 
   test('of all events goes on among those of one time', async () => {
     const made = await started()
-    const line = (n: number) => JSON.stringify({ entity: `e${n % 7}`, type: 'Set', data: { n }, at: n < 900 ? 5 : 6 })
+    const line = (n: number) =>
+      JSON.stringify({ entity: `e${n % 7}`, type: 'Set', data: { n }, at: n < 900 ? LONG_AGO : LONG_AGO + 1 })
     await made.run(['import', '-'], { input: Array.from({ length: MANY }, (_, n) => `${line(n)}\n`).join('') })
     const engine = engineOf(await Client.connect(made.store))
     onTestFinished(() => engine.close())

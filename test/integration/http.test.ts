@@ -41,6 +41,22 @@ describe('over the socket', () => {
     expect((await http(store, { path: '/v1/entities/user%2F1' })).status).toBe(404)
   })
 
+  test('the time of an event is text or milliseconds, and never seconds', async () => {
+    const { store } = await started()
+    const append = async (at: unknown) => {
+      const events = [{ type: 'A', at }]
+      const { status, text } = await http(store, { method: 'POST', path: '/v1/entities/e/events', body: { events } })
+      return { status, text }
+    }
+    expect(await append('1969-07-20T20:17:40Z')).toMatchObject({
+      status: 200,
+      text: expect.stringContaining(`"at":${Date.UTC(1969, 6, 20, 20, 17, 40)}`),
+    })
+    expect((await append(1_000_000_000_000)).status).toBe(200)
+    for (const at of [1_700_000_000, '2h ago', null])
+      expect(await append(at)).toMatchObject({ status: 400, text: expect.stringContaining('the field at') })
+  })
+
   test('the feed comes as it happens, and goes on from the last event that was seen', async () => {
     const { store } = await started()
     const post = (n: number) =>

@@ -98,6 +98,8 @@ describe.each([
       const end = (await to.find(entity))!
       expect(await restored(backup, to, 'door', { into })).toEqual({ entity, version: 4, events: 0 })
       expect(await to.find(entity)).toEqual(end)
+      await to.append({ id: entity, events: [{ type: 'Opened' }] }) // it goes on
+      expect(await restored(backup, to, 'door', { into })).toEqual({ entity, version: 5, events: 0 })
     }
     const other = { id: 'door', command: { type: 'Ring', data: { loud: true } }, requestKey: 'early-1' }
     await expect(to.execute(other)).rejects.toMatchObject({ code: 'KUMA_REQUEST_KEY_REUSED' })

@@ -187,3 +187,13 @@ test('a loop that reads a list on stdin keeps its list', async () => {
   expect(status).toBe(0)
   expect(ndjson((await run(['ls'])).stdout).map(({ id }) => id)).toEqual(['a', 'b', 'c'])
 })
+
+test.each([
+  ['1700000000', /looks like seconds since 1970/],
+  ['"2h ago"', /another time whenever it is read/],
+])('a time of an event on stdin is the same whenever it is read: not %s', async (at, problem) => {
+  const { run } = await shell()
+  const input = `{"type":"A"}\n{"type":"A","at":${at}}`
+  expect(await run(['append', 'e', '-'], { input })).toMatchObject({ code: 2, stderr: expect.stringMatching(problem) })
+  expect((await run(['read', 'e'])).code).toBe(3)
+})

@@ -33,7 +33,12 @@ test('a restored store is what the backup was, verifies, and goes on', async () 
   const then = (await ok('log')).stdout
   const path = await backup()
   await ok('append', 'a', 'Made')
-  expect(JSON.parse((await ok('restore', path, 'new')).stdout)).toEqual({ path: join(cwd, 'new'), erasedAgain: 0 })
+  expect(JSON.parse((await ok('restore', path, 'new')).stdout)).toEqual({
+    path: join(cwd, 'new'),
+    entities: 3,
+    events: 3,
+    erasedAgain: 0,
+  })
   expect((await ok('log', '--dir', 'new')).stdout).toBe(then)
   await ok('verify', '--dir', 'new')
   await ok('append', 'b', 'Made', '--dir', 'new')
@@ -53,7 +58,7 @@ test('what was erased since is erased again, also where the store itself is gone
   expect(filesWith(join(cwd, 'copy'), ['canary'])).toHaveLength(1)
 
   const first = await ok('restore', 'copy', 'first')
-  expect(JSON.parse(first.stdout)).toMatchObject({ erasedAgain: 1 })
+  expect(JSON.parse(first.stdout)).toMatchObject({ entities: 2, events: 2, erasedAgain: 1 })
   expect(first.stderr).toContain('erased again: 1')
   rmSync(store, { recursive: true })
   const second = await ok('restore', 'copy', 'second', '--erasures', 'erasures.ndjson')
@@ -94,12 +99,19 @@ test('--at sets it back, and what came after is nowhere in its files', async () 
   for (const id of ['a', 'b']) await ok('append', id, 'Made', '--dir', 'then')
   await ok('verify', '--dir', 'then')
 
-  await ok('restore', path, 'empty', '--at', '2001-01-01')
-  await ok('verify', '--dir', 'empty')
-  expect((await ok('ls', '--dir', 'empty')).stdout).toBe('')
   const { code, stderr } = await run(['restore', path, 'later', '--at', new Date(Date.now() + 60_000).toISOString()])
   expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('newest moment') })
   expect(existsSync(join(cwd, 'later'))).toBe(false)
+})
+
+test('--at before the beginning restores nothing, says so, and ends with 1', async () => {
+  const { cwd, run, backup } = await shellWith('a')
+  const path = await backup()
+  const told = await run(['restore', path, 'early', '--at', '2001-01-01'])
+  expect(told.code).toBe(1)
+  expect(told.stderr).toMatch(/^nothing was restored: the first of the backup was recorded at 20.*early is not made\n$/)
+  expect(JSON.parse(told.stdout)).toEqual({ path: null, entities: 0, events: 0, erasedAgain: 0 })
+  expect(existsSync(join(cwd, 'early'))).toBe(false)
 })
 
 test('--at is what the log was then, for entities that go on', async () => {
@@ -176,7 +188,11 @@ describe('one entity', () => {
     const restored = await ok('restore', path, '--entity', 'a', '--into', 'a-then', '--json')
     expect(JSON.parse(restored.stdout)).toEqual({ entity: 'a-then', version: 3, events: 3 })
     expect(comparable((await ok('log', 'a-then')).stdout)).toEqual(then)
-    expect((await ok('restore', path, '--entity', 'a', '--into', 'a-then')).stdout).toContain('events 0')
+    const nothing = (told: string) => ({ code: 1, stderr: expect.stringContaining(`nothing was restored: ${told}`) })
+    const asBefore = () => run(['restore', path, '--entity', 'a', '--into', 'a-then'])
+    expect(await asBefore()).toMatchObject(nothing('v3 of the backup is there, and a-then is the same here\n'))
+    await ok('append', 'a-then', 'Noted', 'note=fourth')
+    expect(await asBefore()).toMatchObject(nothing('v3 of the backup is there, and a-then is further on here, at v4\n'))
     await ok('restore', path, '--entity', 'a', '--at', 'v2', '--into', 'a-v2')
     expect(comparable((await ok('log', 'a-v2')).stdout)).toEqual(then.slice(0, 2))
     await ok('restore', path, '--entity', 'a', '--into', 'a-v2')
@@ -222,7 +238,9 @@ describe('one entity', () => {
     })
     const [event] = ndjson((await ok('log', 'a', '--reverse', '--limit', '1')).stdout)
     expect(event).toMatchObject({ version: 4, type: 'Restored', meta: { reason: expect.stringContaining('at v2') } })
-    expect((await ok('restore', path, '--entity', 'a')).stdout).toContain('v4, events 0')
+    const again = await run(['restore', path, '--entity', 'a'])
+    expect(again).toMatchObject({ code: 1, stdout: expect.stringContaining('v4, events 0') })
+    expect(again.stderr).toContain('nothing was restored: v2 of the backup')
     await ok('append', 'other', 'Made')
     expect((await run(['restore', path, '--entity', 'a', '--into', 'other'])).code).toBe(4)
     expect((await run(['restore', path, '--entity', 'nobody'])).code).toBe(3)
