@@ -72,6 +72,17 @@ export const appends = [
     chart: { panels: [MANY], label: 'Kuma', stored: 0 },
     run: manyEntities,
   },
+  {
+    name: '400,000 entities, of which 100,000 may be live, 1,024 in flight',
+    unit: 'events/s',
+    inFlight: IN_FLIGHT,
+    sync: FULL,
+    figures: [
+      { name: 'making them' },
+      { name: 'at random', against: [{ name: '100,000 entities at random, 1,024 in flight' }] },
+    ],
+    run: moreThanAreLive,
+  },
 ]
 
 function rawIn(events, size) {
@@ -105,4 +116,18 @@ async function manyEntities({ path, scaled }) {
   const perSecond = await rate(scaled(WINDOW), IN_FLIGHT, (n) => anyOf(accounts).append(deposited(n)))
   await ctx.close()
   return perSecond
+}
+
+/** Most appends bring an entity to life, and send another one away. */
+async function moreThanAreLive({ path, scaled }) {
+  const ctx = await open(path, 16, { actorsMax: scaled(ENTITIES) })
+  const accounts = new Array(scaled(4 * ENTITIES))
+  const figures = {
+    'making them': await rate(accounts.length, IN_FLIGHT, async (n) => {
+      accounts[n] = await ctx.spawn(Account, `acc_${n}`)
+    }),
+    'at random': await rate(scaled(100_000), IN_FLIGHT, (n) => anyOf(accounts).append(deposited(n))),
+  }
+  await ctx.close()
+  return figures
 }
