@@ -5,6 +5,7 @@
 import type { EntitySummary, Inspected } from '../api.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
 import type { AppendRequest, AppendResult, CopyRequest, ExecuteRequest, ExecuteResult } from '../engine.ts'
+import { inPlace } from '../entity/fold.ts'
 import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
 import type { KumaError } from '../errors.ts'
@@ -245,7 +246,7 @@ export class Router {
     const head = reader.flushedHead(entity.key)
     if (head === null) throw corrupt(reader.path, `the head of ${JSON.stringify(id)} is missing`)
     const definition = definitions.of(entity.type)
-    const stand = yield* standAt({ reader, entity, head }, definition, undefined, (passed) => {
+    const stand = yield* standAt({ reader, entity, head }, inPlace(definition), undefined, (passed) => {
       const row = snapshotOf(entity.key, passed, definition, definitions)
       if (row !== null) lane.addSnapshot(row)
     })
