@@ -42,10 +42,10 @@ import { inSlices, PRESENT } from '../store/slices.ts'
 import { Acks } from './acks.ts'
 import { NOWHERE, type Stand, standAt } from './activate.ts'
 import type { Definitions } from './definitions.ts'
+import { DocumentStand, readableState } from './document-stand.ts'
 import { type Drafted, draft, type Place } from './draft.ts'
 import { type Keyed, RequestKeys } from './request-keys.ts'
 import { stateRow } from './snapshot.ts'
-import { readableState, Unfolded } from './unfolded.ts'
 
 /** What an actor needs around it. */
 export interface Shard {
@@ -510,7 +510,7 @@ export class Actor {
 
   /** On disk: readers see it from now on. */
   advance(seq: number, stand: Stand, events: readonly RecordedEvent[] | null): AppendResult {
-    if (stand instanceof Unfolded) stand.settle()
+    if (stand instanceof DocumentStand) stand.settle()
     this.durable = stand
     this.durableSeq = seq
     if (this.recordedSeq === seq) this.last = null // it holds the whole batch

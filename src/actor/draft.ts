@@ -12,9 +12,9 @@ import { KumaError } from '../errors.ts'
 import type { SnapshotRow } from '../store/commit.ts'
 import { NOWHERE, type Stand } from './activate.ts'
 import type { Shard } from './actor.ts'
+import { DocumentStand } from './document-stand.ts'
 import { bytesOf } from './readable.ts'
 import { isSnapshotDue, sized, stateRow } from './snapshot.ts'
-import { Unfolded } from './unfolded.ts'
 
 /** Events of one entity recorded as one unit: so many at most, and of 4 MiB together. */
 export const GROUP_EVENTS_MAX = 4_096
@@ -100,7 +100,7 @@ export function draft(
 
 function standAfter(definition: Definition, before: Stand, event: RecordedEvent, seq: number, bytes: number): Stand {
   const { version, at, data } = event
-  if (definition.type === DOCUMENT) return new Unfolded(before, version, seq, at, bytes, data)
+  if (definition.type === DOCUMENT) return DocumentStand.after(before, { version, seq, at, bytes }, data)
   return { version, seq, at, state: evolve(definition, before.state, event), bytes }
 }
 
@@ -113,7 +113,7 @@ function standAfter(definition: Definition, before: Stand, event: RecordedEvent,
 function withinBounds(id: string, before: Stand, stand: Stand, isSized: boolean, bytesMax: number): Stand {
   let bounded = stand
   if (stand.bytes > bytesMax && !isSized) bounded = sized(stand, sizeOf(stand.state, bytesMax))
-  else if (!(stand instanceof Unfolded) && Math.clz32(before.version) !== Math.clz32(stand.version)) {
+  else if (!(stand instanceof DocumentStand) && Math.clz32(before.version) !== Math.clz32(stand.version)) {
     const least = leastSizeOf(stand.state, bytesMax)
     if (least.isDeep || least.bytes > stand.bytes) bounded = sized(stand, { ...least, text: null })
   }

@@ -5,6 +5,7 @@
 import type { EntitySummary, Inspected } from '../api.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
 import type { AppendRequest, AppendResult, CopyRequest, ExecuteRequest, ExecuteResult } from '../engine.ts'
+import { DOCUMENT } from '../entity/document.ts'
 import { inPlace } from '../entity/fold.ts'
 import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
@@ -26,6 +27,7 @@ import {
   type Traffic,
 } from './actor.ts'
 import type { Definitions } from './definitions.ts'
+import { DocumentStand } from './document-stand.ts'
 import { snapshotOf } from './snapshot.ts'
 
 /** How many actors are looked at for one that can leave, when a new one comes. */
@@ -250,7 +252,8 @@ export class Router {
       const row = snapshotOf(entity.key, passed, definition, definitions)
       if (row !== null) lane.addSnapshot(row)
     })
-    return new Actor(id, idHash, entity.key, entity.type, stand ?? NOWHERE, shard)
+    const loaded = stand !== null && entity.type === DOCUMENT ? DocumentStand.onDisk(stand) : stand
+    return new Actor(id, idHash, entity.key, entity.type, loaded ?? NOWHERE, shard)
   }
 
   /**

@@ -222,6 +222,7 @@ async function one(engine: LiveEngine, models: Models, call: Call, given: Given[
       const least = model.version
       const { version, state } = await engine.inspect(id)
       expect(version).toBeGreaterThanOrEqual(least)
+      expect(isFrozen(state)).toBe(true)
       return void given.push({ id, version, state, text: JSON.stringify(state) })
     }
     case 'revert': {
@@ -234,6 +235,11 @@ async function one(engine: LiveEngine, models: Models, call: Call, given: Given[
       expect(reverted.isExact).toBe(true)
     }
   }
+}
+
+function isFrozen(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  return Object.isFrozen(value) && Object.values(value).every(isFrozen)
 }
 
 async function checkPast(engine: Engine, models: Models): Promise<void> {
