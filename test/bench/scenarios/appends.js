@@ -1,4 +1,5 @@
 /** How many events a second: SQLite by itself, one entity, many at random. */
+import { document } from '../../../dist/index.js'
 import { Account, anyOf, data, deposited, ENTITIES, FULL, IN_FLIGHT, open, rate, spawnAll } from '../load.js'
 import { rawAppends } from '../raw.js'
 
@@ -83,6 +84,15 @@ export const appends = [
     ],
     run: moreThanAreLive,
   },
+  { name: 'one field of a document of 10, 64 in flight', unit: 'events/s', inFlight: 64, sync: FULL, run: fieldOf(10) },
+  {
+    name: 'one field of a document of 20,000, 64 in flight',
+    unit: 'events/s',
+    inFlight: 64,
+    sync: FULL,
+    against: [{ name: 'one field of a document of 10, 64 in flight', goal: ['>=', 0.33] }],
+    run: fieldOf(20_000),
+  },
 ]
 
 function rawIn(events, size) {
@@ -130,4 +140,17 @@ async function moreThanAreLive({ path, scaled }) {
   }
   await ctx.close()
   return figures
+}
+
+/** A document used as a map. Snapshots of it are taken meanwhile. */
+function fieldOf(fields) {
+  return async ({ path, scaled }) => {
+    const ctx = await open(path)
+    const entries = Array.from({ length: fields }, (_, n) => [`field_${n}`, n])
+    const map = await ctx.spawn(document, 'map', Object.fromEntries(entries))
+    const set = (n) => ({ type: 'Set', data: { [`field_${(n * 7_919) % fields}`]: n } })
+    const perSecond = await rate(scaled(100_000), 64, (n) => map.append(set(n)))
+    await ctx.close()
+    return perSecond
+  }
 }
