@@ -13,7 +13,7 @@ import { openEngine } from '../../src/kuma.ts'
 import { makeFolder } from '../folder.ts'
 import { smallDisk } from '../small-disk.ts'
 
-const runs = Number(process.env['KUMA_RUNS'] ?? 40)
+const runs = Number(process.env['KUMA_RUNS'] ?? 25)
 const seed = process.env['KUMA_SEED'] === undefined ? {} : { seed: Number(process.env['KUMA_SEED']) }
 
 const STATE_BYTES_MAX = 100_000
