@@ -1,6 +1,6 @@
 /** Brings an entity's state back: from the newest snapshot that helps, the events after it, oldest first, folded. */
 import type { Definition } from '../entity/define-entity.ts'
-import { evolve, initialState } from '../entity/fold.ts'
+import { evolve, initialState, inPlace } from '../entity/fold.ts'
 import { bytesAtMost, tooLargeToRead } from '../entity/state-size.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
 import { upcast } from '../entity/upcast.ts'
@@ -49,7 +49,7 @@ export function startBefore({ reader, entity }: Located, definition: Definition,
 /**
  * The entity as it stood at a point, or as it stands now; null if the point lies before its first event. Yields now and
  * then: run it with `inSlices`.
- * @param passed is told of every stand on the way
+ * @param passed is told of every stand on the way; who does not keep their states gives a definition that is `inPlace`
  * @throws KUMA_CORRUPT, KUMA_MODEL_FAILED, KUMA_STATE_TOO_LARGE
  */
 export function* standAt(
@@ -62,12 +62,13 @@ export function* standAt(
   let stand = startBefore(located, definition, to ?? { version: head.version })
   const end = entryTo(reader, entity.key, head, to)
   const scale = new Scale(entity.id, stand.bytes)
+  const folding = passed === undefined ? inPlace(definition) : definition
   for (const rows of rowsBetween(reader, entity.key, stand, end, to ? reached(to) : ALL)) {
     for (const row of rows) {
       const { version, seq, at } = row
       const event = upcast(definition, reader.recorded(row, entity))
       const bytes = bytesOf(row)
-      stand = { version, seq, at, state: evolve(definition, stand.state, event), bytes: stand.bytes + bytes }
+      stand = { version, seq, at, state: evolve(folding, stand.state, event), bytes: stand.bytes + bytes }
       scale.add(bytes, stand.state)
       passed?.(stand)
       if (isSpent()) yield

@@ -28,7 +28,6 @@ import type {
 import { type CheckedCommand, checkCommand, decide } from '../entity/decide.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
-import { deepFreeze } from '../entity/fold.ts'
 import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
 import { revertTo } from '../entity/revert.ts'
@@ -43,6 +42,7 @@ import { inSlices, PRESENT } from '../store/slices.ts'
 import { Acks } from './acks.ts'
 import { NOWHERE, type Stand, standAt } from './activate.ts'
 import type { Definitions } from './definitions.ts'
+import { DocumentStand, readableState } from './document-stand.ts'
 import { type Drafted, draft, type Place } from './draft.ts'
 import { type Keyed, RequestKeys } from './request-keys.ts'
 import { stateRow } from './snapshot.ts'
@@ -296,7 +296,7 @@ export class Actor {
   }
 
   private executed(stand: Stand, events: readonly RecordedEvent[]): ExecuteResult {
-    return { ...this.receipt(stand), events, state: deepFreeze(stand.state) as JsonObject }
+    return { ...this.receipt(stand), events, state: readableState(stand) as JsonObject }
   }
 
   /** The first answer to a command again, from what it recorded. */
@@ -426,7 +426,8 @@ export class Actor {
     const [version, at] = [last + 1, Math.max(given, before, after.at)]
     const drafts = [{ ...emptyAnswer(after.seq), meta: withKey(null, { key: requestKey, count: 0, digest }), at }]
     this.answered = { version, seq, at }
-    this.keys!.remember(requestKey, { digest, count: 0, seq, stand: { ...after, state: undefined, bytes: 0 } })
+    const stand = { ...NOWHERE, version: after.version, seq: after.seq, at: after.at } // its state may be large
+    this.keys!.remember(requestKey, { digest, count: 0, seq, stand })
     const keys = [{ seq, hash: keyHash(this.id, requestKey), count: 0, digest }]
     return { entity, created: null, version, prev, drafts, keys }
   }
@@ -509,6 +510,7 @@ export class Actor {
 
   /** On disk: readers see it from now on. */
   advance(seq: number, stand: Stand, events: readonly RecordedEvent[] | null): AppendResult {
+    if (stand instanceof DocumentStand) stand.settle()
     this.durable = stand
     this.durableSeq = seq
     if (this.recordedSeq === seq) this.last = null // it holds the whole batch
@@ -579,7 +581,7 @@ export class Actor {
 
   /** The durable state, frozen. */
   frozenState(): unknown {
-    return deepFreeze(this.durable.state)
+    return readableState(this.durable)
   }
 }
 

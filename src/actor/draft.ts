@@ -3,8 +3,9 @@ import type { Draft } from '../commit/batch.ts'
 import type { UncheckedEvent } from '../engine.ts'
 import { checkEvent } from '../entity/check-event.ts'
 import type { Definition } from '../entity/define-entity.ts'
+import { DOCUMENT } from '../entity/document.ts'
 import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
-import { evolve, initialState, inOneGo } from '../entity/fold.ts'
+import { evolve, initialState } from '../entity/fold.ts'
 import { jsonText } from '../entity/json.ts'
 import { leastSizeOf, sizeOf, wouldBeTooLarge } from '../entity/state-size.ts'
 import { KumaError } from '../errors.ts'
@@ -12,6 +13,7 @@ import type { SnapshotRow } from '../store/commit.ts'
 import type { ShardReader } from '../store/shard-reader.ts'
 import { NOWHERE, type Stand } from './activate.ts'
 import type { Definitions } from './definitions.ts'
+import { DocumentStand } from './document-stand.ts'
 import { bytesOf } from './readable.ts'
 import { isSnapshotDue, sized, stateRow } from './snapshot.ts'
 
@@ -64,7 +66,6 @@ export function draft(
   const drafts: Draft[] = []
   const snapshots: SnapshotRow[] = []
   const made: RecordedEvent[] | null = wanted ? [] : null
-  const folding = inOneGo(definition)
   for (const given of events) {
     const { type } = given
     const version = stand.version + 1
@@ -88,10 +89,9 @@ export function draft(
       meta: merged ?? EMPTY_META,
     }
     made?.push(event)
-    const state = evolve(folding, stand.state, event)
-    stand = { version, seq: seq++, at, state, bytes: stand.bytes + bytesOf(row) }
+    stand = standAfter(definition, stand, event, seq++, stand.bytes + bytesOf(row))
     if (!isSnapshotDue(stand, definition)) continue
-    const size = sizeOf(state, definitions.stateBytesMax)
+    const size = sizeOf(stand.state, definitions.stateBytesMax)
     stand = sized(stand, size)
     const snapshot = stateRow(key, stand, size, definition, definitions)
     if (snapshot !== null) snapshots.push(snapshot)
@@ -105,15 +105,22 @@ export function draft(
   }
 }
 
+function standAfter(definition: Definition, before: Stand, event: RecordedEvent, seq: number, bytes: number): Stand {
+  const { version, at, data } = event
+  if (definition.type === DOCUMENT) return DocumentStand.after(before, { version, seq, at, bytes }, data)
+  return { version, seq, at, state: evolve(definition, before.state, event), bytes }
+}
+
 /**
  * A stand that may be recorded. Its state is looked at through and through only when it may be too large by what its events
  * brought; and, in case they make more of it than they are, at each version that is a power of two, as at each snapshot.
+ * Those of a document do not.
  * @throws KUMA_STATE_TOO_LARGE
  */
 function withinBounds(id: string, before: Stand, stand: Stand, isSized: boolean, bytesMax: number): Stand {
   let bounded = stand
   if (stand.bytes > bytesMax && !isSized) bounded = sized(stand, sizeOf(stand.state, bytesMax))
-  else if (Math.clz32(before.version) !== Math.clz32(stand.version)) {
+  else if (!(stand instanceof DocumentStand) && Math.clz32(before.version) !== Math.clz32(stand.version)) {
     const least = leastSizeOf(stand.state, bytesMax)
     if (least.isDeep || least.bytes > stand.bytes) bounded = sized(stand, { ...least, text: null })
   }

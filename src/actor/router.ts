@@ -5,6 +5,8 @@
 import type { EntitySummary, Inspected } from '../api.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
 import type { AppendRequest, AppendResult, CopyRequest, ExecuteRequest, ExecuteResult } from '../engine.ts'
+import { DOCUMENT } from '../entity/document.ts'
+import { inPlace } from '../entity/fold.ts'
 import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
 import type { KumaError } from '../errors.ts'
@@ -25,6 +27,7 @@ import {
   type Traffic,
 } from './actor.ts'
 import type { Definitions } from './definitions.ts'
+import { DocumentStand } from './document-stand.ts'
 import { snapshotOf } from './snapshot.ts'
 
 /** How many actors are looked at for one that can leave, when a new one comes. */
@@ -77,6 +80,11 @@ export class Router {
   private reason: KumaError | null = null
   /** At the last look nobody could leave. */
   private crowded = false
+  /**
+   * Where the search for leavers has come to. It is kept: a Map walked from its beginning passes all holes that those who
+   * left have made. And given up where it is not needed: it would hold on to the tables that the Map has left behind.
+   */
+  private round: MapIterator<[string, Actor | Mailbox]> | null = null
   private readonly idleTimer: NodeJS.Timeout
   private readonly clock: NodeJS.Timeout
   /** Those that are taken out. */
@@ -240,36 +248,43 @@ export class Router {
     const head = reader.flushedHead(entity.key)
     if (head === null) throw corrupt(reader.path, `the head of ${JSON.stringify(id)} is missing`)
     const definition = definitions.of(entity.type)
-    const stand = yield* standAt({ reader, entity, head }, definition, undefined, (passed) => {
+    const stand = yield* standAt({ reader, entity, head }, inPlace(definition), undefined, (passed) => {
       const row = snapshotOf(entity.key, passed, definition, definitions)
       if (row !== null) lane.addSnapshot(row)
     })
-    return new Actor(id, idHash, entity.key, entity.type, stand ?? NOWHERE, shard)
+    const loaded = stand !== null && entity.type === DOCUMENT ? DocumentStand.onDisk(stand) : stand
+    return new Actor(id, idHash, entity.key, entity.type, loaded ?? NOWHERE, shard)
   }
 
   /**
-   * Second chance: who was used since the last look moves to the end of the line. Who has events that the heads on disk
+   * Second chance, in rounds: who was used since the last look stays until the next. Who has events that the heads on disk
    * do not know yet must stay, so his shard is asked to write them; while nobody can leave, few are looked at.
    */
   private makeRoom(): void {
     let looks = this.crowded ? LOOKED_AT_CROWDED : LEAVERS_LOOKED_AT
-    for (const [id, actor] of this.actors) {
-      if (this.actors.size <= this.options.actorsMax) return
+    while (this.actors.size > this.options.actorsMax) {
       if (looks-- === 0) {
         this.crowded = true
         return
       }
-      this.actors.delete(id)
-      if (actor instanceof Actor) {
-        if (actor.canLeave && actor.idleRounds > 0) {
-          this.crowded = false
-          continue
-        }
-        actor.idleRounds++
-        actor.askForHead()
+      const [id, actor] = this.nextLookedAt()
+      if (!(actor instanceof Actor)) continue
+      if (actor.canLeave && actor.idleRounds > 0) {
+        this.actors.delete(id)
+        this.crowded = false
+        continue
       }
-      this.actors.set(id, actor)
+      actor.idleRounds++
+      actor.askForHead()
     }
+    if (this.actors.size < this.options.actorsMax) this.round = null
+  }
+
+  private nextLookedAt(): readonly [id: string, actor: Actor | Mailbox] {
+    const next = this.round?.next()
+    if (next !== undefined && !next.done) return next.value
+    this.round = this.actors.entries()
+    return this.round.next().value! // only a full house is searched
   }
 
   /** One round of the search for actors that nobody has used for a while. */

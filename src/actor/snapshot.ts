@@ -5,14 +5,16 @@ import type { SnapshotRow } from '../store/commit.ts'
 import { snapshotRow } from '../store/snapshot.ts'
 import type { Stand } from './activate.ts'
 import type { Definitions } from './definitions.ts'
+import { DocumentStand } from './document-stand.ts'
 
 export function isSnapshotDue({ version }: Stand, { snapshotEvery }: Definition): boolean {
   return version % snapshotEvery === 0
 }
 
 /** A stand whose state was just looked at through and through. */
-export function sized(stand: Stand, { bytes, isDeep }: Size): Stand {
-  return { ...stand, bytes: isDeep ? Number.POSITIVE_INFINITY : bytes }
+export function sized(stand: Stand, size: Size): Stand {
+  const bytes = size.isDeep ? Number.POSITIVE_INFINITY : size.bytes
+  return stand instanceof DocumentStand ? stand.weighing(bytes) : { ...stand, bytes }
 }
 
 /** Null if none is due, or none can be made. */

@@ -62,8 +62,8 @@ export interface Definition {
   /** the schema of an event, undefined for an event that is not declared */
   schema(event: string): Schema | undefined
   handler(event: string): Handler | undefined
-  /** Makes a handler for events of which only the last state is kept: it may change the states that it made itself. */
-  readonly inOneGo?: (() => Handler) | undefined
+  /** The same, but its handlers change the states that they are given, except for what is frozen of them. */
+  readonly inPlace?: Definition | undefined
   /** those that are declared */
   readonly events: readonly string[]
   /** the schema of a command, undefined for a command that is not declared */

@@ -3,7 +3,7 @@
  * Merge Patch (RFC 7396) says. A null removes a field, an object merges into the object there, anything else replaces.
  */
 import { canonicalJson } from './canonical-json.ts'
-import { asPublic, type EntityDefinition } from './define-entity.ts'
+import { asPublic, type Definition, type EntityDefinition } from './define-entity.ts'
 import type { JsonObject } from './json.ts'
 import { malformed } from './model.ts'
 import { anything } from './schema.ts'
@@ -21,27 +21,31 @@ export interface AnyFacts {
 
 export const DOCUMENT = 'document'
 
+const definition: Definition = {
+  type: DOCUMENT,
+  version: 1,
+  snapshotEvery: 1_000,
+  initial: Object.freeze({}),
+  // a document knows every event, `Created` too, and folds all of them alike
+  schema: () => anything,
+  events: [],
+  handler: () => mergePatch,
+  command: () => undefined,
+  decider: () => undefined,
+  commands: [],
+  upcaster: () => undefined,
+  upcasts: [],
+  reverter: (from, to) => {
+    const data = patchBetween(from as JsonObject, to as JsonObject)
+    return data === undefined ? undefined : { type: 'Reverted', data }
+  },
+}
+
 /** The built-in type: each event's data is merged into the state (RFC 7396). */
 export const document: EntityDefinition<AnyFacts & { type: 'document' }, None> = Object.freeze({
   ...asPublic<AnyFacts & { type: 'document' }, None>({
-    type: DOCUMENT,
-    version: 1,
-    snapshotEvery: 1_000,
-    initial: Object.freeze({}),
-    // a document knows every event, `Created` too, and folds all of them alike
-    schema: () => anything,
-    events: [],
-    handler: () => mergePatch,
-    inOneGo: mergingInPlace,
-    command: () => undefined,
-    decider: () => undefined,
-    commands: [],
-    upcaster: () => undefined,
-    upcasts: [],
-    reverter: (from, to) => {
-      const data = patchBetween(from as JsonObject, to as JsonObject)
-      return data === undefined ? undefined : { type: 'Reverted', data }
-    },
+    ...definition,
+    inPlace: { ...definition, handler: () => mergeInPlace },
   }),
   upcast: () => builtIn('every event is folded as it was recorded'),
   revert: () => builtIn('an event that brings a state back is made by itself'),
@@ -51,31 +55,47 @@ function builtIn(what: string): never {
   throw malformed(DOCUMENT, `is built in: ${what}`, 'define an entity type of your own')
 }
 
+type Merge = (target: unknown, patch: unknown) => unknown
+
 /** RFC 7396, section 2, without changing `target`. */
 export function mergePatch(target: unknown, patch: unknown): unknown {
   if (!isObject(patch)) return patch
-  const merged: Record<string, unknown> = isObject(target) ? { ...target } : {}
+  const merged = copyOf(target)
+  mergeFields(merged, patch, mergePatch)
+  return merged
+}
+
+function copyOf(target: unknown): Record<string, unknown> {
+  return isObject(target) ? { ...target } : {}
+}
+
+function mergeFields(merged: Record<string, unknown>, patch: Record<string, unknown>, merge: Merge): void {
   for (const [key, value] of Object.entries(patch)) {
     if (value === null) delete merged[key]
-    else merged[key] = isObject(value) ? mergePatch(merged[key], value) : value
+    else if (!isObject(value)) merged[key] = value
+    else merged[key] = merge(Object.hasOwn(merged, key) ? merged[key] : undefined, value)
   }
+}
+
+/** The same in the target itself: only what of it is frozen is copied, and the patch is not changed. */
+export function mergeInPlace(target: unknown, patch: unknown): unknown {
+  if (!isObject(patch)) return patch
+  const merged = isObject(target) && Object.isExtensible(target) ? target : copyOf(target)
+  mergeFields(merged, patch, mergeInPlace)
   return merged
 }
 
 /**
- * The same, over and over: only what it has not made itself is copied. A group of 4,096 events on a state of 100,000 fields
- * would else copy all of them as often.
+ * The same, over and over, without changing the first target: only what it has not made itself is copied. A thousand events
+ * on a state of 100,000 fields would else copy all of them as often.
  */
-function mergingInPlace(): (target: unknown, patch: unknown) => unknown {
+export function mergingInPlace(): Merge {
   const own = new WeakSet<object>()
   return function merge(target, patch) {
     if (!isObject(patch)) return patch
-    const merged: Record<string, unknown> = !isObject(target) ? {} : own.has(target) ? target : { ...target }
+    const merged = isObject(target) && own.has(target) ? target : copyOf(target)
     own.add(merged)
-    for (const [key, value] of Object.entries(patch)) {
-      if (value === null) delete merged[key]
-      else merged[key] = isObject(value) ? merge(merged[key], value) : value
-    }
+    mergeFields(merged, patch, merge)
     return merged
   }
 }

@@ -41,10 +41,9 @@ export function evolve(definition: Definition, state: unknown, event: RecordedEv
   throw modelFailed(definition, 'evolve', event, 'has no evolve handler for it')
 }
 
-/** The definition by which events are folded in one go: only the last of these states may be kept. */
-export function inOneGo(definition: Definition): Definition {
-  const handler = definition.inOneGo?.()
-  return handler === undefined ? definition : { ...definition, handler: () => handler }
+/** The definition by which a state is folded on that nobody else holds; what of it is frozen, somebody does. */
+export function inPlace(definition: Definition): Definition {
+  return definition.inPlace ?? definition
 }
 
 function stateOf(definition: Definition, part: Part, about: About, run: () => unknown): unknown {

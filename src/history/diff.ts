@@ -47,7 +47,7 @@ function sideOf(located: Located, stand: Stand): Inspected {
   return { id, type, version: 0, at: 0, position: '', state: deepFreeze(stand.state) as Inspected['state'] }
 }
 
-/** Of two points that lie near each other, the first is passed on the way to the second: then one fold gives both. */
+/** Of two points that lie near each other, the first is passed on the way to the second: then one fold may give both. */
 function* stands(
   located: Located,
   definition: Definition,
@@ -57,11 +57,13 @@ function* stands(
   const isBefore = from && reached(from)
   let first: Stand | null = null
   let previous: Stand | null = null
-  const last = yield* standAt(located, definition, to, (stand) => {
+  const passed = (stand: Stand) => {
     if (isBefore === undefined) first = previous
     else if (isBefore(stand)) first = stand
     previous = stand
-  })
+  }
+  // where a state can be folded in place, to fold it twice costs less than to keep it at each event
+  const last = yield* standAt(located, definition, to, definition.inPlace === undefined ? passed : undefined)
   if (last === null) throw before(located)
   // one that reaches beyond `last` was not passed: a time and a version can only be compared by where they lead
   if (first !== null && !isBefore?.(last)) return [first, last]

@@ -7,6 +7,7 @@ import { type Located, standAt } from '../actor/activate.ts'
 import type { Definitions } from '../actor/definitions.ts'
 import { snapshotOf } from '../actor/snapshot.ts'
 import type { Definition } from '../entity/define-entity.ts'
+import { inPlace } from '../entity/fold.ts'
 import type { SnapshotRow } from '../store/commit.ts'
 import type { Lock } from '../store/lock.ts'
 import type { Readers } from '../store/readers.ts'
@@ -107,7 +108,7 @@ class Rebuild {
       rows = []
       chars = 0
     }
-    const fold = standAt(located, definition, undefined, (passed) => {
+    const fold = standAt(located, inPlace(definition), undefined, (passed) => {
       const row = snapshotOf(key, passed, definition, this.definitions)
       if (row === null) return
       rows.push(row)

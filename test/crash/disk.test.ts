@@ -1,8 +1,8 @@
 /** A disk that is full, and one that fails: on a real file system of 3 MB, and under a real limit on file sizes. */
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createBackup } from '../../src/backup/create-backup.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import type { Engine } from '../../src/engine.ts'
@@ -13,6 +13,7 @@ import { createStore } from '../../src/store/create.ts'
 import { verifyStore } from '../../src/store/verify.ts'
 import { folder } from '../folder.ts'
 import { MASTER_KEY } from '../master-key.ts'
+import { smallDisk } from '../small-disk.ts'
 
 const config = (path: string) => ({ path, shards: 1 })
 const event = { type: 'Set', data: { text: 'x'.repeat(20_000) } }
@@ -304,16 +305,4 @@ async function expectSound(path: string, expected: number): Promise<void> {
     events += report.events
   }
   expect(events).toBe(expected)
-}
-
-/** A file system of 3 MB, or null where it cannot be mounted. */
-function smallDisk(): string | null {
-  const path = folder()
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', path], { stdio: 'ignore' })
-  } catch {
-    return null
-  }
-  onTestFinished(() => void execFileSync('umount', ['-l', path]))
-  return path
 }

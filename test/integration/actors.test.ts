@@ -87,6 +87,14 @@ describe('a flood', () => {
     expect(peakMiB).toBeLessThan(800)
   })
 
+  test('of appends to a large document takes no copy of its state for each of them', () => {
+    const program = join(import.meta.dirname, '../programs/crowded-document.js')
+    const words = ['--max-old-space-size=100', program, join(folder(), 'store')]
+    const child = spawnSync(process.execPath, words, { encoding: 'utf8' })
+    expect(child.stderr).toBe('')
+    expect(JSON.parse(child.stdout)).toEqual({ version: 3_001, fields: 23_000, last: 2_999 })
+  })
+
   test.each([
     ['', false],
     [', also when the store is closed meanwhile', true],

@@ -1,4 +1,5 @@
 /** How many events a second: SQLite by itself, one entity, many at random. */
+import { document } from '../../../dist/index.js'
 import { Account, anyOf, data, deposited, ENTITIES, FULL, IN_FLIGHT, open, rate, spawnAll } from '../load.js'
 import { rawAppends } from '../raw.js'
 
@@ -72,6 +73,26 @@ export const appends = [
     chart: { panels: [MANY], label: 'Kuma', stored: 0 },
     run: manyEntities,
   },
+  {
+    name: '400,000 entities, of which 100,000 may be live, 1,024 in flight',
+    unit: 'events/s',
+    inFlight: IN_FLIGHT,
+    sync: FULL,
+    figures: [
+      { name: 'making them' },
+      { name: 'at random', against: [{ name: '100,000 entities at random, 1,024 in flight' }] },
+    ],
+    run: moreThanAreLive,
+  },
+  { name: 'one field of a document of 10, 64 in flight', unit: 'events/s', inFlight: 64, sync: FULL, run: fieldOf(10) },
+  {
+    name: 'one field of a document of 20,000, 64 in flight',
+    unit: 'events/s',
+    inFlight: 64,
+    sync: FULL,
+    against: [{ name: 'one field of a document of 10, 64 in flight', goal: ['>=', 0.33] }],
+    run: fieldOf(20_000),
+  },
 ]
 
 function rawIn(events, size) {
@@ -105,4 +126,31 @@ async function manyEntities({ path, scaled }) {
   const perSecond = await rate(scaled(WINDOW), IN_FLIGHT, (n) => anyOf(accounts).append(deposited(n)))
   await ctx.close()
   return perSecond
+}
+
+/** Most appends bring an entity to life, and send another one away. */
+async function moreThanAreLive({ path, scaled }) {
+  const ctx = await open(path, 16, { actorsMax: scaled(ENTITIES) })
+  const accounts = new Array(scaled(4 * ENTITIES))
+  const figures = {
+    'making them': await rate(accounts.length, IN_FLIGHT, async (n) => {
+      accounts[n] = await ctx.spawn(Account, `acc_${n}`)
+    }),
+    'at random': await rate(scaled(100_000), IN_FLIGHT, (n) => anyOf(accounts).append(deposited(n))),
+  }
+  await ctx.close()
+  return figures
+}
+
+/** A document used as a map. Snapshots of it are taken meanwhile. */
+function fieldOf(fields) {
+  return async ({ path, scaled }) => {
+    const ctx = await open(path)
+    const entries = Array.from({ length: fields }, (_, n) => [`field_${n}`, n])
+    const map = await ctx.spawn(document, 'map', Object.fromEntries(entries))
+    const set = (n) => ({ type: 'Set', data: { [`field_${(n * 7_919) % fields}`]: n } })
+    const perSecond = await rate(scaled(100_000), 64, (n) => map.append(set(n)))
+    await ctx.close()
+    return perSecond
+  }
 }

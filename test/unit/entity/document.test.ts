@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { definitionOf } from '../../../src/entity/define-entity.ts'
-import { document, mergePatch } from '../../../src/entity/document.ts'
+import { document, mergeInPlace, mergePatch, mergingInPlace } from '../../../src/entity/document.ts'
+import { deepFreeze } from '../../../src/entity/fold.ts'
 
 describe('mergePatch', () => {
   // the test cases of RFC 7396, appendix A
@@ -42,6 +43,65 @@ describe('mergePatch', () => {
         expect([JSON.stringify(target), JSON.stringify(patch)]).toEqual([before, given])
       }),
     )
+  })
+})
+
+describe('merging one patch after the other', () => {
+  const keys = fc.constantFrom('a', 'b', '1', 'constructor')
+  const value = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { depthSize: 'small' },
+      fc.constantFrom<unknown>(null, 1, [{ a: null }], {}),
+      fc.dictionary(keys, tie('value'), { maxKeys: 3 }),
+    ),
+  })).value
+  const patches = fc.array(fc.dictionary(keys, value, { maxKeys: 3 }), { minLength: 1, maxLength: 6 })
+  const inOrder = (states: readonly unknown[]) => states.map((state) => JSON.stringify(state))
+
+  /** As `mergePatch` gives them. */
+  const wanted = (all: readonly unknown[]) => {
+    let state: unknown = {}
+    return inOrder(all.map((patch) => (state = mergePatch(state, patch))))
+  }
+
+  test('in place gives the same, and changes nothing that was frozen, nor a patch', () => {
+    fc.assert(
+      fc.property(patches, fc.infiniteStream(fc.boolean()), (all, isHandedOut) => {
+        const expected = wanted(all)
+        deepFreeze(all)
+        const handedOut: [state: unknown, text: string][] = []
+        let state: unknown = deepFreeze({})
+        for (const [i, patch] of all.entries()) {
+          state = mergeInPlace(state, patch)
+          expect(JSON.stringify(state)).toBe(expected[i])
+          if (isHandedOut.next().value) handedOut.push([deepFreeze(state), expected[i]!])
+        }
+        expect(inOrder(handedOut.map(([given]) => given))).toEqual(handedOut.map(([, text]) => text))
+      }),
+    )
+  })
+
+  test('in one go gives the same, and does not change what it began with', () => {
+    fc.assert(
+      fc.property(patches, fc.nat(5), (all, begun) => {
+        const expected = wanted(all)
+        const first: unknown = all.slice(0, begun).reduce<unknown>(mergePatch, {})
+        const before = JSON.stringify(first)
+        const rest = all.slice(begun)
+        const last = rest.reduce<unknown>(mergingInPlace(), first)
+        expect(JSON.stringify(last)).toBe(rest.length === 0 ? before : expected.at(-1))
+        expect(JSON.stringify(first)).toBe(before)
+      }),
+    )
+  })
+
+  test('does not reach what every object inherits', () => {
+    for (const merge of [mergePatch, mergeInPlace, mergingInPlace()]) {
+      const patch = JSON.parse('{"__proto__":{"reached":true},"constructor":{"reached":true}}')
+      merge({}, patch)
+      expect({}).not.toHaveProperty('reached')
+      expect(Object).not.toHaveProperty('reached')
+    }
   })
 })
 
