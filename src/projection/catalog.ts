@@ -143,9 +143,12 @@ export function letIn(projection: string, generation: number, entity: string): S
   return [sql, projection, generation, entity]
 }
 
+/** How guards fail: of a checkpoint, of what serves, and where two begin a generation at the same time. */
+const GUARDS = /kuma_checkpoint\.position|kuma_projection\.newest|kuma_generation\.generation/
+
 /** Is this how a guard fails? */
 export function isGuardFailure(error: unknown): boolean {
-  return isKumaError(error, 'KUMA_STATEMENT_FAILED') && error.message.includes('kuma_checkpoint.position')
+  return isKumaError(error, 'KUMA_STATEMENT_FAILED') && GUARDS.test(error.message)
 }
 
 /** What tells two tables apart: a change of it without a higher version is refused. */
@@ -156,6 +159,9 @@ export function shapeOf({ columns, key, indexes, rows, of }: ProjectionDefinitio
 }
 
 export class Catalog {
+  /** The tables of trials that were begun through it: those of others are theirs to fill. */
+  readonly trials = new Set<string>()
+
   constructor(
     readonly sink: Sink,
     private readonly store: string,
@@ -261,6 +267,7 @@ export class Catalog {
     const { name } = definition
     const [known] = await this.sink.read('SELECT newest, serving FROM kuma_projection WHERE name = ?', name)
     const newest = Number(known?.['newest'] ?? 0)
+    const serving = (known?.['serving'] ?? null) as number | null
     const generation = newest + 1
     const table = new GenerationTable(definition, generation)
     const leftovers = await this.generationsOf(name)
@@ -280,7 +287,8 @@ export class Catalog {
         name,
         generation,
       ],
-      ...leftovers.filter((old) => old !== known?.['serving']).flatMap((old) => this.drop(name, old)),
+      this.asserted(name, 'serving IS ?', serving),
+      ...leftovers.filter((old) => old !== serving).flatMap((old) => this.drop(name, old)),
       ...table.create(),
       [
         'WITH RECURSIVE shards(shard) AS (SELECT 0 UNION ALL SELECT shard + 1 FROM shards WHERE shard + 1 < ?) INSERT INTO kuma_checkpoint (projection, generation, shard, position, crc, fence, updated_at) SELECT ?, ?, shard, 0, 0, 0, 0 FROM shards',
@@ -291,6 +299,7 @@ export class Catalog {
       ...(state === 'serving' ? this.serve(name, generation) : []),
     ]
     await this.sink.write(statements)
+    if (state === 'trial') this.trials.add(tableName(name, generation))
     return generation
   }
 
@@ -316,9 +325,20 @@ export class Catalog {
     ]
   }
 
+  /** A guard: fails unless this holds of the projection, since others may have begun or switched a generation meanwhile. */
+  private asserted(name: string, condition: string, param: number | null): Statement {
+    return [`UPDATE kuma_projection SET newest = CASE WHEN ${condition} THEN newest END WHERE name = ?`, param, name]
+  }
+
   /** From one generation to the next, in one transaction: whoever asks sees the one or the other. */
   async switch(name: string, from: number | null, to: number): Promise<void> {
-    await this.sink.write([...this.serve(name, to), ...(from === null ? [] : this.drop(name, from))])
+    const isThere = 'EXISTS (SELECT 1 FROM kuma_generation WHERE projection = name AND generation = ?)'
+    await this.sink.write([
+      this.asserted(name, 'serving IS ?', from),
+      this.asserted(name, isThere, to),
+      ...this.serve(name, to),
+      ...(from === null ? [] : this.drop(name, from)),
+    ])
   }
 
   /** Takes a projection away, with all of its tables. */
@@ -332,8 +352,15 @@ export class Catalog {
     ])
   }
 
-  async dropGeneration(name: string, generation: number): Promise<void> {
-    await this.sink.write(this.drop(name, generation))
+  /** Not the one that serves: false if it is that by now. */
+  async dropGeneration(name: string, generation: number): Promise<boolean> {
+    try {
+      await this.sink.write([this.asserted(name, 'serving IS NOT ?', generation), ...this.drop(name, generation)])
+      return true
+    } catch (error) {
+      if (isGuardFailure(error)) return false
+      throw error
+    }
   }
 
   async setPaused(name: string, isPaused: boolean): Promise<void> {

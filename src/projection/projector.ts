@@ -22,12 +22,12 @@ import {
   type Checkpoint,
   type Failure,
   type Generation,
-  type GenerationState,
   isGuardFailure,
   shapeOf,
 } from './catalog.ts'
 import type { ProjectionDefinition } from './define-projection.ts'
 import { Filling } from './filling.ts'
+import { tableName } from './generation-table.ts'
 import type { Sink, Statement } from './sink.ts'
 import type { Source } from './source.ts'
 import { type Known, Stopped, Track } from './track.ts'
@@ -54,6 +54,21 @@ export interface ProjectorOptions {
   readonly onReached: () => void
 }
 
+/** A generation that was asked for, and was begun. */
+interface Begun {
+  readonly generation: number
+  /** that served then */
+  readonly serving: number | null
+}
+
+interface Wanted {
+  readonly definition: ProjectionDefinition
+  readonly isTrial: boolean
+  made: Begun | null
+  begun(begun: Begun): void
+  refused(error: unknown): void
+}
+
 export class Projector {
   /** by name: as the catalog had it */
   catalogued: ReadonlyMap<string, Catalogued> = new Map()
@@ -77,12 +92,15 @@ export class Projector {
   private wake: () => void = () => {}
   private readonly closing = new AbortController()
   private running: Promise<void> | null = null
+  private wanted: Wanted[] = []
 
+  /** @param only `trials`: fills nothing else, and begins nothing that is due */
   constructor(
     private readonly source: Source,
     private readonly catalog: Catalog,
     private readonly definitions: readonly ProjectionDefinition[],
     private readonly options: ProjectorOptions,
+    private readonly only: 'trials' | null = null,
   ) {}
 
   private get sink(): Sink {
@@ -136,6 +154,7 @@ export class Projector {
         await this.settle()
         const problem = await this.recover(error).catch((again: unknown) => again)
         if (problem === null) continue
+        this.refuseWanted(problem)
         this.problem = isKumaError(problem) ? problem : unexpected(problem)
         this.tell()
         const ms = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** tries++) * (0.5 + Math.random())
@@ -143,6 +162,7 @@ export class Projector {
       }
     }
     await this.settle()
+    this.refuseWanted(this.closed())
   }
 
   /** The batch on its way, whatever becomes of it. */
@@ -172,22 +192,69 @@ export class Projector {
 
   // ---------------------------------------------------------------- what is to be filled
 
-  /** A generation more of a projection. @returns its number */
-  async begin(definition: ProjectionDefinition, state: GenerationState): Promise<number> {
-    await this.catalog.forgive(definition.name)
+  /**
+   * A generation more of a projection, to take the place of the one that serves, or as a trial. It is begun where all others
+   * are, in `load`: beside that, two could begin at once, and the one would take away the other's.
+   * @throws KUMA_USAGE if it is paused, and what the sink throws
+   */
+  begin(definition: ProjectionDefinition, isTrial: boolean): Promise<Begun> {
+    const begun = new Promise<Begun>((begun, refused) => {
+      if (this.isClosed) refused(this.closed())
+      else this.wanted.push({ definition, isTrial, made: null, begun, refused })
+    })
+    this.start()
+    this.isStale = true
+    this.wake()
+    return begun
+  }
+
+  private async beginWanted(): Promise<void> {
+    this.wanted = this.wanted.filter(({ definition: { name }, refused }) => {
+      const isPaused = this.catalogued.get(name)?.isPaused === true
+      if (isPaused) refused(paused(name))
+      return !isPaused
+    })
+    for (const one of this.wanted) one.made ??= await this.beginOne(one)
+    if (this.wanted.length > 0) this.catalogued = await this.catalog.load()
+  }
+
+  private async beginOne({ definition, isTrial }: Wanted): Promise<Begun> {
+    const { name } = definition
+    const serving = this.catalogued.get(name)?.serving?.generation ?? null
+    const state = isTrial ? 'trial' : serving === null ? 'serving' : 'building'
+    if (!isTrial) await this.catalog.forgive(name)
     const generation = await this.catalog.begin(definition, this.entitiesOf(definition), state)
-    await this.reload()
-    return generation
+    return { generation, serving }
+  }
+
+  private tellWanted(): void {
+    const made = this.wanted.filter(({ made }) => made !== null)
+    this.wanted = this.wanted.filter(({ made }) => made === null)
+    for (const { begun, made: one } of made) begun(one!)
+  }
+
+  private refuseWanted(error: unknown): void {
+    for (const { refused } of this.wanted.splice(0)) refused(error)
+  }
+
+  private closed(): KumaError<'KUMA_CLOSED'> {
+    return new KumaError('KUMA_CLOSED', `${this.sink.name} is closed`, { path: this.sink.name })
+  }
+
+  private isForeignTrial({ projection, generation, state }: Generation): boolean {
+    return state === 'trial' && !this.catalog.trials.has(tableName(projection, generation))
   }
 
   private async load(): Promise<void> {
     await this.catalog.claim()
     this.isStale = false
     // whoever begins tries again what failed for another
-    if (this.loads === 0) for (const { name } of this.definitions) await this.catalog.forgive(name)
+    if (this.loads === 0 && this.only === null)
+      for (const { name } of this.definitions) await this.catalog.forgive(name)
     this.catalogued = await this.catalog.load()
+    await this.beginWanted()
     let isNew = false
-    for (const definition of this.definitions) if (await this.prepare(definition)) isNew = true
+    if (this.only === null) for (const definition of this.definitions) if (await this.prepare(definition)) isNew = true
     if (isNew) this.catalogued = await this.catalog.load()
     const failures = new Map<string, Failure>()
     this.fillings = this.definitions.flatMap((definition) => this.fillingsOf(definition, failures))
@@ -197,17 +264,18 @@ export class Projector {
     this.loads++
     this.ends = this.source.places()
     this.group()
+    this.tellWanted()
   }
 
   /** Begins a generation where one is due. */
   private async prepare(definition: ProjectionDefinition): Promise<boolean> {
-    const known = this.catalogued.get(definition.name)
+    const { serving = null, next = null } = this.catalogued.get(definition.name) ?? {}
     const entities = this.entitiesOf(definition)
-    if (known?.serving == null && known?.next == null) {
+    const newest = next === null || this.isForeignTrial(next) ? serving : next
+    if (newest === null) {
       await this.catalog.begin(definition, entities, 'serving')
       return true
     }
-    const newest = known.next ?? known.serving!
     if (newest.state === 'trial' || !isOlder(newest, definition, entities)) return this.meet(newest, entities)
     await this.catalog.begin(definition, entities, 'building')
     return true
@@ -232,7 +300,8 @@ export class Projector {
     const { serving, next } = known
     const entities = this.entitiesOf(definition)
     return [next, serving].flatMap((generation) => {
-      if (generation === null) return []
+      if (generation === null || this.isForeignTrial(generation)) return []
+      if (this.only === 'trials' && generation.state !== 'trial') return []
       // the one that serves stays as it is while a newer one is built
       if (generation === serving && next !== null && isOlder(generation, definition, entities)) return []
       const failure = generation.error ?? this.problemOf(generation, definition, entities)
@@ -451,8 +520,7 @@ export class Projector {
         try {
           signal?.throwIfAborted()
           if (isDone()) end(resolve)
-          else if (this.isClosed)
-            throw new KumaError('KUMA_CLOSED', `${this.sink.name} is closed`, { path: this.sink.name })
+          else if (this.isClosed) throw this.closed()
         } catch (error) {
           end(() => reject(error))
         }
@@ -473,6 +541,10 @@ export class Projector {
 function isOlder(generation: Generation, { version }: ProjectionDefinition, entities: Generation['entities']): boolean {
   if (generation.version !== version) return generation.version < version
   return Object.entries(entities).some(([type, version]) => (generation.entities[type] ?? version) < version)
+}
+
+function paused(name: string): KumaError<'KUMA_USAGE'> {
+  return new KumaError('KUMA_USAGE', `${name} is paused`, {}, { hint: `kuma projections resume ${name}` })
 }
 
 function changed(message: string): Failure {

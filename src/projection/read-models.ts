@@ -44,6 +44,8 @@ export class StoreReadModels implements ReadModels {
   private readonly projector: Projector
   private readonly questions: Questions
   private opening: Promise<void> | null = null
+  /** how many trials are under way for which nothing else is projected */
+  private trials = 0
 
   constructor(
     private readonly sink: Sink,
@@ -60,17 +62,23 @@ export class StoreReadModels implements ReadModels {
   /** Opens the sink, and follows the log if that is its business. @throws KUMA_WRONG_SINK and what opening a sink throws */
   open(): Promise<void> {
     if (this.projector.isRunning) return Promise.resolve() // it opens it as often as it has to
+    return this.reach().then(() => {
+      if (this.options.follows) this.projector.start()
+    })
+  }
+
+  private async reach(): Promise<void> {
+    if (this.projector.isRunning) return
     this.opening ??= this.claim().catch((error) => {
       this.opening = null
       throw error
     })
-    return this.opening
+    await this.opening
   }
 
   private async claim(): Promise<void> {
     await this.sink.open()
     await this.catalog.claim()
-    if (this.options.follows) this.projector.start()
   }
 
   /** The same, but for a sink that does not answer: then it is tried again and again. @throws KUMA_WRONG_SINK */
@@ -213,9 +221,10 @@ export class StoreReadModels implements ReadModels {
   // ---------------------------------------------------------------- operation
 
   async list(): Promise<readonly ProjectionInfo[]> {
-    if (this.projector.isRunning) return this.now()
-    await this.open()
-    return this.projector.isRunning ? this.now() : this.listed(await this.catalog.load())
+    await (this.trials > 0 ? this.reach() : this.open())
+    if (!this.projector.isRunning) return this.listed(await this.catalog.load())
+    await this.projector.loaded()
+    return this.now()
   }
 
   /** What the projector knows. */
@@ -291,39 +300,74 @@ export class StoreReadModels implements ReadModels {
     }: { readonly dryRun?: boolean | undefined; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Rebuilt> {
     const definition = this.checkName(name)
-    await this.open()
-    const before = (await this.catalog.load()).get(name)
-    if (before?.isPaused) throw usage(`${name} is paused`, `kuma projections resume ${name}`)
-    const state = dryRun ? 'trial' : before?.serving ? 'building' : 'serving'
-    const generation = await this.projector.begin(definition, state)
-    this.projector.start()
+    if (dryRun) return this.tried(definition, signal)
+    await this.reach() // and not more: what follows the log would begin at once what is due
+    return this.switched(definition, signal)
+  }
+
+  /** Who interrupts it leaves nothing behind, unless it was finished in that moment. */
+  private async switched(definition: ProjectionDefinition, signal?: AbortSignal): Promise<Rebuilt> {
+    const { name } = definition
+    const ends = this.source.places()
+    const { generation } = await this.projector.begin(definition, false)
     try {
-      await this.projector.until(() => this.isComplete(name, generation), signal)
-      const serving = before?.serving?.generation
-      const difference = dryRun && serving !== undefined ? await this.difference(name, serving, generation) : null
-      return { projection: name, generation, isTrial: dryRun, difference }
+      await this.projector.until(() => this.isComplete(this.projector, name, generation, ends), signal)
+    } catch (error) {
+      if (!signal?.aborted || (await this.withdrawn(name, generation))) throw error
+    }
+    return { projection: name, generation, isTrial: false, difference: null }
+  }
+
+  /** False if it serves. */
+  private async withdrawn(name: string, generation: number): Promise<boolean> {
+    const isWithdrawn = await this.catalog.dropGeneration(name, generation)
+    await this.projector.reload()
+    return isWithdrawn
+  }
+
+  /** Where nothing follows the log, nothing but the trial is filled, or begun. */
+  private async tried(definition: ProjectionDefinition, signal?: AbortSignal): Promise<Rebuilt> {
+    this.trials++
+    try {
+      await this.reach()
+      if (this.projector.isRunning) return await this.triedBy(this.projector, definition, signal)
+      const projector = new Projector(this.source, this.catalog, [definition], this.options, 'trials')
+      return await this.triedBy(projector, definition, signal).finally(() => projector.close())
     } finally {
-      if (dryRun) {
-        await this.catalog.dropGeneration(name, generation)
-        await this.projector.reload()
-      }
+      this.trials--
     }
   }
 
-  /** Has it taken its place, or, as a trial, come to where the one that serves is? */
-  private isComplete(name: string, generation: number): boolean {
-    const { failures, problem, catalogued } = this.projector
-    const failure = failures.get(name)
-    const filling = this.projector.fillingOf({ projection: name, generation })
-    if (failure !== undefined && filling === undefined && catalogued.get(name)?.next?.generation === generation)
-      throw failed(name, failure)
-    if (!this.options.follows && problem !== null) throw problem
-    if (filling?.of.state === 'serving') return true
-    if (filling?.of.state !== 'trial') return false
-    const serving = this.serving(name)
-    return serving === undefined
-      ? this.projector.lagOf(filling) === 0
-      : serving.positions.join() === filling.positions.join()
+  private async triedBy(
+    projector: Projector,
+    definition: ProjectionDefinition,
+    signal?: AbortSignal,
+  ): Promise<Rebuilt> {
+    const { name } = definition
+    const ends = this.source.places()
+    const { generation, serving } = await projector.begin(definition, true)
+    try {
+      await projector.until(() => this.isComplete(projector, name, generation, ends), signal)
+      const difference = serving === null ? null : await this.difference(name, serving, generation)
+      return { projection: name, generation, isTrial: true, difference }
+    } finally {
+      await this.withdrawn(name, generation)
+    }
+  }
+
+  /** Has it taken its place, or, as a trial, come to where the one that serves is? @param ends where the log ended when it was begun */
+  private isComplete(projector: Projector, name: string, generation: number, ends: readonly number[]): boolean {
+    const { serving = null, next = null } = projector.catalogued.get(name) ?? {}
+    const made = [serving, next].find((one) => one?.generation === generation)
+    if (made == null) throw superseded(name)
+    const filling = projector.fillingOf({ projection: name, generation })
+    const failure = made.error ?? projector.failures.get(name)
+    if (failure != null && filling === undefined) throw failed(name, failure)
+    if (!this.options.follows && projector.problem !== null) throw projector.problem
+    if (filling === undefined || !filling.isAt(ends)) return false
+    if (made.state !== 'trial') return made === serving
+    const old = serving && projector.fillingOf(serving)
+    return old == null || old.positions.join() === filling.positions.join()
   }
 
   private async difference(name: string, serving: number, next: number): Promise<Rebuilt['difference']> {
@@ -449,6 +493,12 @@ function failed(projection: string, { message, position }: Failure): KumaError<'
     { projection, position },
     { hint },
   )
+}
+
+function superseded(projection: string): KumaError<'KUMA_PROJECTION_FAILED'> {
+  const message = `the new table of ${projection} was taken away: somebody else has begun another one`
+  const hint = '`kuma projections` tells how it does'
+  return new KumaError('KUMA_PROJECTION_FAILED', message, { projection, position: null }, { hint })
 }
 
 function unknown(projection: string, names: readonly string[]): KumaError<'KUMA_UNKNOWN_PROJECTION'> {

@@ -4,6 +4,7 @@ import { cpSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { contextOf } from '../../src/context.ts'
+import type { ReadModels, Rebuilt } from '../../src/engine.ts'
 import * as kuma from '../../src/index.ts'
 import { openEngine } from '../../src/kuma.ts'
 import { openDatabase } from '../../src/store/driver.ts'
@@ -496,6 +497,104 @@ describe.each(SINKS)('%s:', (kind) => {
       expect(await until(engine, 'names', ({ building }) => building === null)).toMatchObject({ generation: 1 })
       await engine.readModels.rebuild('names')
       expect(await all(ctx.query('select name from names order by 1'))).toEqual([{ name: '42' }, { name: 'ANN' }])
+    })
+
+    describe('and whose version is raised, where nothing follows the log:', () => {
+      /** Served as version 1, and raised, with another one: engines as commands open them. */
+      async function raised() {
+        const made = await config({ projections: [named(1, (text) => text), accounts] })
+        const before = await opened(made)
+        const account = await before.ctx.spawn(Account, 'a', { name: 'ann' })
+        await before.engine.readModels.catchUp()
+        await account.append({ type: 'Deposited', data: { amount: 1 } })
+        await before.engine.close()
+        const others = kuma.defineProjection({ name: 'accounts', version: 2, columns: { n: 'integer' } })
+        const projections = [named(2, (text) => text.toUpperCase()), others.rows(Account, () => null)]
+        const command = async (projects = true) => {
+          const engine = await openEngine({ ...made, projections }, { access: 'read', projects })
+          onTestFinished(() => engine.close())
+          return engine.readModels
+        }
+        return { command, meddle: (...sql: string[]) => meddle(made.path!, ...sql) }
+      }
+
+      const QUESTIONS = [
+        'select name, serving from kuma_projection order by 1',
+        'select * from kuma_generation order by projection, generation',
+        'select projection, generation, shard, position from kuma_checkpoint order by 1, 2, 3',
+        'select * from names',
+        'select * from accounts',
+      ]
+
+      async function contents(command: (projects: boolean) => Promise<ReadModels>): Promise<unknown[]> {
+        const found: unknown[] = []
+        const readModels = await command(false)
+        for (const sql of QUESTIONS)
+          for await (const { rows } of readModels.query({ sql, stale: true })) found.push(rows)
+        return found
+      }
+
+      const infoOf = async (readModels: ReadModels) => (await readModels.list()).find(({ name }) => name === 'names')
+
+      test('a rebuild ends, and the new table serves', async () => {
+        const readModels = await (await raised()).command()
+        expect(await readModels.rebuild('names')).toMatchObject({ generation: 2, isTrial: false })
+        expect(await infoOf(readModels)).toMatchObject({ generation: 2, version: 2, building: null, lagEvents: 0 })
+      })
+
+      test('a dry run ends, and what it shows is all that there is of it', async () => {
+        const { command } = await raised()
+        const before = await contents(command)
+        const readModels = await command()
+        const tried = readModels.rebuild('names', { dryRun: true })
+        await readModels.list() // as whoever shows how far it has come
+        expect((await tried).difference).toMatchObject({
+          rowsBefore: 1,
+          rowsAfter: 1,
+          samplesBefore: [{ name: 'ann' }],
+          samplesAfter: [{ name: 'ANN' }],
+        })
+        expect(await contents(command)).toEqual(before)
+      })
+
+      test('one that is interrupted leaves what serves, and nothing else', async () => {
+        const { command } = await raised()
+        const before = await contents(command)
+        for (const dryRun of [true, false]) {
+          const stop = new AbortController()
+          const readModels = await command()
+          const rebuilt = readModels.rebuild('names', { dryRun, signal: stop.signal })
+          stop.abort(new Error('enough'))
+          await expect(rebuilt, `dryRun: ${dryRun}`).rejects.toThrow('enough')
+          if (dryRun) expect(await contents(command)).toEqual(before)
+          else expect(await infoOf(readModels)).toMatchObject({ generation: 1, version: 1 })
+        }
+      })
+
+      test('a dry run that was killed keeps nobody from building it', async () => {
+        const { command, meddle } = await raised()
+        await (await command()).rebuild('names')
+        await meddle(
+          "update kuma_generation set state = 'trial', version = 1 where projection = 'names'",
+          "update kuma_projection set serving = null where name = 'names'",
+        )
+        const readModels = await command()
+        await readModels.catchUp()
+        expect(await infoOf(readModels)).toMatchObject({ generation: 3, version: 2, building: null })
+      })
+
+      test('of two at once one is done, and the other one is told', async () => {
+        const { command } = await raised()
+        const rebuilt = await Promise.allSettled(
+          [await command(), await command()].map((readModels) => readModels.rebuild('names')),
+        )
+        const done = rebuilt.filter(({ status }) => status === 'fulfilled')
+        expect(done.length).toBeGreaterThan(0)
+        for (const one of rebuilt)
+          if (one.status === 'rejected') expect(one.reason.message).toContain('somebody else has begun another one')
+        const generations = done.map((one) => (one as PromiseFulfilledResult<Rebuilt>).value.generation)
+        expect(await infoOf(await command())).toMatchObject({ generation: Math.max(...generations), building: null })
+      })
     })
 
     test('or is gone from the config leaves its table, which can be dropped', async () => {
