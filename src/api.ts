@@ -323,8 +323,30 @@ export interface WaitOptions {
 export interface QueryOptions {
   /** Wait first until what was recorded up to there, the position of an append, is in the tables that are asked. */
   readonly after?: Position | undefined
+  /**
+   * Ask the tables as they are, also those of projections that have stopped: without it that is KUMA_PROJECTION_FAILED or
+   * KUMA_PROJECTION_CHANGED.
+   */
+  readonly stale?: boolean | undefined
+  /**
+   * Told, before the first row, of the tables that the query reads: with `stale` how each of them does; without it only of
+   * those that are behind and that nothing keeps up to date at present, since they are paused, their projection is given no
+   * more, or is being built anew.
+   */
+  readonly onBehind?: ((tables: readonly Behind[]) => void) | undefined
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
+}
+
+/** How far the table of a projection is behind what is recorded. */
+export interface Behind {
+  readonly projection: string
+  readonly state: 'following' | 'waiting' | 'failed' | 'paused' | 'idle' | 'orphaned'
+  readonly lagEvents: number
+  /** how long ago the oldest of them was recorded */
+  readonly lagSeconds: number
+  /** why it stopped, and at which event */
+  readonly error: { readonly code: string; readonly message: string; readonly position: Position | null } | null
 }
 
 export interface Context {

@@ -68,10 +68,10 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       await engine.readModels.waitFor(name, position, signal)
     },
     query: (sql, params, options) =>
-      items(
-        (signal) => rowsOf(engine.readModels.query({ ...options, sql, params, signal })) as AsyncIterable<never>,
-        options?.signal,
-      ),
+      items((signal) => {
+        const { onBehind, ...rest } = options ?? {}
+        return rowsOf(engine.readModels.query({ ...rest, sql, params, signal }), onBehind) as AsyncIterable<never>
+      }, options?.signal),
     as: (meta) => contextOf(engine, { ...as, ...meta }),
   }
 }

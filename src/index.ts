@@ -7,6 +7,7 @@ export type {
   AppendOptions,
   Backup,
   BackupOptions,
+  Behind,
   Blame,
   Config,
   ConnectOptions,

@@ -1,5 +1,6 @@
 /** A running daemon: an engine, the sockets on which it is spoken to, and what it says of itself. */
-import type { LiveEngine } from '../engine.ts'
+import type { Stats } from '../api.ts'
+import type { LiveEngine, ProjectionInfo } from '../engine.ts'
 import { formatPosition } from '../entity/event.ts'
 import { KumaError } from '../errors.ts'
 import type { TcpAddress } from './address.ts'
@@ -92,7 +93,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
         subscribers: subscribers.size,
         memoryBytes: process.memoryUsage.rss(),
         isConfigStale: isConfigStale(),
-        isHealthy: stats.poisonedShards.length === 0 && projections.every(({ state }) => state !== 'failed'),
+        isHealthy: isHealthy(stats, projections),
         projections,
         queries: engine.queries(),
         stats,
@@ -100,6 +101,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
         slowCalls: calls.slow(),
       }
     },
+    isHealthy: () => isHealthy(engine.stats(), engine.projections()),
     stop: () => {
       ending()
       return { pid }
@@ -154,6 +156,10 @@ async function inTime(promise: Promise<unknown>, ms: number): Promise<boolean> {
   let late: NodeJS.Timeout | undefined
   const over = new Promise<false>((resolve) => (late = setTimeout(resolve, ms, false)))
   return Promise.race([promise.then(() => true), over]).finally(() => clearTimeout(late))
+}
+
+function isHealthy({ poisonedShards }: Stats, projections: readonly ProjectionInfo[]): boolean {
+  return poisonedShards.length === 0 && projections.every(({ state }) => state !== 'failed')
 }
 
 function undecided(path: string): KumaError<'KUMA_CLOSED'> {

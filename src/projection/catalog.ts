@@ -28,6 +28,7 @@ import { quoted } from './columns.ts'
 import type { ProjectionDefinition } from './define-projection.ts'
 import { clear, dropTable, dropView, GenerationTable, tableName, viewOf } from './generation-table.ts'
 import type { Sink, SinkRow, Statement } from './sink.ts'
+import type { Failure } from './stopped.ts'
 
 const FORMAT = 1
 
@@ -46,14 +47,6 @@ const SCHEMA = [
 
 /** `serving` is asked; `building` takes its place when it has caught up; `trial` is only compared with it. */
 export type GenerationState = 'serving' | 'building' | 'trial'
-
-/** Why a generation does not go on. */
-export interface Failure {
-  readonly code: string
-  readonly message: string
-  /** of the event at which it stopped */
-  readonly position: Position | null
-}
 
 export interface Generation {
   readonly projection: string
@@ -108,6 +101,13 @@ export interface Catalogued {
   readonly skips: readonly Skip[]
 }
 
+/** A generation that was begun. */
+export interface Begun {
+  readonly generation: number
+  /** that served then */
+  readonly serving: number | null
+}
+
 /** A checkpoint's step from one place to another, as a part of a batch. */
 export interface Step {
   readonly projection: string
@@ -122,6 +122,7 @@ export interface Step {
   readonly fence: number
 }
 
+const PROJECTIONS = 'SELECT name, serving, newest, is_paused FROM kuma_projection ORDER BY name'
 const STANDS =
   'FROM kuma_checkpoint WHERE projection = ? AND generation = ? AND shard = ? AND position = ? AND fence = ?'
 
@@ -228,7 +229,7 @@ export class Catalog {
 
   async load(): Promise<Map<string, Catalogued>> {
     const { sink } = this
-    const projections = await sink.read('SELECT name, serving, is_paused FROM kuma_projection ORDER BY name')
+    const projections = await sink.read(PROJECTIONS)
     const generations = await sink.read('SELECT * FROM kuma_generation ORDER BY generation')
     const checkpoints = await sink.read(
       'SELECT projection, generation, shard, position, timeline, crc, fence FROM kuma_checkpoint',
@@ -239,6 +240,8 @@ export class Catalog {
     const leftOut = await sink.read(
       'SELECT projection, generation, entity, position, at FROM kuma_left_out ORDER BY at',
     )
+    // read one after the other: what was begun or switched meanwhile would be there in part
+    if (JSON.stringify(projections) !== JSON.stringify(await sink.read(PROJECTIONS))) return this.load()
     const all = generations.map((row) => generationOf(row, checkpoints, leftOut))
     return new Map(
       projections.map((row) => {
@@ -258,17 +261,18 @@ export class Catalog {
     )
   }
 
-  /** A new generation, at the beginning of every shard; others than the one that serves go. @returns its number */
+  /** A new generation, at the beginning of every shard; others than the one that serves go. Where none serves, it does at once. */
   async begin(
     definition: ProjectionDefinition,
     entities: Generation['entities'],
-    state: GenerationState,
-  ): Promise<number> {
+    purpose: 'building' | 'trial',
+  ): Promise<Begun> {
     const { name } = definition
     const [known] = await this.sink.read('SELECT newest, serving FROM kuma_projection WHERE name = ?', name)
     const newest = Number(known?.['newest'] ?? 0)
     const serving = (known?.['serving'] ?? null) as number | null
     const generation = newest + 1
+    const state: GenerationState = purpose === 'building' && serving === null ? 'serving' : purpose
     const table = new GenerationTable(definition, generation)
     const leftovers = await this.generationsOf(name)
     const statements: Statement[] = [
@@ -300,7 +304,7 @@ export class Catalog {
     ]
     await this.sink.write(statements)
     if (state === 'trial') this.trials.add(tableName(name, generation))
-    return generation
+    return { generation, serving }
   }
 
   private async generationsOf(name: string): Promise<number[]> {

@@ -17,10 +17,10 @@ import { isKumaError, KumaError } from '../errors.ts'
 import { breathe } from '../store/slices.ts'
 import { Batch } from './batch.ts'
 import {
+  type Begun,
   type Catalog,
   type Catalogued,
   type Checkpoint,
-  type Failure,
   type Generation,
   isGuardFailure,
   shapeOf,
@@ -30,6 +30,7 @@ import { Filling } from './filling.ts'
 import { tableName } from './generation-table.ts'
 import type { Sink, Statement } from './sink.ts'
 import type { Source } from './source.ts'
+import type { Failure } from './stopped.ts'
 import { type Known, Stopped, Track } from './track.ts'
 
 /** So often the catalog is read for what others changed, while a projection does not go on. */
@@ -54,13 +55,7 @@ export interface ProjectorOptions {
   readonly onReached: () => void
 }
 
-/** A generation that was asked for, and was begun. */
-interface Begun {
-  readonly generation: number
-  /** that served then */
-  readonly serving: number | null
-}
-
+/** A generation that is asked for. */
 interface Wanted {
   readonly definition: ProjectionDefinition
   readonly isTrial: boolean
@@ -219,12 +214,8 @@ export class Projector {
   }
 
   private async beginOne({ definition, isTrial }: Wanted): Promise<Begun> {
-    const { name } = definition
-    const serving = this.catalogued.get(name)?.serving?.generation ?? null
-    const state = isTrial ? 'trial' : serving === null ? 'serving' : 'building'
-    if (!isTrial) await this.catalog.forgive(name)
-    const generation = await this.catalog.begin(definition, this.entitiesOf(definition), state)
-    return { generation, serving }
+    if (!isTrial) await this.catalog.forgive(definition.name)
+    return this.catalog.begin(definition, this.entitiesOf(definition), isTrial ? 'trial' : 'building')
   }
 
   private tellWanted(): void {
@@ -272,11 +263,8 @@ export class Projector {
     const { serving = null, next = null } = this.catalogued.get(definition.name) ?? {}
     const entities = this.entitiesOf(definition)
     const newest = next === null || this.isForeignTrial(next) ? serving : next
-    if (newest === null) {
-      await this.catalog.begin(definition, entities, 'serving')
-      return true
-    }
-    if (newest.state === 'trial' || !isOlder(newest, definition, entities)) return this.meet(newest, entities)
+    if (newest !== null && (newest.state === 'trial' || !isOlder(newest, definition, entities)))
+      return this.meet(newest, entities)
     await this.catalog.begin(definition, entities, 'building')
     return true
   }
@@ -309,6 +297,19 @@ export class Projector {
       failures.set(definition.name, failure)
       return []
     })
+  }
+
+  /** Why it would not go on, as far as that can be told before anything is done. */
+  failureOf(definition: ProjectionDefinition, { serving, next }: Catalogued): Failure | null {
+    const entities = this.entitiesOf(definition)
+    for (const generation of [serving, next]) {
+      if (generation === null || generation.state === 'trial') continue
+      if (generation.error !== null) return generation.error
+      if (isOlder(generation, definition, entities)) continue // a new one will be built
+      const problem = this.problemOf(generation, definition, entities)
+      if (problem !== null) return problem
+    }
+    return null
   }
 
   private filling(definition: ProjectionDefinition, generation: Generation, known: Catalogued): Filling {

@@ -3,29 +3,34 @@
  * done to projections. The sink is opened when it is first needed; where the engine writes, its projector follows the log
  * from then on, and where it only reads, it runs for as long as a question needs it to.
  */
+import type { Behind } from '../api.ts'
 import type { ProjectionInfo, QueriesInfo, QueryPage, ReadModelQuery, ReadModels, Rebuilt } from '../engine.ts'
 import { formatPosition, type Position } from '../entity/event.ts'
 import type { JsonObject } from '../entity/json.ts'
 import { inTimeline, invalidPosition } from '../entity/position.ts'
 import { isKumaError, KumaError, shortened } from '../errors.ts'
 import { nearest } from '../nearest.ts'
-import { Catalog, type Catalogued, type Failure, type Generation } from './catalog.ts'
+import { Catalog, type Catalogued, type Generation } from './catalog.ts'
 import { looseParam, quoted } from './columns.ts'
 import { ENTITY, type ProjectionDefinition } from './define-projection.ts'
 import type { Filling } from './filling.ts'
-import { tableName } from './generation-table.ts'
+import { projectionIn, tableName } from './generation-table.ts'
 import { Projector, type ProjectorOptions } from './projector.ts'
 import { rowsOf } from './query-rows.ts'
 import { type Asked, Questions } from './questions.ts'
 import { invalidQuery, type Query, type Scrubbed, type Sink } from './sink.ts'
 import type { Source } from './source.ts'
-import { mentions } from './sql-text.ts'
+import { type Failure, stopped } from './stopped.ts'
 
 const SAMPLES = 10
 /** Of one row of a query, as JSON: whoever passes it on has it in memory, a few times over. */
 const ROW_BYTES_MAX = 16 * 1024 * 1024
 /** what a timer takes */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1
+const EXPLAIN = /^\s*explain(?:\s+query\s+plan)?\b/i
+const AS_IT_IS = 'or ask the table as it is: --stale, { stale: true }'
+
+type Answer<T> = (query: Query, begins?: () => void) => AsyncIterable<T>
 
 export type QueryBounds = Omit<QueriesInfo, 'running' | 'waiting'>
 
@@ -117,33 +122,88 @@ export class StoreReadModels implements ReadModels {
     await this.open()
     if (this.options.follows) await this.projector.loaded(signal)
     else if (!stale) await this.catchUp(undefined, signal)
-    if (after !== undefined) await this.awaitAll(this.meant(sql), after, signal)
+    const memoryBytesMax = queryMemoryBytesMax ?? undefined
+    const query = { sql, params: bound, rowBytesMax: ROW_BYTES_MAX, memoryBytesMax }
+    const bounds = { ...asked, timeoutMs }
     try {
-      const memoryBytesMax = queryMemoryBytesMax ?? undefined
-      const query = { sql, params: bound, rowBytesMax: ROW_BYTES_MAX, memoryBytesMax }
-      yield* this.ask(query, { ...asked, timeoutMs })
+      if (after !== undefined) await this.awaitAll(await this.meant(query, bounds), after, signal)
+      yield* this.ask(query, bounds, (query, begins) => this.answer(query, stale, begins))
     } catch (error) {
-      throw await this.explained(error)
+      throw await this.explained(error, stale)
     }
   }
 
   /** In its turn; at once where nothing bounds it. */
-  private ask(query: Query, { asker, timeoutMs, signal }: Asked): AsyncIterable<QueryPage> {
+  private ask<T>(query: Query, { asker, timeoutMs, signal }: Asked, answer: Answer<T>): AsyncIterable<T> {
     const isBounded = [query.memoryBytesMax, timeoutMs, signal].some((bound) => bound !== undefined)
-    if (!isBounded && !this.options.follows) return this.sink.query(query)
+    if (!isBounded && !this.options.follows) return answer(query)
     const asked = { asker, timeoutMs, signal }
-    return this.questions.ask(asked, (signal) => this.sink.query({ ...query, timeoutMs, signal }))
+    return this.questions.ask(asked, (signal, begins) => answer({ ...query, timeoutMs, signal }, begins))
   }
 
-  /** The projections whose tables a question speaks of; all of them if it names none. */
-  private meant(sql: string): readonly string[] {
-    const names = this.definitions.map(({ name }) => name)
-    const meant = names.filter((name) => mentions(sql, name))
-    return meant.length > 0 ? meant : names.filter((name) => !this.projector.failures.has(name))
+  private async *answer(query: Query, stale = false, begins = () => {}): AsyncGenerator<QueryPage> {
+    const behind = await this.behind(await this.read(query), stale)
+    begins()
+    let isFirst = true
+    for await (const page of this.sink.query(query)) {
+      yield isFirst && behind.length > 0 ? { ...page, behind } : page
+      isFirst = false
+    }
   }
 
-  private async explained(error: unknown): Promise<unknown> {
-    if (!isKumaError(error, 'KUMA_INVALID_QUERY') || !/no such table/.test(error.message)) return error
+  /** The projections whose tables a question reads. @throws KUMA_INVALID_QUERY */
+  private async read(query: Query): Promise<readonly string[]> {
+    const sql = query.sql.replace(EXPLAIN, '')
+    const tables = await this.sink.tables({ ...query, sql, timeoutMs: undefined })
+    if (sql !== query.sql) return [] // of how it would be answered
+    return [...new Set(tables.map(projectionIn).filter((name) => name !== null))]
+  }
+
+  /** The projections for which a question waits: those that it reads; if there are none, all that go on. */
+  private async meant(query: Query, bounds: Asked): Promise<readonly string[]> {
+    const read: string[] = []
+    const reading = this.ask(query, bounds, (query) => once(() => this.read(query)))
+    for await (const names of reading) read.push(...names)
+    if (read.length > 0) return this.definitions.map(({ name }) => name).filter((name) => read.includes(name))
+    return this.definitions.map(({ name }) => name).filter((name) => this.stopOf(name) === null)
+  }
+
+  /**
+   * What is to be told of the tables that a question reads.
+   * @throws KUMA_PROJECTION_FAILED, KUMA_PROJECTION_CHANGED of one that has stopped, unless it is asked for as it is
+   */
+  private async behind(read: readonly string[], stale: boolean): Promise<readonly Behind[]> {
+    if (!stale)
+      for (const name of read) {
+        const stop = this.stopOf(name)
+        if (stop !== null) throw stopped(name, stop, AS_IT_IS)
+      }
+    const lags = read.filter((name) => stale || this.serving(name) === undefined)
+    if (lags.length === 0) return []
+    const all = this.projector.isLoaded ? this.now() : this.listed(await this.catalog.load())
+    return all
+      .filter(({ name, lagEvents }) => lags.includes(name) && (stale || lagEvents > 0))
+      .map(({ name, state, lagEvents, lagSeconds, error }) => ({
+        projection: name,
+        state,
+        lagEvents,
+        lagSeconds,
+        error,
+      }))
+  }
+
+  /** Why the table that serves does not go on; null if it does. */
+  private stopOf(name: string): Failure | null {
+    return this.serving(name) === undefined ? (this.projector.failures.get(name) ?? null) : null
+  }
+
+  private async explained(error: unknown, stale = false): Promise<unknown> {
+    if (!isKumaError(error, 'KUMA_INVALID_QUERY')) return error
+    const lacking = /no such table: (?:main\.)?(\S+)/.exec(error.message)?.[1]
+    if (lacking === undefined) return error
+    const name = projectionIn(lacking) // somebody has taken away what its view stands for
+    const stop = name === null || stale ? null : this.stopOf(name)
+    if (name !== null && stop !== null) return stopped(name, stop)
     const names = await this.catalog.names().catch(() => [])
     return invalidQuery(error.message, `there are: ${names.join(', ')}`)
   }
@@ -169,8 +229,8 @@ export class StoreReadModels implements ReadModels {
   }
 
   private isAt(name: string, seqs: readonly number[]): boolean {
-    const failure = this.projector.failures.get(name)
-    if (failure !== undefined) throw failed(name, failure)
+    const stop = this.stopOf(name)
+    if (stop !== null) throw stopped(name, stop)
     if (!this.options.follows && this.projector.problem !== null) throw this.projector.problem
     return this.serving(name)?.isAt(seqs) ?? false
   }
@@ -210,7 +270,8 @@ export class StoreReadModels implements ReadModels {
     for (;;) {
       try {
         const found: JsonObject[] = []
-        for await (const row of rowsOf(this.ask({ sql, params }, {}))) found.push(row)
+        const pages = this.ask({ sql, params }, {}, (query) => this.sink.query(query))
+        for await (const row of rowsOf(pages)) found.push(row)
         return found
       } catch (error) {
         if (!isKumaError(error, 'KUMA_INTERRUPTED')) throw error
@@ -241,7 +302,7 @@ export class StoreReadModels implements ReadModels {
   private info(name: string, catalogued: Catalogued | undefined): ProjectionInfo {
     const { projector } = this
     const { serving = null, next = null, skips = [] } = catalogued ?? {}
-    const failure = projector.failures.get(name) ?? serving?.error ?? next?.error ?? null
+    const failure = this.failureOf(name, catalogued)
     const filling = this.serving(name)
     const positions = this.positionsOf(serving)
     return {
@@ -269,6 +330,14 @@ export class StoreReadModels implements ReadModels {
         return id === null ? [] : [{ entity: id, position, at }]
       }),
     }
+  }
+
+  private failureOf(name: string, catalogued: Catalogued | undefined): Failure | null {
+    const { projector } = this
+    const definition = this.definitions.find((one) => one.name === name)
+    if (projector.isLoaded || definition === undefined || catalogued === undefined)
+      return projector.failures.get(name) ?? catalogued?.serving?.error ?? catalogued?.next?.error ?? null
+    return projector.failureOf(definition, catalogued)
   }
 
   private stateOf(name: string, catalogued: Catalogued | undefined, failure: Failure | null): ProjectionInfo['state'] {
@@ -362,7 +431,7 @@ export class StoreReadModels implements ReadModels {
     if (made == null) throw superseded(name)
     const filling = projector.fillingOf({ projection: name, generation })
     const failure = made.error ?? projector.failures.get(name)
-    if (failure != null && filling === undefined) throw failed(name, failure)
+    if (failure != null && filling === undefined) throw stopped(name, failure)
     if (!this.options.follows && projector.problem !== null) throw projector.problem
     if (filling === undefined || !filling.isAt(ends)) return false
     if (made.state !== 'trial') return made === serving
@@ -481,18 +550,8 @@ export class StoreReadModels implements ReadModels {
   }
 }
 
-function failed(projection: string, { message, position }: Failure): KumaError<'KUMA_PROJECTION_FAILED'> {
-  const at = position === null ? '' : ` at ${position}`
-  const hint =
-    position === null
-      ? '`kuma projections` tells how each of them does'
-      : `mend it, then \`kuma projections resume ${projection}\`; or go on without that event: \`kuma projections skip ${projection} ${position} --reason ...\``
-  return new KumaError(
-    'KUMA_PROJECTION_FAILED',
-    `${projection} stopped${at}: ${message}`,
-    { projection, position },
-    { hint },
-  )
+async function* once<T>(act: () => Promise<T>): AsyncGenerator<T> {
+  yield await act()
 }
 
 function superseded(projection: string): KumaError<'KUMA_PROJECTION_FAILED'> {

@@ -16,6 +16,7 @@ import {
 } from '../store/driver.ts'
 import type { Param } from './columns.ts'
 import { checkRow, invalidQuery, type Query, type Scrubbed, type SinkRow, shownValue, statementFailed } from './sink.ts'
+import { ROOTS, tablesRead } from './tables-read.ts'
 
 const NAME = 'projections.db'
 const CACHE_KIB = 32 * 1024
@@ -175,6 +176,21 @@ export function* queryFile(path: string, { sql, params = [], rowBytesMax }: Quer
       chars = 0
     }
     if (pages === 0 || rows.length > 0) yield { columns: names, rows }
+  } catch (error) {
+    throw isOfStatement(error) ? invalidQuery((error as Error).message) : sqliteError(error, path)
+  } finally {
+    db.close()
+  }
+}
+
+/** The tables that a question reads, in the one column of a page. @throws as `queryFile` */
+export function* tablesOfQuery(path: string, { sql, params = [] }: Query): Generator<QueryPage, void> {
+  const db = openDatabase(path, 'read')
+  try {
+    db.exec('BEGIN')
+    const roots = db.prepare(ROOTS).all() as SinkRow[]
+    const steps = prepareQuery(db, `EXPLAIN ${sql}`).all(bound(params, 0, params.length)) as SinkRow[]
+    yield { columns: ['table'], rows: tablesRead(steps, roots).map((table) => [table]) }
   } catch (error) {
     throw isOfStatement(error) ? invalidQuery((error as Error).message) : sqliteError(error, path)
   } finally {

@@ -324,7 +324,13 @@ describe.each(SINKS)('%s:', (kind) => {
       const last = await account.append({ type: 'Deposited', data: { amount: 5 } })
       await ctx.waitFor(accounts, last.position)
       expect(await all(ctx.query('select balance from accounts'))).toEqual([{ balance: 10 }])
-      expect(await all(ctx.query('select count(*) n from bad'))).toEqual([{ n: 0 }])
+      const sql = 'select count(*) n from bad'
+      await expect(all(ctx.query(sql))).rejects.toMatchObject({
+        code: 'KUMA_PROJECTION_FAILED',
+        message: expect.stringMatching(message),
+        hint: expect.stringMatching(/resume bad.*skip bad 00\d:\d.*stale/),
+      })
+      expect(await all(ctx.query(sql, [], { stale: true }))).toEqual([{ n: 0 }])
     })
 
     function rowsOf(row: () => unknown): kuma.AnyProjection {
@@ -402,6 +408,99 @@ describe.each(SINKS)('%s:', (kind) => {
     await until(engine, 'accounts', ({ state }) => state === 'paused')
   })
 
+  describe('a question about a table whose projection has stopped', () => {
+    const unlucky = kuma
+      .defineProjection({ name: 'unlucky', columns: { n: 'integer' }, indexes: [['n']] })
+      .rows(Account, ({ balance }) => {
+        if (balance >= 13) throw new Error('thirteen')
+        return { n: balance }
+      })
+
+    async function stopped() {
+      const made = await config({ projections: [accounts, unlucky], shards: 1 })
+      const { engine, ctx } = await opened(made)
+      const account = await ctx.spawn(Account, 'a')
+      const { position } = await account.append({ type: 'Deposited', data: { amount: 1 } })
+      await ctx.waitFor('unlucky', position)
+      await account.append({ type: 'Deposited', data: { amount: 12 } })
+      await until(engine, 'unlucky', ({ state }) => state === 'failed')
+      await account.append({ type: 'Deposited', data: { amount: 1 } })
+      return { made, engine, ctx }
+    }
+    const refused = {
+      code: 'KUMA_PROJECTION_FAILED',
+      message: 'unlucky stopped at 000:3: thirteen',
+      details: { projection: 'unlucky', position: '000:3' },
+    }
+
+    test('is refused however it is put, and one that only speaks of it is not', async () => {
+      const { made, engine, ctx } = await stopped()
+      await engine.readModels.waitFor('accounts', '000:4')
+      await meddle(made.path!, 'create view mine as select u.n from accounts a join UNLUCKY u using (_entity)')
+      for (const sql of [
+        'select * from unlucky',
+        'select n from "Unlucky" where n > 5',
+        'select count(*) from unlucky__1',
+        'with x as (select n from main.unlucky) select balance from accounts where balance in x',
+        'select (select max(n) from [unlucky]) as n',
+        'select * from mine',
+        'select balance from accounts union all select n from unlucky;',
+        '/* accounts */ select 1 from accounts, unlucky -- that is all',
+      ])
+        await expect(all(ctx.query(sql)), sql).rejects.toMatchObject(refused)
+      for (const sql of [
+        "select balance as unlucky, 'unlucky' as text from accounts -- unlucky",
+        'with unlucky as (select balance from accounts) select * from unlucky',
+        'explain query plan select * from unlucky',
+      ])
+        expect(await all(ctx.query(sql)), sql).toHaveLength(1)
+      await expect(all(ctx.query('select 1; select * from unlucky'))).rejects.toEqual(code('KUMA_INVALID_QUERY'))
+      await expect(all(ctx.query('select * from mine', [], { after: '000:4' }))).rejects.toMatchObject(refused)
+    })
+
+    test('asked as it is, is answered, and is told how far behind it is', async () => {
+      const { made, engine, ctx } = await stopped()
+      const told: unknown[] = []
+      const options = { stale: true, onBehind: (tables: readonly kuma.Behind[]) => told.push(...tables) }
+      const sql = 'select n, balance from unlucky join accounts using (_entity)'
+      await engine.readModels.waitFor('accounts', '000:4')
+      expect(await all(ctx.query(sql, [], options))).toEqual([{ n: 1, balance: 14 }])
+      const unlucky = {
+        projection: 'unlucky',
+        state: 'failed',
+        lagEvents: 2,
+        lagSeconds: expect.any(Number),
+        error: expect.objectContaining({ message: 'thirteen', position: '000:3' }),
+      }
+      const accounts = { projection: 'accounts', state: 'following', lagEvents: 0, lagSeconds: 0, error: null }
+      expect(told).toEqual([accounts, unlucky])
+      await engine.close()
+      const reader = await openEngine(made, { access: 'read' })
+      onTestFinished(() => reader.close())
+      const asIs = contextOf(reader)
+      expect(await all(asIs.query(sql, [], options))).toEqual([{ n: 1, balance: 14 }])
+      expect(told.slice(2)).toEqual([{ ...accounts, state: 'idle' }, unlucky])
+      // one that catches up first tries again
+      await expect(all(asIs.query(sql))).rejects.toEqual(code('KUMA_PROJECTION_FAILED'))
+    })
+
+    test('paused is answered, and told that it rests', async () => {
+      const { engine, ctx } = await open({ shards: 1 })
+      const account = await ctx.spawn(Account, 'a')
+      await engine.readModels.catchUp()
+      await engine.readModels.pause('accounts')
+      const told: unknown[] = []
+      const onBehind = (tables: readonly kuma.Behind[]) => told.push(...tables)
+      expect(await all(ctx.query('select balance from accounts', [], { onBehind }))).toEqual([{ balance: 0 }])
+      expect(told).toEqual([])
+      const { position } = await account.append({ type: 'Deposited', data: { amount: 1 } })
+      const sql = 'select balance, version from accounts join entities using (_entity)'
+      await ctx.waitFor('entities', position)
+      expect(await all(ctx.query(sql, [], { onBehind }))).toEqual([{ balance: 0, version: 2 }])
+      expect(told).toMatchObject([{ projection: 'accounts', state: 'paused', lagEvents: 1 }])
+    })
+  })
+
   describe('a definition that changed', () => {
     const named = (version: number, name: (text: string) => string, more: Partial<kuma.Columns> = {}) =>
       kuma
@@ -434,12 +533,30 @@ describe.each(SINKS)('%s:', (kind) => {
       const before = await opened(made)
       await before.engine.readModels.catchUp()
       await before.engine.close()
-      const { engine } = await opened({ ...made, projections: [named(1, (text) => text, { more: 'text null' })] })
+      const changed = { ...made, projections: [named(1, (text) => text, { more: 'text null' })] }
+      const reader = await openEngine(changed, { access: 'read' })
+      const isTold = {
+        code: 'KUMA_PROJECTION_CHANGED',
+        message: expect.stringContaining('the same version 1'),
+        hint: expect.stringMatching(/raise its version.*kuma projections rebuild names/),
+      }
+      const listed = await reader.readModels.list()
+      expect(listed.find(({ name }) => name === 'names')).toMatchObject({
+        state: 'failed',
+        error: { code: 'KUMA_PROJECTION_CHANGED' },
+      })
+      await expect(all(contextOf(reader).query('select * from names'))).rejects.toMatchObject(isTold)
+      await reader.close()
+      const { engine, ctx } = await opened(changed)
       const { error } = await until(engine, 'names', ({ state }) => state === 'failed')
       expect(error).toMatchObject({
         code: 'KUMA_PROJECTION_CHANGED',
         message: expect.stringContaining('raise its version'),
       })
+      await expect(all(ctx.query('select * from names'))).rejects.toMatchObject(isTold)
+      expect(await all(ctx.query('select * from names', [], { stale: true }))).toEqual([])
+      await engine.readModels.rebuild('names')
+      expect(await all(ctx.query('select more from names'))).toEqual([])
     })
 
     test('because the entity did is built anew too', async () => {
@@ -647,7 +764,9 @@ describe.each(SINKS)('%s:', (kind) => {
     ])('%s, nothing is counted twice, and the projection stops', async (_, sql) => {
       const made = await meddled(`${sql}${sql.includes('where') ? ' and' : ' where'} projection = 'turnover'`)
       await until(made.engine, 'turnover', ({ state }) => state === 'failed')
-      expect(await all(made.ctx.query('select deposits from turnover'))).toEqual([{ deposits: 1 }])
+      const asked = 'select deposits from turnover'
+      await expect(all(made.ctx.query(asked))).rejects.toEqual(code('KUMA_PROJECTION_FAILED'))
+      expect(await all(made.ctx.query(asked, [], { stale: true }))).toEqual([{ deposits: 1 }])
       await mended(made)
     })
   })
@@ -809,8 +928,10 @@ describe.each(SINKS)('%s:', (kind) => {
       const reached = isRqlite ? ids.map((id) => `${id}: its database and snapshots`) : ['projections.db']
       expect(receipt.reached).toEqual(expect.arrayContaining(reached))
       expect(receipt.notReached.map(({ what }) => what).sort()).toEqual(ids.map((id) => `raft.db of ${id}`))
-      for (const table of ['accounts', 'broken', 'entities', 'events'])
-        expect(await all(ctx.query(`select * from ${table} where _entity = ?`, [keyOf(exported)]))).toEqual([])
+      for (const table of ['accounts', 'broken', 'entities', 'events']) {
+        const rows = ctx.query(`select * from ${table} where _entity = ?`, [keyOf(exported)], { stale: true })
+        expect(await all(rows)).toEqual([])
+      }
       await ctx.waitFor('events', position)
       expect(JSON.stringify(await all(ctx.query('select * from kuma_generation')))).not.toContain('very-personal')
       if (!isRqlite) {
