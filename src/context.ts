@@ -17,6 +17,7 @@ import type {
   Inspected,
   Items,
   LogQuery,
+  QueryOptions,
   Receipt,
   ReplayRange,
   Reverted,
@@ -25,7 +26,7 @@ import type {
   Step,
   SubscribeOptions,
 } from './api.ts'
-import type { Engine, FeedPage } from './engine.ts'
+import type { Engine, FeedPage, ReadModelQuery } from './engine.ts'
 import type { Command } from './entity/decide.ts'
 import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.ts'
 import type { Meta, NewEvent } from './entity/event.ts'
@@ -33,7 +34,7 @@ import { CREATED } from './entity/fold.ts'
 import { copyPlain } from './entity/json.ts'
 import { type Point, resolvePoint } from './entity/time.ts'
 import { isKumaError, KumaError } from './errors.ts'
-import { begun, items } from './items.ts'
+import { begun, items, rows } from './items.ts'
 import { exportEntity } from './privacy/export.ts'
 import { rowsOf } from './projection/query-rows.ts'
 
@@ -67,11 +68,16 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       const name = typeof projection === 'string' ? projection : projection.name
       await engine.readModels.waitFor(name, position, signal)
     },
-    query: (sql, params, options) =>
-      items((signal) => {
-        const { onBehind, ...rest } = options ?? {}
-        return rowsOf(engine.readModels.query({ ...rest, sql, params, signal }), onBehind) as AsyncIterable<never>
-      }, options?.signal),
+    // `of` is for the compiler
+    query: (
+      sql: string,
+      params?: ReadModelQuery['params'],
+      { onBehind, of, ...rest }: QueryOptions & { of?: unknown } = {},
+    ) =>
+      rows(
+        (signal) => rowsOf(engine.readModels.query({ ...rest, sql, params, signal }), onBehind) as AsyncIterable<never>,
+        rest.signal,
+      ),
     as: (meta) => contextOf(engine, { ...as, ...meta }),
   }
 }

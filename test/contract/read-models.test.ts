@@ -839,6 +839,24 @@ describe.each(SINKS)('%s:', (kind) => {
       expect(await all(ctx.query('select count(*) n from accounts'))).toEqual([{ n: 1 }])
     })
 
+    test('that is awaited gives its rows, anew each time, and what is wrong with it', async () => {
+      const { ctx } = await open()
+      const account = await ctx.spawn(Account, 'a', { name: 'Ann' })
+      const { position } = await account.append({ type: 'Deposited', data: { amount: 5 } })
+      const asked = ctx.query('select * from accounts', [], { of: accounts, after: position })
+      const [ann, ...others] = await asked
+      expect([ann!.name.length, ann!.balance, others.length]).toEqual([3, 5, 0])
+      expect(await asked.toArray()).toEqual([ann])
+      const last = await account.append({ type: 'Withdrawn', data: { amount: 1 } })
+      await ctx.waitFor(accounts, last.position)
+      expect(await Promise.all([asked, ctx.query('select 1 as one')])).toEqual([
+        [expect.objectContaining({ name: 'Ann', balance: 4 })],
+        [{ one: 1 }],
+      ])
+      const wrong = async () => ctx.query('select nothing from accounts')
+      await expect(wrong()).rejects.toEqual(code('KUMA_INVALID_QUERY'))
+    })
+
     test('that is wrong is told so, with the tables that there are', async () => {
       const { ctx } = await open()
       await expect(all(ctx.query('select * from account'))).rejects.toMatchObject({
