@@ -3,7 +3,7 @@
  *
  *     kuma_sink(store, format)              whose it is
  *     kuma_projection(name, serving, newest, is_paused)
- *     kuma_generation(projection, generation, version, shape, entities, state, error)
+ *     kuma_generation(projection, generation, version, shape, entities, state, error, codes)
  *     kuma_checkpoint(projection, generation, shard, position, crc, fence, timeline)
  *     kuma_skip(projection, shard, seq, reason, at, timeline)
  *     kuma_left_out(projection, generation, entity, position, at)
@@ -18,7 +18,10 @@
  * **The timeline** says of which history of the store a place is (timeline.ts): one that lies behind where a restore has
  * parted from it is of events that are no more. A folder that was set back by a copy of it has no new timeline: there
  * **the crc** tells, which is that of the event at the position. What the rows were made of is not what such a log says now.
- * Both stand in a column that the first sinks did not have: they get it when they are opened, as they get `kuma_left_out`.
+ *
+ * **Codes** are digests of the code that filled a generation (same-code.ts).
+ *
+ * The first sinks did not have the columns of timelines and codes: they get them when they are opened, and `kuma_left_out`.
  */
 
 import type { Rebuilt } from '../engine.ts'
@@ -27,6 +30,7 @@ import { isKumaError, KumaError } from '../errors.ts'
 import { quoted } from './columns.ts'
 import type { ProjectionDefinition } from './define-projection.ts'
 import { clear, dropTable, dropView, GenerationTable, tableName, viewOf } from './generation-table.ts'
+import { codeOf } from './same-code.ts'
 import type { Sink, SinkRow, Statement } from './sink.ts'
 import type { Failure } from './stopped.ts'
 
@@ -39,7 +43,7 @@ const LEFT_OUT =
 const SCHEMA = [
   'CREATE TABLE IF NOT EXISTS kuma_sink (store TEXT NOT NULL PRIMARY KEY, format INTEGER NOT NULL)',
   'CREATE TABLE IF NOT EXISTS kuma_projection (name TEXT NOT NULL PRIMARY KEY, serving INTEGER, newest INTEGER NOT NULL, is_paused INTEGER NOT NULL)',
-  'CREATE TABLE IF NOT EXISTS kuma_generation (projection TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, shape TEXT NOT NULL, entities TEXT NOT NULL, state TEXT NOT NULL, error TEXT, PRIMARY KEY (projection, generation))',
+  'CREATE TABLE IF NOT EXISTS kuma_generation (projection TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, shape TEXT NOT NULL, entities TEXT NOT NULL, state TEXT NOT NULL, error TEXT, codes TEXT, PRIMARY KEY (projection, generation))',
   'CREATE TABLE IF NOT EXISTS kuma_checkpoint (projection TEXT NOT NULL, generation INTEGER NOT NULL, shard INTEGER NOT NULL, position INTEGER NOT NULL, crc INTEGER NOT NULL, fence INTEGER NOT NULL, updated_at INTEGER NOT NULL, timeline TEXT, PRIMARY KEY (projection, generation, shard)) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS kuma_skip (projection TEXT NOT NULL, shard INTEGER NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, timeline TEXT, PRIMARY KEY (projection, shard, seq)) WITHOUT ROWID',
   LEFT_OUT,
@@ -59,6 +63,8 @@ export interface Generation {
   readonly state: GenerationState
   /** why it stopped */
   readonly error: Failure | null
+  /** digests of the code that makes its rows; null: it is not known */
+  readonly codes: readonly string[] | null
   /** By shard. A shard that is missing here was taken away by someone. */
   readonly checkpoints: ReadonlyMap<number, Checkpoint>
   readonly leftOut: readonly LeftOut[]
@@ -190,7 +196,8 @@ export class Catalog {
     if (format > FORMAT)
       throw new KumaError('KUMA_NEWER_FORMAT', `${name} was written by a newer version of Kuma`, { path: name, format })
     if (found === null) return
-    if (!(await this.hasTimelines())) await this.addTimelines()
+    await this.addColumns(['kuma_checkpoint', 'kuma_skip'], 'timeline')
+    await this.addColumns(['kuma_generation'], 'codes')
     if (!(await this.has('kuma_left_out'))) await this.sink.write([[LEFT_OUT]])
   }
 
@@ -199,21 +206,18 @@ export class Catalog {
     return found.length > 0
   }
 
-  private async hasTimelines(): Promise<boolean> {
-    const [table] = await this.sink.read(
-      "SELECT 1 AS found FROM sqlite_schema WHERE name = 'kuma_checkpoint' AND sql LIKE '% timeline TEXT%'",
-    )
-    return table !== undefined
+  private async hasColumn(table: string, column: string): Promise<boolean> {
+    const sql = 'SELECT 1 AS found FROM sqlite_schema WHERE name = ? AND sql LIKE ?'
+    return (await this.sink.read(sql, table, `% ${column} TEXT%`)).length > 0
   }
 
-  /** What is there is of the first one: there were no others. */
-  private async addTimelines(): Promise<void> {
+  /** That the first ones did not have. */
+  private async addColumns(tables: readonly string[], column: string): Promise<void> {
+    if (await this.hasColumn(tables[0]!, column)) return
     try {
-      await this.sink.write(
-        ['kuma_checkpoint', 'kuma_skip'].map((table): Statement => [`ALTER TABLE ${table} ADD COLUMN timeline TEXT`]),
-      )
+      await this.sink.write(tables.map((table): Statement => [`ALTER TABLE ${table} ADD COLUMN ${column} TEXT`]))
     } catch (error) {
-      if (!(await this.hasTimelines())) throw error // else another projector was first
+      if (!(await this.hasColumn(tables[0]!, column))) throw error // else another projector was first
     }
   }
 
@@ -278,13 +282,14 @@ export class Catalog {
     const statements: Statement[] = [
       // who else begins one at this moment has the same number: one of both fails
       [
-        'INSERT INTO kuma_generation (projection, generation, version, shape, entities, state) VALUES (?, ?, ?, ?, ?, ?)',
+        'INSERT INTO kuma_generation (projection, generation, version, shape, entities, state, codes) VALUES (?, ?, ?, ?, ?, ?, ?)',
         name,
         generation,
         definition.version,
         shapeOf(definition),
         JSON.stringify(entities),
         state,
+        JSON.stringify([codeOf(definition)]),
       ],
       [
         `INSERT INTO kuma_projection (name, serving, newest, is_paused) VALUES (?, NULL, ?, 0) ON CONFLICT DO UPDATE SET newest = excluded.newest`,
@@ -393,6 +398,11 @@ export class Catalog {
     await this.sink.write([[sql, JSON.stringify(entities), name, generation]])
   }
 
+  async setCodes(name: string, generation: number, codes: readonly string[]): Promise<void> {
+    const sql = 'UPDATE kuma_generation SET codes = ? WHERE projection = ? AND generation = ?'
+    await this.sink.write([[sql, JSON.stringify(codes), name, generation]])
+  }
+
   async skip(name: string, { shard, seq, timeline, reason, at }: Skip): Promise<void> {
     const sql =
       'INSERT OR REPLACE INTO kuma_skip (projection, shard, seq, timeline, reason, at) VALUES (?, ?, ?, ?, ?, ?)'
@@ -463,6 +473,7 @@ function generationOf(row: SinkRow, checkpoints: readonly SinkRow[], leftOut: re
     entities: JSON.parse(String(row['entities'])) as Generation['entities'],
     state: row['state'] as GenerationState,
     error: row['error'] === null ? null : (JSON.parse(String(row['error'])) as Failure),
+    codes: row['codes'] === null ? null : (JSON.parse(String(row['codes'])) as Generation['codes']),
     checkpoints: new Map(
       own.map((one) => [
         Number(one['shard']),

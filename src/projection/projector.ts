@@ -28,6 +28,7 @@ import {
 import type { ProjectionDefinition } from './define-projection.ts'
 import { Filling } from './filling.ts'
 import { tableName } from './generation-table.ts'
+import { codeOf, makesTheSame } from './same-code.ts'
 import type { Sink, Statement } from './sink.ts'
 import type { Source } from './source.ts'
 import type { Failure } from './stopped.ts'
@@ -88,6 +89,8 @@ export class Projector {
   private readonly closing = new AbortController()
   private running: Promise<void> | null = null
   private wanted: Wanted[] = []
+  /** tables that stand filled by code that makes other rows */
+  private readonly otherwise = new Set<string>()
 
   /** @param only `trials`: fills nothing else, and begins nothing that is due */
   constructor(
@@ -247,6 +250,7 @@ export class Projector {
     let isNew = false
     if (this.only === null) for (const definition of this.definitions) if (await this.prepare(definition)) isNew = true
     if (isNew) this.catalogued = await this.catalog.load()
+    if (this.only === null) for (const definition of this.definitions) await this.compareCode(definition)
     const failures = new Map<string, Failure>()
     this.fillings = this.definitions.flatMap((definition) => this.fillingsOf(definition, failures))
     for (const [name, failure] of failures)
@@ -275,6 +279,24 @@ export class Projector {
     const all = { ...entities, ...generation.entities }
     await this.catalog.setEntities(generation.projection, generation.generation, all)
     return true
+  }
+
+  /** Of generations that other code has filled: does this one make the same rows? */
+  private async compareCode(definition: ProjectionDefinition): Promise<void> {
+    const code = codeOf(definition)
+    const known = this.catalogued.get(definition.name)
+    if (code === null || known === undefined) return
+    const entities = this.entitiesOf(definition)
+    for (const generation of [known.serving, known.next]) {
+      if (generation === null || generation.state === 'trial' || generation.codes?.includes(code)) continue
+      const table = tableName(definition.name, generation.generation)
+      if (this.otherwise.has(table) || isOlder(generation, definition, entities)) continue
+      if (this.problemOf(generation, definition, entities) !== null) continue
+      const filling = new Filling(definition, generation, known)
+      const isSame = generation.codes === null || (await makesTheSame(filling, this.source, this.sink))
+      if (!isSame) this.otherwise.add(table)
+      else await this.catalog.setCodes(definition.name, generation.generation, [...(generation.codes ?? []), code])
+    }
   }
 
   private entitiesOf({ rows, of }: ProjectionDefinition): Generation['entities'] {
@@ -338,6 +360,10 @@ export class Projector {
     if (generation.shape !== shapeOf(definition))
       return changed(
         `${name} has other columns, keys, indexes or entities than when it was built, but the same version ${version}: raise its version, and it is built anew`,
+      )
+    if (this.otherwise.has(tableName(name, generation.generation)))
+      return changed(
+        `${name} makes other rows than those that stand in its table, but has the same version ${version}: raise it, and it is built anew`,
       )
     for (let shard = 0; shard < this.source.shards; shard++) {
       const checkpoint = generation.checkpoints.get(shard)

@@ -10,12 +10,22 @@ import {
   BUSY_TIMEOUT_MS,
   type Database,
   openDatabase,
+  openMemory,
   type Statement as Prepared,
   sqliteCode,
   sqliteError,
 } from '../store/driver.ts'
 import type { Param } from './columns.ts'
-import { checkRow, invalidQuery, type Query, type Scrubbed, type SinkRow, shownValue, statementFailed } from './sink.ts'
+import {
+  checkRow,
+  invalidQuery,
+  type Query,
+  type Scrubbed,
+  type SinkRow,
+  type Statement,
+  shownValue,
+  statementFailed,
+} from './sink.ts'
 import { ROOTS, tablesRead } from './tables-read.ts'
 
 const NAME = 'projections.db'
@@ -123,6 +133,34 @@ export class SqliteFile {
         this.db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
       }
     })
+  }
+
+  close(): void {
+    this.db.close()
+  }
+}
+
+/** A table in memory. */
+export class Scratch {
+  private readonly db = openMemory()
+
+  constructor(create: readonly Statement[]) {
+    this.run(create)
+  }
+
+  /** False if one of them fails. */
+  run(statements: readonly Statement[]): boolean {
+    try {
+      for (const [sql, ...params] of statements) this.db.prepare(sql).run(bound(params, 0, params.length))
+      return true
+    } catch (error) {
+      if (isOfStatement(error)) return false
+      throw error
+    }
+  }
+
+  read(sql: string, ...params: Param[]): SinkRow[] {
+    return this.db.prepare(sql).all(bound(params, 0, params.length)) as SinkRow[]
   }
 
   close(): void {

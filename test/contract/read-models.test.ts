@@ -559,6 +559,64 @@ describe.each(SINKS)('%s:', (kind) => {
       expect(await all(ctx.query('select more from names'))).toEqual([])
     })
 
+    describe('in its code alone', () => {
+      const names = kuma.defineProjection({
+        name: 'names',
+        columns: { name: 'text', balance: 'real', rich: 'boolean' },
+      })
+      const days = kuma.defineProjection({ name: 'days', columns: { day: 'text', n: 'integer' }, key: ['day'] })
+      const CODES: [string, kuma.AnyProjection, kuma.AnyProjection, kuma.AnyProjection][] = [
+        [
+          'that makes rows of states',
+          names.rows(Account, (state) => ({ name: state.name, balance: state.balance, rich: state.balance > 1 })),
+          names.rows(Account, ({ name, balance }) => ({ name, balance, rich: balance >= 2 })),
+          names.rows(Account, ({ name, balance }) => ({ name: name.toUpperCase(), balance, rich: balance > 1 })),
+        ],
+        [
+          'that makes rows of events',
+          days.on(Account, { Deposited: ({ data }, table) => table.increment({ day: data.day! }, { n: data.amount }) }),
+          days.on(Account, {
+            Deposited: ({ data: { amount, day = '' } }, table) =>
+              table.sql`insert into days (_entity, _version, day, n) values (${table.entity}, 2, ${day}, ${amount}) on conflict do update set n = n + excluded.n, _version = 3`,
+          }),
+          days.on(Account, { Deposited: ({ data }, table) => table.increment({ day: data.day! }, { n: 1 }) }),
+        ],
+      ]
+
+      test.each(CODES)(
+        '%s: the same in other words goes on, what would mix two is refused',
+        async (_, as, like, unlike) => {
+          const made = await config({ projections: [as] })
+          const before = await opened(made)
+          const account = await before.ctx.spawn(Account, 'a', { name: 'ann' })
+          for (const amount of [1, 2]) await account.append({ type: 'Deposited', data: { amount, day: 'monday' } })
+          const sql = `select * from ${as.name}`
+          await before.engine.readModels.catchUp()
+          const rows = await all(before.ctx.query(sql))
+          expect(rows).toHaveLength(1)
+          await before.engine.close()
+
+          const same = await opened({ ...made, projections: [like] })
+          await same.engine.readModels.catchUp()
+          expect(await all(same.ctx.query(sql))).toEqual(rows)
+          await same.engine.close()
+
+          const changed = await opened({ ...made, projections: [unlike] })
+          await expect(all(changed.ctx.query(sql))).rejects.toMatchObject({
+            code: 'KUMA_PROJECTION_CHANGED',
+            message: expect.stringContaining('makes other rows than those that stand in its table'),
+          })
+          await changed.ctx.spawn(Account, 'b', { name: 'bob' })
+          await changed.engine.readModels.catchUp()
+          expect(await all(changed.ctx.query(sql, [], { stale: true }))).toEqual(rows)
+          await changed.engine.readModels.rebuild(as.name)
+          expect(
+            await all(changed.ctx.query(`${sql} where _entity in (select _entity from entities where id = 'a')`)),
+          ).not.toEqual(rows)
+        },
+      )
+    })
+
     test('because the entity did is built anew too', async () => {
       const counted = (version: number, step: number) =>
         kuma
