@@ -68,16 +68,14 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       const name = typeof projection === 'string' ? projection : projection.name
       await engine.readModels.waitFor(name, position, signal)
     },
-    // `of` is for the compiler
-    query: (
-      sql: string,
-      params?: ReadModelQuery['params'],
-      { onBehind, of, ...rest }: QueryOptions & { of?: unknown } = {},
-    ) =>
-      rows(
-        (signal) => rowsOf(engine.readModels.query({ ...rest, sql, params, signal }), onBehind) as AsyncIterable<never>,
-        rest.signal,
-      ),
+    query: (sql: string, params?: ReadModelQuery['params'], options: QueryOptions = {}) => {
+      const { after, stale, onBehind, timeoutMs } = options // not `of`, which is for the compiler
+      const query = { sql, params, after, stale, timeoutMs }
+      return rows(
+        (signal) => rowsOf(engine.readModels.query({ ...query, signal }), onBehind) as AsyncIterable<never>,
+        options.signal,
+      )
+    },
     as: (meta) => contextOf(engine, { ...as, ...meta }),
   }
 }
