@@ -16,6 +16,9 @@ export interface Items<T> extends AsyncIterable<T> {
   toArray(): Promise<T[]>
 }
 
+/** What a query gives: awaited, all of its rows at once. It is asked anew each time that it is awaited or iterated. */
+export interface Rows<T> extends Items<T>, PromiseLike<T[]> {}
+
 export interface AppendOptions {
   /** Refuse (KUMA_CONFLICT) unless the entity is at this version. */
   readonly expectedVersion?: number | undefined
@@ -316,6 +319,27 @@ export interface Projection<N extends string = string, C = any> {
 }
 export type AnyProjection = Projection
 
+export type ColumnType = 'text' | 'integer' | 'real' | 'boolean' | 'json'
+/** `null` after the type: may be null. */
+export type Column = ColumnType | `${ColumnType} null`
+export type Columns = { readonly [name: string]: Column }
+
+type Value<T> = T extends `${infer B} null`
+  ? Value<B> | null
+  : T extends 'text'
+    ? string
+    : T extends 'integer' | 'real'
+      ? number
+      : T extends 'boolean'
+        ? boolean
+        : Json
+/** A row of a table with these columns. */
+export type Row<C> = { [K in keyof C]: Value<C[K]> }
+
+type Simplify<T> = { [K in keyof T]: T[K] } & unknown
+/** A row of a projection as a query gives it. */
+export type RowOf<P extends AnyProjection> = Simplify<Row<P['columns']> & { _entity: string; _version: number }>
+
 export interface WaitOptions {
   readonly signal?: AbortSignal | undefined
 }
@@ -323,8 +347,30 @@ export interface WaitOptions {
 export interface QueryOptions {
   /** Wait first until what was recorded up to there, the position of an append, is in the tables that are asked. */
   readonly after?: Position | undefined
+  /**
+   * Ask the tables as they are, also those of projections that have stopped: without it that is KUMA_PROJECTION_FAILED or
+   * KUMA_PROJECTION_CHANGED.
+   */
+  readonly stale?: boolean | undefined
+  /**
+   * Told, before the first row, of the tables that the query reads: with `stale` how each of them does; without it only of
+   * those that are behind and that nothing keeps up to date at present, since they are paused, their projection is given no
+   * more, or is being built anew.
+   */
+  readonly onBehind?: ((tables: readonly Behind[]) => void) | undefined
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
+}
+
+/** How far the table of a projection is behind what is recorded. */
+export interface Behind {
+  readonly projection: string
+  readonly state: 'following' | 'waiting' | 'failed' | 'paused' | 'idle' | 'orphaned'
+  readonly lagEvents: number
+  /** how long ago the oldest of them was recorded */
+  readonly lagSeconds: number
+  /** why it stopped, and at which event */
+  readonly error: { readonly code: string; readonly message: string; readonly position: Position | null } | null
 }
 
 export interface Context {
@@ -354,13 +400,20 @@ export interface Context {
   waitFor(projection: AnyProjection | string, position: Position, options?: WaitOptions): Promise<void>
   /**
    * Asks the read models in SQL, read only. There are `entities(id, type, version, created_at, updated_at, state)`, on
-   * request `events`, and a table for each projection. They follow the log at a small distance.
+   * request `events`, and a table for each projection. They follow the log at a small distance. With `of`, a projection,
+   * its columns give the rows their type (`select * from accounts`), as `RowOf` does; nobody looks whether the SQL selects
+   * just these. Awaited, it gives all rows: iterate where they may be many.
    */
+  query<P extends AnyProjection>(
+    sql: string,
+    params: readonly (string | number | boolean | null)[] | undefined,
+    options: QueryOptions & { readonly of: P },
+  ): Rows<RowOf<P>>
   query<Row = JsonObject>(
     sql: string,
     params?: readonly (string | number | boolean | null)[],
     options?: QueryOptions,
-  ): Items<Row>
+  ): Rows<Row>
   /** The same store in someone's name: fills `meta` of everything appended through it. Cannot close the store. */
   as(meta: Meta): Context
 }

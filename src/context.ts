@@ -17,6 +17,7 @@ import type {
   Inspected,
   Items,
   LogQuery,
+  QueryOptions,
   Receipt,
   ReplayRange,
   Reverted,
@@ -25,7 +26,7 @@ import type {
   Step,
   SubscribeOptions,
 } from './api.ts'
-import type { Engine, FeedPage } from './engine.ts'
+import type { Engine, FeedPage, ReadModelQuery } from './engine.ts'
 import type { Command } from './entity/decide.ts'
 import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.ts'
 import type { Meta, NewEvent } from './entity/event.ts'
@@ -33,7 +34,7 @@ import { CREATED } from './entity/fold.ts'
 import { copyPlain } from './entity/json.ts'
 import { type Point, resolvePoint } from './entity/time.ts'
 import { isKumaError, KumaError } from './errors.ts'
-import { begun, items } from './items.ts'
+import { begun, items, rows } from './items.ts'
 import { exportEntity } from './privacy/export.ts'
 import { rowsOf } from './projection/query-rows.ts'
 
@@ -67,11 +68,14 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       const name = typeof projection === 'string' ? projection : projection.name
       await engine.readModels.waitFor(name, position, signal)
     },
-    query: (sql, params, options) =>
-      items(
-        (signal) => rowsOf(engine.readModels.query({ ...options, sql, params, signal })) as AsyncIterable<never>,
-        options?.signal,
-      ),
+    query: (sql: string, params?: ReadModelQuery['params'], options: QueryOptions = {}) => {
+      const { after, stale, onBehind, timeoutMs } = options // not `of`, which is for the compiler
+      const query = { sql, params, after, stale, timeoutMs }
+      return rows(
+        (signal) => rowsOf(engine.readModels.query({ ...query, signal }), onBehind) as AsyncIterable<never>,
+        options.signal,
+      )
+    },
     as: (meta) => contextOf(engine, { ...as, ...meta }),
   }
 }

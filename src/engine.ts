@@ -4,6 +4,7 @@
  */
 import type {
   Appended,
+  Behind,
   Blame,
   Diff,
   EntitiesQuery,
@@ -184,7 +185,7 @@ export interface ReadModelQuery {
   readonly params?: readonly (string | number | boolean | null)[] | undefined
   /** Wait until what was recorded up to there is in the tables that it names. */
   readonly after?: Position | undefined
-  /** Where no projector follows the log: do not catch up first. */
+  /** As the tables are: without catching up first, also those that have stopped. How far behind they are is told. */
   readonly stale?: boolean | undefined
   /** How long the SQL may take. */
   readonly timeoutMs?: number | undefined
@@ -207,6 +208,8 @@ export interface QueryPage {
   readonly columns: readonly string[]
   /** Booleans and JSON as such where a column was declared so, bytes in base64, integers beyond 2^53 as text. */
   readonly rows: readonly (readonly Json[])[]
+  /** Only in the first one: of the tables that are read those that nothing keeps up to date, or, if asked for as they are, all. */
+  readonly behind?: readonly Behind[] | undefined
 }
 
 /** How a projection does. */
@@ -258,8 +261,8 @@ export interface Rebuilt {
 /** The read models of a store. */
 export interface ReadModels {
   /**
-   * @throws KUMA_INVALID_QUERY, KUMA_TIMEOUT, KUMA_OVERLOADED, KUMA_INTERRUPTED, KUMA_SINK_UNAVAILABLE, KUMA_PROJECTION_FAILED,
-   * KUMA_INVALID_POSITION
+   * @throws KUMA_PROJECTION_FAILED or KUMA_PROJECTION_CHANGED of a table that has stopped, unless it is asked for as it is;
+   * KUMA_INVALID_QUERY, KUMA_TIMEOUT, KUMA_OVERLOADED, KUMA_INTERRUPTED, KUMA_SINK_UNAVAILABLE, KUMA_INVALID_POSITION
    */
   query(query: ReadModelQuery): AsyncIterable<QueryPage>
   /**

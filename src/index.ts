@@ -7,7 +7,11 @@ export type {
   AppendOptions,
   Backup,
   BackupOptions,
+  Behind,
   Blame,
+  Column,
+  Columns,
+  ColumnType,
   Config,
   ConnectOptions,
   Context,
@@ -40,6 +44,9 @@ export type {
   ReplayRange,
   Reverted,
   RevertOptions,
+  Row,
+  RowOf,
+  Rows,
   SpawnArgs,
   SpawnOptions,
   Stats,
@@ -71,12 +78,10 @@ export type { Point } from './entity/time.ts'
 export type { StoredEvent, Upcasted } from './entity/upcast.ts'
 export { isKumaError, KumaError, type KumaErrorCode, type KumaErrorDetails, type KumaErrorOf } from './errors.ts'
 export { connect, start } from './kuma.ts'
-export type { Column, Columns, ColumnType, Row } from './projection/columns.ts'
 export {
   defineProjection,
   type Projected,
   type ProjectionShape,
-  type RowOf,
   type Table,
   type TableStatement as Statement,
 } from './projection/define-projection.ts'

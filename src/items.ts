@@ -3,7 +3,7 @@
  * nothing comes (a loop elsewhere, a `Readable` that is destroyed, a client that hangs up) would wait for ever. These are
  * left at once.
  */
-import type { Items } from './api.ts'
+import type { Items, Rows } from './api.ts'
 
 const OVER = { done: true, value: undefined } as const
 
@@ -103,5 +103,15 @@ export function items<T>(begin: Begin<T>, signal: AbortSignal | undefined): Item
       for await (const item of new Iteration(begin, signal)) all.push(item)
       return all
     },
+  }
+}
+
+/** The same, which can be awaited. */
+export function rows<T>(begin: Begin<T>, signal: AbortSignal | undefined): Rows<T> {
+  const all = items(begin, signal)
+  return {
+    ...all,
+    // biome-ignore lint/suspicious/noThenProperty: that is what it is for
+    then: (resolved, rejected) => all.toArray().then(resolved, rejected),
   }
 }

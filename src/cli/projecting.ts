@@ -1,22 +1,20 @@
 /** What commands that project have in common. */
 import { setTimeout } from 'node:timers/promises'
 import type { ProjectionInfo, ReadModels, Rebuilt } from '../engine.ts'
-import { KumaError } from '../errors.ts'
+import { stopped } from '../projection/stopped.ts'
 import { note } from './output.ts'
 import { progressBar } from './progress.ts'
 
 const LOOK_MS = 1_000
 
-/** @throws KUMA_PROJECTION_FAILED */
+/** @throws KUMA_PROJECTION_FAILED, KUMA_PROJECTION_CHANGED */
 export function assertNoneFailed(all: readonly ProjectionInfo[]): void {
   const failed = all.filter(({ state }) => state === 'failed')
   const [first] = failed
   if (first === undefined) return
-  const { name, error } = first
-  const told = failed.map(({ name, error }) => `${name}: ${error?.message}`).join('; ')
-  const hint = `mend it, then \`kuma projections resume ${name}\`; \`kuma projections\` tells more`
-  const details = { projection: name, position: error?.position ?? null }
-  throw new KumaError('KUMA_PROJECTION_FAILED', `stopped: ${told}`, details, { hint })
+  const others = failed.slice(1).map(({ name }) => name)
+  const more = others.length === 0 ? undefined : `${others.join(', ')} stopped too: see \`kuma projections\``
+  throw stopped(first.name, first.error!, more)
 }
 
 /** Until it is interrupted. What stops, and what goes on again, is told. */

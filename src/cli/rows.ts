@@ -4,10 +4,11 @@
  * A spreadsheet that opens CSV runs what begins like a formula. So a text that does begins with a quote more, which
  * spreadsheets take for "this is text"; numbers stay as they are.
  */
+import type { Behind } from '../api.ts'
 import type { QueryPage } from '../engine.ts'
 import type { Json, JsonObject } from '../entity/json.ts'
 import { rowsOf } from '../projection/query-rows.ts'
-import { isTerminal, print, visible } from './output.ts'
+import { isTerminal, note, print, visible } from './output.ts'
 import { type Column, list } from './table.ts'
 
 /** `csv` for spreadsheets, `raw csv` for programs: texts are what they are. */
@@ -17,6 +18,24 @@ export type RowFormat = 'table' | 'json' | 'csv' | 'raw csv'
 const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/
 /** An integer that JSON would take digits from comes as a text. */
 const LARGE = /^-\d{16,19}$/
+
+/** The same, after what is to be told of tables that are behind. */
+export async function* noted(pages: AsyncIterable<QueryPage>): AsyncGenerator<QueryPage> {
+  for await (const page of pages) {
+    for (const table of page.behind ?? []) note(visible(behindText(table)))
+    yield page
+  }
+}
+
+function behindText({ projection, state, lagEvents, lagSeconds, error }: Behind): string {
+  const late = lagEvents === 0 ? '' : ` (${lagSeconds.toFixed(1)} s)`
+  const events = lagEvents === 1 ? '1 event' : `${lagEvents.toLocaleString('en')} events`
+  const behind = `${projection} is ${events} behind${late}`
+  if (error !== null)
+    return `${behind}: it stopped${error.position === null ? '' : ` at ${error.position}`}: ${error.message}`
+  if (state === 'paused') return `${behind}: it is paused`
+  return state === 'orphaned' ? `${behind}: no projection of the config fills it` : behind
+}
 
 /** @param format `table`: NDJSON where there is no terminal */
 export async function listRows(pages: AsyncIterable<QueryPage>, format: RowFormat): Promise<void> {

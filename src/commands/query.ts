@@ -2,14 +2,14 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.ts'
 import { parseDuration } from '../cli/duration.ts'
-import { listRows, type RowFormat } from '../cli/rows.ts'
+import { listRows, noted, type RowFormat } from '../cli/rows.ts'
 import { readStdin } from '../cli/stdin.ts'
 import { parseParam } from '../projection/query-rows.ts'
 
 export default class Query extends BaseCommand {
   static override summary = 'Ask about many entities at once, in SQL.'
   static override description =
-    'There is a table `entities` (id, type, version, created_at, updated_at, state), with readModels.events in the config also `events`, and one for each projection. It reads only. A table on a terminal, NDJSON in a pipe. Without a daemon the tables first catch up with the log.'
+    'There is a table `entities` (id, type, version, created_at, updated_at, state), with readModels.events in the config also `events`, and one for each projection. It reads only. A table on a terminal, NDJSON in a pipe. Without a daemon the tables first catch up with the log. A table whose projection has stopped is refused (exit code 1).'
   static override examples = [
     `<%= config.bin %> query "select id, state->>'plan' as plan from entities where type = 'document'"`,
     `<%= config.bin %> query "select * from accounts where balance < ?" --param :=0`,
@@ -30,7 +30,11 @@ export default class Query extends BaseCommand {
       description: 'wait until what was recorded up to this position, which an append prints, is in the tables',
       helpValue: 'POSITION',
     }),
-    stale: Flags.boolean({ description: 'without a daemon: ask the tables as they are', default: false }),
+    stale: Flags.boolean({
+      description:
+        'ask the tables as they are, also those that have stopped; how far behind they are is told on stderr',
+      default: false,
+    }),
     timeout: Flags.custom<number>({
       description:
         'how long the SQL may take: 500ms, 5s; default: what the config says, or 30s of a daemon, and no bound without one',
@@ -52,7 +56,7 @@ export default class Query extends BaseCommand {
     const params = (flags.param ?? []).map(parseParam)
     const format: RowFormat = flags.csv ? (flags.raw ? 'raw csv' : 'csv') : flags.json ? 'json' : 'table'
     await this.withEngine(flags, { access: 'read' }, ({ readModels }) =>
-      listRows(readModels.query({ sql, params, after, stale, timeoutMs }), format),
+      listRows(noted(readModels.query({ sql, params, after, stale, timeoutMs })), format),
     )
   }
 }

@@ -196,7 +196,13 @@ export const STREAMS: { readonly [call: string]: Method<AsyncIterable<unknown>> 
     engine.inspectAll({ ...params, signal, reached }),
   ),
   query: method(
-    { sql: upTo(LONG_TEXT_CHARS_MAX.sql), params: (value) => Array.isArray(value), after: position, timeoutMs: number },
+    {
+      sql: upTo(LONG_TEXT_CHARS_MAX.sql),
+      params: (value) => Array.isArray(value),
+      after: position,
+      stale: flag,
+      timeoutMs: number,
+    },
     ['sql'],
     QUICK,
     ({ engine }, params, { client, signal }) =>

@@ -1,8 +1,9 @@
 /** A running daemon: an engine, the sockets on which it is spoken to, and what it says of itself. */
-import type { LiveEngine } from '../engine.ts'
+import type { Stats } from '../api.ts'
+import type { LiveEngine, ProjectionInfo } from '../engine.ts'
 import { formatPosition } from '../entity/event.ts'
 import { KumaError } from '../errors.ts'
-import { isPackageReplaced as packageIsReplaced } from '../store/bundled.ts'
+import { isPackageReplaced } from '../store/bundled.ts'
 import type { TcpAddress } from './address.ts'
 import type { Bounds } from './bounds.ts'
 import type { DaemonStatus, Host } from './host.ts'
@@ -84,7 +85,6 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
       engine.assertHeld()
       const stats = engine.stats()
       const projections = engine.projections()
-      const isPackageReplaced = packageIsReplaced()
       return {
         pid,
         version,
@@ -96,11 +96,8 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
         subscribers: subscribers.size,
         memoryBytes: process.memoryUsage.rss(),
         isConfigStale: isConfigStale(),
-        isPackageReplaced,
-        isHealthy:
-          stats.poisonedShards.length === 0 &&
-          projections.every(({ state }) => state !== 'failed') &&
-          !isPackageReplaced,
+        isPackageReplaced: isPackageReplaced(),
+        isHealthy: isHealthy(stats, projections),
         projections,
         queries: engine.queries(),
         stats,
@@ -109,6 +106,7 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
       }
     },
     isEmbedded,
+    isHealthy: () => isHealthy(engine.stats(), engine.projections()),
     stop: () => {
       if (isEmbedded) throw isProgram(path)
       ending()
@@ -153,6 +151,11 @@ async function inTime(promise: Promise<unknown>, ms: number): Promise<boolean> {
   let late: NodeJS.Timeout | undefined
   const over = new Promise<false>((resolve) => (late = setTimeout(resolve, ms, false)))
   return Promise.race([promise.then(() => true), over]).finally(() => clearTimeout(late))
+}
+
+function isHealthy({ poisonedShards }: Stats, projections: readonly ProjectionInfo[]): boolean {
+  const isWhole = poisonedShards.length === 0 && projections.every(({ state }) => state !== 'failed')
+  return isWhole && !isPackageReplaced()
 }
 
 function undecided(path: string): KumaError<'KUMA_CLOSED'> {

@@ -101,6 +101,8 @@ export interface Host {
   clients(): readonly { info(): ClientInfo }[]
   greeting(): Greeting
   status(): DaemonStatus
+  /** As `status` tells it. */
+  isHealthy(): boolean
   stop(): { readonly pid: number }
 }
 

@@ -58,6 +58,7 @@ export const STATUS: Partial<Record<KumaErrorCode, number>> = {
   KUMA_REJECTED: 422,
   KUMA_TIMEOUT: 503,
   KUMA_PROJECTION_FAILED: 503,
+  KUMA_PROJECTION_CHANGED: 503,
   KUMA_SINK_UNAVAILABLE: 503,
   KUMA_INTERRUPTED: 503,
   KUMA_OVERLOADED: 503,
@@ -400,7 +401,7 @@ async function send(
   const pieces = body[Symbol.asyncIterator]()
   try {
     let piece = await pieces.next()
-    response.writeHead(status, headers)
+    response.writeHead(status, { ...headers, ...reply.headers?.() })
     for (; !piece.done; piece = await pieces.next()) {
       if (response.write(piece.value)) continue
       stop.throwIfAborted()

@@ -2,7 +2,7 @@
  * The daemon over HTTP, route by route: what is asked, what it takes, and how it is answered. The OpenAPI document
  * (openapi.ts) is made of this table.
  */
-import type { FeedItem } from '../api.ts'
+import type { Behind, FeedItem } from '../api.ts'
 import type { Position } from '../entity/event.ts'
 import { instantOf } from '../entity/instant.ts'
 import { writeJson } from '../entity/json.ts'
@@ -11,7 +11,6 @@ import { parsePoint, timeOf } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
 import { exportText } from '../privacy/export.ts'
 import { parseParam, rowsOf } from '../projection/query-rows.ts'
-import { isPackageReplaced } from '../store/bundled.ts'
 import { CALLS, checkParams } from './calls.ts'
 import { type Caller, type Host, subscribed } from './host.ts'
 import { ANSWER } from './protocol.ts'
@@ -29,6 +28,8 @@ export interface Reply {
   readonly status?: number
   readonly type: string
   readonly body: string | AsyncIterable<string>
+  /** Asked for when the first piece of the body is there. */
+  readonly headers?: () => { readonly [name: string]: string }
 }
 
 /** What came with a request. */
@@ -205,33 +206,41 @@ export const ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/query',
     isSlow: false,
-    about: 'Ask the read models in SQL, read only: a line of JSON for each row.',
+    about:
+      'Ask the read models in SQL, read only: a line of JSON for each row. Of a table whose projection has stopped, 503. The header kuma-behind tells how far behind tables are that nothing keeps up to date, or that are asked with `stale`.',
     query: {
       sql: { about: 'one select' },
       param: { about: 'what goes into its question marks, in order; `:=` before it makes it JSON', kind: 'texts' },
       after: { about: 'wait until what was recorded up to this position is in the tables' },
+      stale: { about: 'ask the tables as they are, also those of projections that have stopped', kind: 'boolean' },
       timeout_ms: { about: 'how long it may take; default 30000, or what the config says', kind: 'integer' },
     },
     answer: 'Row',
     type: NDJSON_TYPE,
     errors: [400, 503],
-    run: ({ engine }, { query: { sql, after, timeout_ms }, list }, { client, signal }) => {
+    run: ({ engine }, { query: { sql, after, stale, timeout_ms }, list }, { client, signal }) => {
       if (sql === undefined) throw new KumaError('KUMA_INVALID_QUERY', 'there is no ?sql=', {})
       const params = (list('param') ?? []).map(parseParam)
       const timeoutMs = count(timeout_ms)
-      return ndjson(rowsOf(engine.readModels.query({ sql, params, after, timeoutMs, asker: client, signal })))
+      const asked = { sql, params, after, stale: isTrue(stale), timeoutMs, asker: client, signal }
+      let behind: readonly Behind[] = []
+      const rows = rowsOf(engine.readModels.query(asked), (tables) => {
+        behind = tables
+      })
+      return { ...ndjson(rows), headers: () => behindHeader(behind) }
     },
   },
   {
     method: 'GET',
     path: '/healthz',
     isSlow: false,
-    about: 'Does it take writes in all shards, and is its package there? Needs no token.',
+    about:
+      'Does it take writes in all shards, go on with all projections, and is its package there? As `kuma status` says it. Needs no token.',
     answer: 'Health',
     isOpen: true,
     errors: [503],
-    run: ({ engine }) => {
-      const isHealthy = engine.stats().poisonedShards.length === 0 && !isPackageReplaced()
+    run: ({ isHealthy: look }) => {
+      const isHealthy = look()
       return json({ status: isHealthy ? 'healthy' : 'unhealthy' }, isHealthy ? 200 : 503)
     },
   },
@@ -257,6 +266,15 @@ export const ROUTES: readonly Route[] = [
     },
   },
 ]
+
+/** As a list of RFC 8941. */
+function behindHeader(behind: readonly Behind[]): { readonly [name: string]: string } {
+  const told = behind.map(({ projection, state, lagEvents, lagSeconds, error }) => {
+    const at = error === null || error.position === null ? '' : `;at="${error.position}"`
+    return `${projection};state=${state};events=${lagEvents};seconds=${lagSeconds.toFixed(1)}${at}`
+  })
+  return told.length === 0 ? {} : { 'kuma-behind': told.join(', ') }
+}
 
 function json(value: unknown, status = 200): Reply {
   return { status, type: JSON_TYPE, body: `${writeJson(value, ANSWER)}\n` }

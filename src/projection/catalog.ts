@@ -3,7 +3,7 @@
  *
  *     kuma_sink(store, format)              whose it is
  *     kuma_projection(name, serving, newest, is_paused)
- *     kuma_generation(projection, generation, version, shape, entities, state, error)
+ *     kuma_generation(projection, generation, version, shape, entities, state, error, codes)
  *     kuma_checkpoint(projection, generation, shard, position, crc, fence, timeline)
  *     kuma_skip(projection, shard, seq, reason, at, timeline)
  *     kuma_left_out(projection, generation, entity, position, at)
@@ -18,7 +18,10 @@
  * **The timeline** says of which history of the store a place is (timeline.ts): one that lies behind where a restore has
  * parted from it is of events that are no more. A folder that was set back by a copy of it has no new timeline: there
  * **the crc** tells, which is that of the event at the position. What the rows were made of is not what such a log says now.
- * Both stand in a column that the first sinks did not have: they get it when they are opened, as they get `kuma_left_out`.
+ *
+ * **Codes** are digests of the code that filled a generation (same-code.ts).
+ *
+ * The first sinks did not have the columns of timelines and codes: they get them when they are opened, and `kuma_left_out`.
  */
 
 import type { Rebuilt } from '../engine.ts'
@@ -27,7 +30,9 @@ import { isKumaError, KumaError } from '../errors.ts'
 import { quoted } from './columns.ts'
 import type { ProjectionDefinition } from './define-projection.ts'
 import { clear, dropTable, dropView, GenerationTable, tableName, viewOf } from './generation-table.ts'
+import { codeOf } from './same-code.ts'
 import type { Sink, SinkRow, Statement } from './sink.ts'
+import type { Failure } from './stopped.ts'
 
 const FORMAT = 1
 
@@ -38,7 +43,7 @@ const LEFT_OUT =
 const SCHEMA = [
   'CREATE TABLE IF NOT EXISTS kuma_sink (store TEXT NOT NULL PRIMARY KEY, format INTEGER NOT NULL)',
   'CREATE TABLE IF NOT EXISTS kuma_projection (name TEXT NOT NULL PRIMARY KEY, serving INTEGER, newest INTEGER NOT NULL, is_paused INTEGER NOT NULL)',
-  'CREATE TABLE IF NOT EXISTS kuma_generation (projection TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, shape TEXT NOT NULL, entities TEXT NOT NULL, state TEXT NOT NULL, error TEXT, PRIMARY KEY (projection, generation))',
+  'CREATE TABLE IF NOT EXISTS kuma_generation (projection TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, shape TEXT NOT NULL, entities TEXT NOT NULL, state TEXT NOT NULL, error TEXT, codes TEXT, PRIMARY KEY (projection, generation))',
   'CREATE TABLE IF NOT EXISTS kuma_checkpoint (projection TEXT NOT NULL, generation INTEGER NOT NULL, shard INTEGER NOT NULL, position INTEGER NOT NULL, crc INTEGER NOT NULL, fence INTEGER NOT NULL, updated_at INTEGER NOT NULL, timeline TEXT, PRIMARY KEY (projection, generation, shard)) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS kuma_skip (projection TEXT NOT NULL, shard INTEGER NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, timeline TEXT, PRIMARY KEY (projection, shard, seq)) WITHOUT ROWID',
   LEFT_OUT,
@@ -46,14 +51,6 @@ const SCHEMA = [
 
 /** `serving` is asked; `building` takes its place when it has caught up; `trial` is only compared with it. */
 export type GenerationState = 'serving' | 'building' | 'trial'
-
-/** Why a generation does not go on. */
-export interface Failure {
-  readonly code: string
-  readonly message: string
-  /** of the event at which it stopped */
-  readonly position: Position | null
-}
 
 export interface Generation {
   readonly projection: string
@@ -66,6 +63,8 @@ export interface Generation {
   readonly state: GenerationState
   /** why it stopped */
   readonly error: Failure | null
+  /** digests of the code that makes its rows; null: it is not known */
+  readonly codes: readonly string[] | null
   /** By shard. A shard that is missing here was taken away by someone. */
   readonly checkpoints: ReadonlyMap<number, Checkpoint>
   readonly leftOut: readonly LeftOut[]
@@ -108,6 +107,13 @@ export interface Catalogued {
   readonly skips: readonly Skip[]
 }
 
+/** A generation that was begun. */
+export interface Begun {
+  readonly generation: number
+  /** that served then */
+  readonly serving: number | null
+}
+
 /** A checkpoint's step from one place to another, as a part of a batch. */
 export interface Step {
   readonly projection: string
@@ -122,6 +128,7 @@ export interface Step {
   readonly fence: number
 }
 
+const PROJECTIONS = 'SELECT name, serving, newest, is_paused FROM kuma_projection ORDER BY name'
 const STANDS =
   'FROM kuma_checkpoint WHERE projection = ? AND generation = ? AND shard = ? AND position = ? AND fence = ?'
 
@@ -143,9 +150,12 @@ export function letIn(projection: string, generation: number, entity: string): S
   return [sql, projection, generation, entity]
 }
 
+/** How guards fail: of a checkpoint, of what serves, and where two begin a generation at the same time. */
+const GUARDS = /kuma_checkpoint\.position|kuma_projection\.newest|kuma_generation\.generation/
+
 /** Is this how a guard fails? */
 export function isGuardFailure(error: unknown): boolean {
-  return isKumaError(error, 'KUMA_STATEMENT_FAILED') && error.message.includes('kuma_checkpoint.position')
+  return isKumaError(error, 'KUMA_STATEMENT_FAILED') && GUARDS.test(error.message)
 }
 
 /** What tells two tables apart: a change of it without a higher version is refused. */
@@ -156,6 +166,9 @@ export function shapeOf({ columns, key, indexes, rows, of }: ProjectionDefinitio
 }
 
 export class Catalog {
+  /** The tables of trials that were begun through it: those of others are theirs to fill. */
+  readonly trials = new Set<string>()
+
   constructor(
     readonly sink: Sink,
     private readonly store: string,
@@ -183,7 +196,8 @@ export class Catalog {
     if (format > FORMAT)
       throw new KumaError('KUMA_NEWER_FORMAT', `${name} was written by a newer version of Kuma`, { path: name, format })
     if (found === null) return
-    if (!(await this.hasTimelines())) await this.addTimelines()
+    await this.addColumns(['kuma_checkpoint', 'kuma_skip'], 'timeline')
+    await this.addColumns(['kuma_generation'], 'codes')
     if (!(await this.has('kuma_left_out'))) await this.sink.write([[LEFT_OUT]])
   }
 
@@ -192,21 +206,18 @@ export class Catalog {
     return found.length > 0
   }
 
-  private async hasTimelines(): Promise<boolean> {
-    const [table] = await this.sink.read(
-      "SELECT 1 AS found FROM sqlite_schema WHERE name = 'kuma_checkpoint' AND sql LIKE '% timeline TEXT%'",
-    )
-    return table !== undefined
+  private async hasColumn(table: string, column: string): Promise<boolean> {
+    const sql = 'SELECT 1 AS found FROM sqlite_schema WHERE name = ? AND sql LIKE ?'
+    return (await this.sink.read(sql, table, `% ${column} TEXT%`)).length > 0
   }
 
-  /** What is there is of the first one: there were no others. */
-  private async addTimelines(): Promise<void> {
+  /** That the first ones did not have. */
+  private async addColumns(tables: readonly string[], column: string): Promise<void> {
+    if (await this.hasColumn(tables[0]!, column)) return
     try {
-      await this.sink.write(
-        ['kuma_checkpoint', 'kuma_skip'].map((table): Statement => [`ALTER TABLE ${table} ADD COLUMN timeline TEXT`]),
-      )
+      await this.sink.write(tables.map((table): Statement => [`ALTER TABLE ${table} ADD COLUMN ${column} TEXT`]))
     } catch (error) {
-      if (!(await this.hasTimelines())) throw error // else another projector was first
+      if (!(await this.hasColumn(tables[0]!, column))) throw error // else another projector was first
     }
   }
 
@@ -222,7 +233,7 @@ export class Catalog {
 
   async load(): Promise<Map<string, Catalogued>> {
     const { sink } = this
-    const projections = await sink.read('SELECT name, serving, is_paused FROM kuma_projection ORDER BY name')
+    const projections = await sink.read(PROJECTIONS)
     const generations = await sink.read('SELECT * FROM kuma_generation ORDER BY generation')
     const checkpoints = await sink.read(
       'SELECT projection, generation, shard, position, timeline, crc, fence FROM kuma_checkpoint',
@@ -233,6 +244,8 @@ export class Catalog {
     const leftOut = await sink.read(
       'SELECT projection, generation, entity, position, at FROM kuma_left_out ORDER BY at',
     )
+    // read one after the other: what was begun or switched meanwhile would be there in part
+    if (JSON.stringify(projections) !== JSON.stringify(await sink.read(PROJECTIONS))) return this.load()
     const all = generations.map((row) => generationOf(row, checkpoints, leftOut))
     return new Map(
       projections.map((row) => {
@@ -252,35 +265,39 @@ export class Catalog {
     )
   }
 
-  /** A new generation, at the beginning of every shard; others than the one that serves go. @returns its number */
+  /** A new generation, at the beginning of every shard; others than the one that serves go. Where none serves, it does at once. */
   async begin(
     definition: ProjectionDefinition,
     entities: Generation['entities'],
-    state: GenerationState,
-  ): Promise<number> {
+    purpose: 'building' | 'trial',
+  ): Promise<Begun> {
     const { name } = definition
     const [known] = await this.sink.read('SELECT newest, serving FROM kuma_projection WHERE name = ?', name)
     const newest = Number(known?.['newest'] ?? 0)
+    const serving = (known?.['serving'] ?? null) as number | null
     const generation = newest + 1
+    const state: GenerationState = purpose === 'building' && serving === null ? 'serving' : purpose
     const table = new GenerationTable(definition, generation)
     const leftovers = await this.generationsOf(name)
     const statements: Statement[] = [
       // who else begins one at this moment has the same number: one of both fails
       [
-        'INSERT INTO kuma_generation (projection, generation, version, shape, entities, state) VALUES (?, ?, ?, ?, ?, ?)',
+        'INSERT INTO kuma_generation (projection, generation, version, shape, entities, state, codes) VALUES (?, ?, ?, ?, ?, ?, ?)',
         name,
         generation,
         definition.version,
         shapeOf(definition),
         JSON.stringify(entities),
         state,
+        JSON.stringify([codeOf(definition)]),
       ],
       [
         `INSERT INTO kuma_projection (name, serving, newest, is_paused) VALUES (?, NULL, ?, 0) ON CONFLICT DO UPDATE SET newest = excluded.newest`,
         name,
         generation,
       ],
-      ...leftovers.filter((old) => old !== known?.['serving']).flatMap((old) => this.drop(name, old)),
+      this.asserted(name, 'serving IS ?', serving),
+      ...leftovers.filter((old) => old !== serving).flatMap((old) => this.drop(name, old)),
       ...table.create(),
       [
         'WITH RECURSIVE shards(shard) AS (SELECT 0 UNION ALL SELECT shard + 1 FROM shards WHERE shard + 1 < ?) INSERT INTO kuma_checkpoint (projection, generation, shard, position, crc, fence, updated_at) SELECT ?, ?, shard, 0, 0, 0, 0 FROM shards',
@@ -291,7 +308,8 @@ export class Catalog {
       ...(state === 'serving' ? this.serve(name, generation) : []),
     ]
     await this.sink.write(statements)
-    return generation
+    if (state === 'trial') this.trials.add(tableName(name, generation))
+    return { generation, serving }
   }
 
   private async generationsOf(name: string): Promise<number[]> {
@@ -316,9 +334,20 @@ export class Catalog {
     ]
   }
 
+  /** A guard: fails unless this holds of the projection, since others may have begun or switched a generation meanwhile. */
+  private asserted(name: string, condition: string, param: number | null): Statement {
+    return [`UPDATE kuma_projection SET newest = CASE WHEN ${condition} THEN newest END WHERE name = ?`, param, name]
+  }
+
   /** From one generation to the next, in one transaction: whoever asks sees the one or the other. */
   async switch(name: string, from: number | null, to: number): Promise<void> {
-    await this.sink.write([...this.serve(name, to), ...(from === null ? [] : this.drop(name, from))])
+    const isThere = 'EXISTS (SELECT 1 FROM kuma_generation WHERE projection = name AND generation = ?)'
+    await this.sink.write([
+      this.asserted(name, 'serving IS ?', from),
+      this.asserted(name, isThere, to),
+      ...this.serve(name, to),
+      ...(from === null ? [] : this.drop(name, from)),
+    ])
   }
 
   /** Takes a projection away, with all of its tables. */
@@ -332,8 +361,15 @@ export class Catalog {
     ])
   }
 
-  async dropGeneration(name: string, generation: number): Promise<void> {
-    await this.sink.write(this.drop(name, generation))
+  /** Not the one that serves: false if it is that by now. */
+  async dropGeneration(name: string, generation: number): Promise<boolean> {
+    try {
+      await this.sink.write([this.asserted(name, 'serving IS NOT ?', generation), ...this.drop(name, generation)])
+      return true
+    } catch (error) {
+      if (isGuardFailure(error)) return false
+      throw error
+    }
   }
 
   async setPaused(name: string, isPaused: boolean): Promise<void> {
@@ -360,6 +396,11 @@ export class Catalog {
   async setEntities(name: string, generation: number, entities: Generation['entities']): Promise<void> {
     const sql = 'UPDATE kuma_generation SET entities = ? WHERE projection = ? AND generation = ?'
     await this.sink.write([[sql, JSON.stringify(entities), name, generation]])
+  }
+
+  async setCodes(name: string, generation: number, codes: readonly string[]): Promise<void> {
+    const sql = 'UPDATE kuma_generation SET codes = ? WHERE projection = ? AND generation = ?'
+    await this.sink.write([[sql, JSON.stringify(codes), name, generation]])
   }
 
   async skip(name: string, { shard, seq, timeline, reason, at }: Skip): Promise<void> {
@@ -432,6 +473,7 @@ function generationOf(row: SinkRow, checkpoints: readonly SinkRow[], leftOut: re
     entities: JSON.parse(String(row['entities'])) as Generation['entities'],
     state: row['state'] as GenerationState,
     error: row['error'] === null ? null : (JSON.parse(String(row['error'])) as Failure),
+    codes: row['codes'] === null ? null : (JSON.parse(String(row['codes'])) as Generation['codes']),
     checkpoints: new Map(
       own.map((one) => [
         Number(one['shard']),

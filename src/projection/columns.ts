@@ -8,25 +8,9 @@
  *     boolean   BOOLEAN      0 or 1
  *     json      JSON TEXT    JSON as text
  */
-import { cleanJson, type Json } from '../entity/json.ts'
+import type { ColumnType } from '../api.ts'
+import { cleanJson } from '../entity/json.ts'
 import { describe } from '../entity/model.ts'
-
-export type ColumnType = 'text' | 'integer' | 'real' | 'boolean' | 'json'
-/** `null` after the type: may be null. */
-export type Column = ColumnType | `${ColumnType} null`
-export type Columns = { readonly [name: string]: Column }
-
-type Value<T> = T extends `${infer B} null`
-  ? Value<B> | null
-  : T extends 'text'
-    ? string
-    : T extends 'integer' | 'real'
-      ? number
-      : T extends 'boolean'
-        ? boolean
-        : Json
-/** A row of a table with these columns. */
-export type Row<C> = { [K in keyof C]: Value<C[K]> }
 
 /** What SQLite is handed. */
 export type Param = string | number | null

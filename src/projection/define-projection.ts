@@ -5,14 +5,14 @@
  * Each row belongs to one entity: `_entity` leads every key, so that erasing an entity is to delete its rows. What is
  * counted over several entities is a query's to add up.
  */
-import type { AnyProjection, Projection } from '../api.ts'
+import type { AnyProjection, Columns, Projection, Row } from '../api.ts'
 import { type Definition, definitionOf, type EntityDefinition } from '../entity/define-entity.ts'
 import type { Event } from '../entity/event.ts'
 import type { Extra, Facts } from '../entity/facts.ts'
 import type { Json } from '../entity/json.ts'
 import { KumaError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
-import { type ColumnDefinition, type Columns, isNumeric, parseColumn, type Row } from './columns.ts'
+import { type ColumnDefinition, isNumeric, parseColumn } from './columns.ts'
 
 /** SQL that a handler wants run, with what goes into its question marks. */
 export interface TableStatement {
@@ -68,10 +68,6 @@ export interface ProjectionShape<N extends string, C extends Columns, Key extend
     },
   ): Projection<N, C> & Pick<ProjectionShape<N, C, Key>, 'on'>
 }
-
-type Simplify<T> = { [K in keyof T]: T[K] } & unknown
-/** A row of a projection as a query gives it. */
-export type RowOf<P extends AnyProjection> = Simplify<Row<P['columns']> & { _entity: string; _version: number }>
 
 /** What a projection holds at run time, behind its public type. */
 export interface ProjectionDefinition {

@@ -28,6 +28,11 @@ export function tableName(projection: string, generation: number): string {
   return `${projection}__${generation}`
 }
 
+/** The projection whose table it is; null if it is none's. */
+export function projectionIn(table: string): string | null {
+  return /^(.+)__\d+$/.exec(table)?.[1] ?? null
+}
+
 /** The view by which a projection is asked. */
 export function viewOf(projection: string, generation: number): readonly Statement[] {
   return [

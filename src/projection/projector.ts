@@ -17,19 +17,21 @@ import { isKumaError, KumaError } from '../errors.ts'
 import { breathe } from '../store/slices.ts'
 import { Batch } from './batch.ts'
 import {
+  type Begun,
   type Catalog,
   type Catalogued,
   type Checkpoint,
-  type Failure,
   type Generation,
-  type GenerationState,
   isGuardFailure,
   shapeOf,
 } from './catalog.ts'
 import type { ProjectionDefinition } from './define-projection.ts'
 import { Filling } from './filling.ts'
+import { tableName } from './generation-table.ts'
+import { codeOf, makesTheSame } from './same-code.ts'
 import type { Sink, Statement } from './sink.ts'
 import type { Source } from './source.ts'
+import type { Failure } from './stopped.ts'
 import { type Known, Stopped, Track } from './track.ts'
 
 /** So often the catalog is read for what others changed, while a projection does not go on. */
@@ -52,6 +54,15 @@ export interface ProjectorOptions {
   readonly onLeftOut: (name: string, entity: Pick<Known, 'id' | 'position'>) => void
   /** Told when the sink answers again, or for the first time. */
   readonly onReached: () => void
+}
+
+/** A generation that is asked for. */
+interface Wanted {
+  readonly definition: ProjectionDefinition
+  readonly isTrial: boolean
+  made: Begun | null
+  begun(begun: Begun): void
+  refused(error: unknown): void
 }
 
 export class Projector {
@@ -77,12 +88,17 @@ export class Projector {
   private wake: () => void = () => {}
   private readonly closing = new AbortController()
   private running: Promise<void> | null = null
+  private wanted: Wanted[] = []
+  /** tables that stand filled by code that makes other rows */
+  private readonly otherwise = new Set<string>()
 
+  /** @param only `trials`: fills nothing else, and begins nothing that is due */
   constructor(
     private readonly source: Source,
     private readonly catalog: Catalog,
     private readonly definitions: readonly ProjectionDefinition[],
     private readonly options: ProjectorOptions,
+    private readonly only: 'trials' | null = null,
   ) {}
 
   private get sink(): Sink {
@@ -136,6 +152,7 @@ export class Projector {
         await this.settle()
         const problem = await this.recover(error).catch((again: unknown) => again)
         if (problem === null) continue
+        this.refuseWanted(problem)
         this.problem = isKumaError(problem) ? problem : unexpected(problem)
         this.tell()
         const ms = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** tries++) * (0.5 + Math.random())
@@ -143,6 +160,7 @@ export class Projector {
       }
     }
     await this.settle()
+    this.refuseWanted(this.closed())
   }
 
   /** The batch on its way, whatever becomes of it. */
@@ -172,23 +190,67 @@ export class Projector {
 
   // ---------------------------------------------------------------- what is to be filled
 
-  /** A generation more of a projection. @returns its number */
-  async begin(definition: ProjectionDefinition, state: GenerationState): Promise<number> {
-    await this.catalog.forgive(definition.name)
-    const generation = await this.catalog.begin(definition, this.entitiesOf(definition), state)
-    await this.reload()
-    return generation
+  /**
+   * A generation more of a projection, to take the place of the one that serves, or as a trial. It is begun where all others
+   * are, in `load`: beside that, two could begin at once, and the one would take away the other's.
+   * @throws KUMA_USAGE if it is paused, and what the sink throws
+   */
+  begin(definition: ProjectionDefinition, isTrial: boolean): Promise<Begun> {
+    const begun = new Promise<Begun>((begun, refused) => {
+      if (this.isClosed) refused(this.closed())
+      else this.wanted.push({ definition, isTrial, made: null, begun, refused })
+    })
+    this.start()
+    this.isStale = true
+    this.wake()
+    return begun
+  }
+
+  private async beginWanted(): Promise<void> {
+    this.wanted = this.wanted.filter(({ definition: { name }, refused }) => {
+      const isPaused = this.catalogued.get(name)?.isPaused === true
+      if (isPaused) refused(paused(name))
+      return !isPaused
+    })
+    for (const one of this.wanted) one.made ??= await this.beginOne(one)
+    if (this.wanted.length > 0) this.catalogued = await this.catalog.load()
+  }
+
+  private async beginOne({ definition, isTrial }: Wanted): Promise<Begun> {
+    if (!isTrial) await this.catalog.forgive(definition.name)
+    return this.catalog.begin(definition, this.entitiesOf(definition), isTrial ? 'trial' : 'building')
+  }
+
+  private tellWanted(): void {
+    const made = this.wanted.filter(({ made }) => made !== null)
+    this.wanted = this.wanted.filter(({ made }) => made === null)
+    for (const { begun, made: one } of made) begun(one!)
+  }
+
+  private refuseWanted(error: unknown): void {
+    for (const { refused } of this.wanted.splice(0)) refused(error)
+  }
+
+  private closed(): KumaError<'KUMA_CLOSED'> {
+    return new KumaError('KUMA_CLOSED', `${this.sink.name} is closed`, { path: this.sink.name })
+  }
+
+  private isForeignTrial({ projection, generation, state }: Generation): boolean {
+    return state === 'trial' && !this.catalog.trials.has(tableName(projection, generation))
   }
 
   private async load(): Promise<void> {
     await this.catalog.claim()
     this.isStale = false
     // whoever begins tries again what failed for another
-    if (this.loads === 0) for (const { name } of this.definitions) await this.catalog.forgive(name)
+    if (this.loads === 0 && this.only === null)
+      for (const { name } of this.definitions) await this.catalog.forgive(name)
     this.catalogued = await this.catalog.load()
+    await this.beginWanted()
     let isNew = false
-    for (const definition of this.definitions) if (await this.prepare(definition)) isNew = true
+    if (this.only === null) for (const definition of this.definitions) if (await this.prepare(definition)) isNew = true
     if (isNew) this.catalogued = await this.catalog.load()
+    if (this.only === null) for (const definition of this.definitions) await this.compareCode(definition)
     const failures = new Map<string, Failure>()
     this.fillings = this.definitions.flatMap((definition) => this.fillingsOf(definition, failures))
     for (const [name, failure] of failures)
@@ -197,18 +259,16 @@ export class Projector {
     this.loads++
     this.ends = this.source.places()
     this.group()
+    this.tellWanted()
   }
 
   /** Begins a generation where one is due. */
   private async prepare(definition: ProjectionDefinition): Promise<boolean> {
-    const known = this.catalogued.get(definition.name)
+    const { serving = null, next = null } = this.catalogued.get(definition.name) ?? {}
     const entities = this.entitiesOf(definition)
-    if (known?.serving == null && known?.next == null) {
-      await this.catalog.begin(definition, entities, 'serving')
-      return true
-    }
-    const newest = known.next ?? known.serving!
-    if (newest.state === 'trial' || !isOlder(newest, definition, entities)) return this.meet(newest, entities)
+    const newest = next === null || this.isForeignTrial(next) ? serving : next
+    if (newest !== null && (newest.state === 'trial' || !isOlder(newest, definition, entities)))
+      return this.meet(newest, entities)
     await this.catalog.begin(definition, entities, 'building')
     return true
   }
@@ -219,6 +279,24 @@ export class Projector {
     const all = { ...entities, ...generation.entities }
     await this.catalog.setEntities(generation.projection, generation.generation, all)
     return true
+  }
+
+  /** Of generations that other code has filled: does this one make the same rows? */
+  private async compareCode(definition: ProjectionDefinition): Promise<void> {
+    const code = codeOf(definition)
+    const known = this.catalogued.get(definition.name)
+    if (code === null || known === undefined) return
+    const entities = this.entitiesOf(definition)
+    for (const generation of [known.serving, known.next]) {
+      if (generation === null || generation.state === 'trial' || generation.codes?.includes(code)) continue
+      const table = tableName(definition.name, generation.generation)
+      if (this.otherwise.has(table) || isOlder(generation, definition, entities)) continue
+      if (this.problemOf(generation, definition, entities) !== null) continue
+      const filling = new Filling(definition, generation, known)
+      const isSame = generation.codes === null || (await makesTheSame(filling, this.source, this.sink))
+      if (!isSame) this.otherwise.add(table)
+      else await this.catalog.setCodes(definition.name, generation.generation, [...(generation.codes ?? []), code])
+    }
   }
 
   private entitiesOf({ rows, of }: ProjectionDefinition): Generation['entities'] {
@@ -232,7 +310,8 @@ export class Projector {
     const { serving, next } = known
     const entities = this.entitiesOf(definition)
     return [next, serving].flatMap((generation) => {
-      if (generation === null) return []
+      if (generation === null || this.isForeignTrial(generation)) return []
+      if (this.only === 'trials' && generation.state !== 'trial') return []
       // the one that serves stays as it is while a newer one is built
       if (generation === serving && next !== null && isOlder(generation, definition, entities)) return []
       const failure = generation.error ?? this.problemOf(generation, definition, entities)
@@ -240,6 +319,19 @@ export class Projector {
       failures.set(definition.name, failure)
       return []
     })
+  }
+
+  /** Why it would not go on, as far as that can be told before anything is done. */
+  failureOf(definition: ProjectionDefinition, { serving, next }: Catalogued): Failure | null {
+    const entities = this.entitiesOf(definition)
+    for (const generation of [serving, next]) {
+      if (generation === null || generation.state === 'trial') continue
+      if (generation.error !== null) return generation.error
+      if (isOlder(generation, definition, entities)) continue // a new one will be built
+      const problem = this.problemOf(generation, definition, entities)
+      if (problem !== null) return problem
+    }
+    return null
   }
 
   private filling(definition: ProjectionDefinition, generation: Generation, known: Catalogued): Filling {
@@ -268,6 +360,10 @@ export class Projector {
     if (generation.shape !== shapeOf(definition))
       return changed(
         `${name} has other columns, keys, indexes or entities than when it was built, but the same version ${version}: raise its version, and it is built anew`,
+      )
+    if (this.otherwise.has(tableName(name, generation.generation)))
+      return changed(
+        `${name} makes other rows than those that stand in its table, but has the same version ${version}: raise it, and it is built anew`,
       )
     for (let shard = 0; shard < this.source.shards; shard++) {
       const checkpoint = generation.checkpoints.get(shard)
@@ -451,8 +547,7 @@ export class Projector {
         try {
           signal?.throwIfAborted()
           if (isDone()) end(resolve)
-          else if (this.isClosed)
-            throw new KumaError('KUMA_CLOSED', `${this.sink.name} is closed`, { path: this.sink.name })
+          else if (this.isClosed) throw this.closed()
         } catch (error) {
           end(() => reject(error))
         }
@@ -473,6 +568,10 @@ export class Projector {
 function isOlder(generation: Generation, { version }: ProjectionDefinition, entities: Generation['entities']): boolean {
   if (generation.version !== version) return generation.version < version
   return Object.entries(entities).some(([type, version]) => (generation.entities[type] ?? version) < version)
+}
+
+function paused(name: string): KumaError<'KUMA_USAGE'> {
+  return new KumaError('KUMA_USAGE', `${name} is paused`, {}, { hint: `kuma projections resume ${name}` })
 }
 
 function changed(message: string): Failure {

@@ -12,6 +12,8 @@ import { Turns } from './turns.ts'
 /** Those that wait. */
 const WAITING_MAX = 1_000
 const RETRY_AFTER_MS = 1_000
+/** How long it may take to find out what a question reads, at least. */
+const PREPARE_MS = 30_000
 /** How long nobody may read on: what has been read stays in the files meanwhile. */
 const REST_MS_MAX = 600_000
 
@@ -44,13 +46,16 @@ export class Questions {
   }
 
   /**
-   * @param answer ends when its signal is aborted, with the reason
+   * @param answer ends when its signal is aborted, with the reason; it says when it begins with what was asked
    * @throws KUMA_OVERLOADED, KUMA_TIMEOUT, KUMA_INTERRUPTED, KUMA_CLOSED, the reason of the asker's signal
    */
-  async *ask<T>(asked: Asked, answer: (signal: AbortSignal) => AsyncIterable<T>): AsyncGenerator<T> {
+  async *ask<T>(
+    asked: Asked,
+    answer: (signal: AbortSignal, begins: () => void) => AsyncIterable<T>,
+  ): AsyncGenerator<T> {
     const question = await this.turn(asked)
     try {
-      for await (const page of answer(question.signal)) {
+      for await (const page of answer(question.signal, () => question.begins())) {
         question.rests(true)
         yield page
         question.rests(false)
@@ -139,7 +144,7 @@ class Question {
     private readonly isWaitedFor: () => boolean,
     private readonly ended: () => void,
   ) {
-    this.leftMs = asked.timeoutMs ?? Number.POSITIVE_INFINITY
+    this.leftMs = Math.max(PREPARE_MS, asked.timeoutMs ?? Number.POSITIVE_INFINITY)
     asked.signal?.addEventListener('abort', this.left)
     this.look()
   }
@@ -149,6 +154,13 @@ class Question {
   }
 
   private readonly left = () => this.end(this.asked.signal!.reason)
+
+  /** Only now: what came before was to find out what it reads, and to start a process. */
+  begins(): void {
+    this.leftMs = this.asked.timeoutMs ?? Number.POSITIVE_INFINITY
+    this.since = null
+    this.look()
+  }
 
   /** Does whoever asked deal with what came? */
   rests(isResting: boolean): void {

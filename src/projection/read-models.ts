@@ -3,29 +3,34 @@
  * done to projections. The sink is opened when it is first needed; where the engine writes, its projector follows the log
  * from then on, and where it only reads, it runs for as long as a question needs it to.
  */
+import type { Behind } from '../api.ts'
 import type { ProjectionInfo, QueriesInfo, QueryPage, ReadModelQuery, ReadModels, Rebuilt } from '../engine.ts'
 import { formatPosition, type Position } from '../entity/event.ts'
 import type { JsonObject } from '../entity/json.ts'
 import { inTimeline, invalidPosition } from '../entity/position.ts'
 import { isKumaError, KumaError, shortened } from '../errors.ts'
 import { nearest } from '../nearest.ts'
-import { Catalog, type Catalogued, type Failure, type Generation } from './catalog.ts'
+import { Catalog, type Catalogued, type Generation } from './catalog.ts'
 import { looseParam, quoted } from './columns.ts'
 import { ENTITY, type ProjectionDefinition } from './define-projection.ts'
 import type { Filling } from './filling.ts'
-import { tableName } from './generation-table.ts'
+import { projectionIn, tableName } from './generation-table.ts'
 import { Projector, type ProjectorOptions } from './projector.ts'
 import { rowsOf } from './query-rows.ts'
 import { type Asked, Questions } from './questions.ts'
 import { invalidQuery, type Query, type Scrubbed, type Sink } from './sink.ts'
 import type { Source } from './source.ts'
-import { mentions } from './sql-text.ts'
+import { type Failure, stopped } from './stopped.ts'
 
 const SAMPLES = 10
 /** Of one row of a query, as JSON: whoever passes it on has it in memory, a few times over. */
 const ROW_BYTES_MAX = 16 * 1024 * 1024
 /** what a timer takes */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1
+const EXPLAIN = /^\s*explain(?:\s+query\s+plan)?\b/i
+const AS_IT_IS = 'or ask the table as it is: --stale, { stale: true }'
+
+type Answer<T> = (query: Query, begins?: () => void) => AsyncIterable<T>
 
 export type QueryBounds = Omit<QueriesInfo, 'running' | 'waiting'>
 
@@ -44,6 +49,8 @@ export class StoreReadModels implements ReadModels {
   private readonly projector: Projector
   private readonly questions: Questions
   private opening: Promise<void> | null = null
+  /** how many trials are under way for which nothing else is projected */
+  private trials = 0
 
   constructor(
     private readonly sink: Sink,
@@ -60,17 +67,23 @@ export class StoreReadModels implements ReadModels {
   /** Opens the sink, and follows the log if that is its business. @throws KUMA_WRONG_SINK and what opening a sink throws */
   open(): Promise<void> {
     if (this.projector.isRunning) return Promise.resolve() // it opens it as often as it has to
+    return this.reach().then(() => {
+      if (this.options.follows) this.projector.start()
+    })
+  }
+
+  private async reach(): Promise<void> {
+    if (this.projector.isRunning) return
     this.opening ??= this.claim().catch((error) => {
       this.opening = null
       throw error
     })
-    return this.opening
+    await this.opening
   }
 
   private async claim(): Promise<void> {
     await this.sink.open()
     await this.catalog.claim()
-    if (this.options.follows) this.projector.start()
   }
 
   /** The same, but for a sink that does not answer: then it is tried again and again. @throws KUMA_WRONG_SINK */
@@ -109,33 +122,88 @@ export class StoreReadModels implements ReadModels {
     await this.open()
     if (this.options.follows) await this.projector.loaded(signal)
     else if (!stale) await this.catchUp(undefined, signal)
-    if (after !== undefined) await this.awaitAll(this.meant(sql), after, signal)
+    const memoryBytesMax = queryMemoryBytesMax ?? undefined
+    const query = { sql, params: bound, rowBytesMax: ROW_BYTES_MAX, memoryBytesMax }
+    const bounds = { ...asked, timeoutMs }
     try {
-      const memoryBytesMax = queryMemoryBytesMax ?? undefined
-      const query = { sql, params: bound, rowBytesMax: ROW_BYTES_MAX, memoryBytesMax }
-      yield* this.ask(query, { ...asked, timeoutMs })
+      if (after !== undefined) await this.awaitAll(await this.meant(query, bounds), after, signal)
+      yield* this.ask(query, bounds, (query, begins) => this.answer(query, stale, begins))
     } catch (error) {
-      throw await this.explained(error)
+      throw await this.explained(error, stale)
     }
   }
 
   /** In its turn; at once where nothing bounds it. */
-  private ask(query: Query, { asker, timeoutMs, signal }: Asked): AsyncIterable<QueryPage> {
+  private ask<T>(query: Query, { asker, timeoutMs, signal }: Asked, answer: Answer<T>): AsyncIterable<T> {
     const isBounded = [query.memoryBytesMax, timeoutMs, signal].some((bound) => bound !== undefined)
-    if (!isBounded && !this.options.follows) return this.sink.query(query)
+    if (!isBounded && !this.options.follows) return answer(query)
     const asked = { asker, timeoutMs, signal }
-    return this.questions.ask(asked, (signal) => this.sink.query({ ...query, timeoutMs, signal }))
+    return this.questions.ask(asked, (signal, begins) => answer({ ...query, timeoutMs, signal }, begins))
   }
 
-  /** The projections whose tables a question speaks of; all of them if it names none. */
-  private meant(sql: string): readonly string[] {
-    const names = this.definitions.map(({ name }) => name)
-    const meant = names.filter((name) => mentions(sql, name))
-    return meant.length > 0 ? meant : names.filter((name) => !this.projector.failures.has(name))
+  private async *answer(query: Query, stale = false, begins = () => {}): AsyncGenerator<QueryPage> {
+    const behind = await this.behind(await this.read(query), stale)
+    begins()
+    let isFirst = true
+    for await (const page of this.sink.query(query)) {
+      yield isFirst && behind.length > 0 ? { ...page, behind } : page
+      isFirst = false
+    }
   }
 
-  private async explained(error: unknown): Promise<unknown> {
-    if (!isKumaError(error, 'KUMA_INVALID_QUERY') || !/no such table/.test(error.message)) return error
+  /** The projections whose tables a question reads. @throws KUMA_INVALID_QUERY */
+  private async read(query: Query): Promise<readonly string[]> {
+    const sql = query.sql.replace(EXPLAIN, '')
+    const tables = await this.sink.tables({ ...query, sql, timeoutMs: undefined })
+    if (sql !== query.sql) return [] // of how it would be answered
+    return [...new Set(tables.map(projectionIn).filter((name) => name !== null))]
+  }
+
+  /** The projections for which a question waits: those that it reads; if there are none, all that go on. */
+  private async meant(query: Query, bounds: Asked): Promise<readonly string[]> {
+    const read: string[] = []
+    const reading = this.ask(query, bounds, (query) => once(() => this.read(query)))
+    for await (const names of reading) read.push(...names)
+    if (read.length > 0) return this.definitions.map(({ name }) => name).filter((name) => read.includes(name))
+    return this.definitions.map(({ name }) => name).filter((name) => this.stopOf(name) === null)
+  }
+
+  /**
+   * What is to be told of the tables that a question reads.
+   * @throws KUMA_PROJECTION_FAILED, KUMA_PROJECTION_CHANGED of one that has stopped, unless it is asked for as it is
+   */
+  private async behind(read: readonly string[], stale: boolean): Promise<readonly Behind[]> {
+    if (!stale)
+      for (const name of read) {
+        const stop = this.stopOf(name)
+        if (stop !== null) throw stopped(name, stop, AS_IT_IS)
+      }
+    const lags = read.filter((name) => stale || this.serving(name) === undefined)
+    if (lags.length === 0) return []
+    const all = this.projector.isLoaded ? this.now() : this.listed(await this.catalog.load())
+    return all
+      .filter(({ name, lagEvents }) => lags.includes(name) && (stale || lagEvents > 0))
+      .map(({ name, state, lagEvents, lagSeconds, error }) => ({
+        projection: name,
+        state,
+        lagEvents,
+        lagSeconds,
+        error,
+      }))
+  }
+
+  /** Why the table that serves does not go on; null if it does. */
+  private stopOf(name: string): Failure | null {
+    return this.serving(name) === undefined ? (this.projector.failures.get(name) ?? null) : null
+  }
+
+  private async explained(error: unknown, stale = false): Promise<unknown> {
+    if (!isKumaError(error, 'KUMA_INVALID_QUERY')) return error
+    const lacking = /no such table: (?:main\.)?(\S+)/.exec(error.message)?.[1]
+    if (lacking === undefined) return error
+    const name = projectionIn(lacking) // somebody has taken away what its view stands for
+    const stop = name === null || stale ? null : this.stopOf(name)
+    if (name !== null && stop !== null) return stopped(name, stop)
     const names = await this.catalog.names().catch(() => [])
     return invalidQuery(error.message, `there are: ${names.join(', ')}`)
   }
@@ -161,8 +229,8 @@ export class StoreReadModels implements ReadModels {
   }
 
   private isAt(name: string, seqs: readonly number[]): boolean {
-    const failure = this.projector.failures.get(name)
-    if (failure !== undefined) throw failed(name, failure)
+    const stop = this.stopOf(name)
+    if (stop !== null) throw stopped(name, stop)
     if (!this.options.follows && this.projector.problem !== null) throw this.projector.problem
     return this.serving(name)?.isAt(seqs) ?? false
   }
@@ -202,7 +270,8 @@ export class StoreReadModels implements ReadModels {
     for (;;) {
       try {
         const found: JsonObject[] = []
-        for await (const row of rowsOf(this.ask({ sql, params }, {}))) found.push(row)
+        const pages = this.ask({ sql, params }, {}, (query) => this.sink.query(query))
+        for await (const row of rowsOf(pages)) found.push(row)
         return found
       } catch (error) {
         if (!isKumaError(error, 'KUMA_INTERRUPTED')) throw error
@@ -213,9 +282,10 @@ export class StoreReadModels implements ReadModels {
   // ---------------------------------------------------------------- operation
 
   async list(): Promise<readonly ProjectionInfo[]> {
-    if (this.projector.isRunning) return this.now()
-    await this.open()
-    return this.projector.isRunning ? this.now() : this.listed(await this.catalog.load())
+    await (this.trials > 0 ? this.reach() : this.open())
+    if (!this.projector.isRunning) return this.listed(await this.catalog.load())
+    await this.projector.loaded()
+    return this.now()
   }
 
   /** What the projector knows. */
@@ -232,7 +302,7 @@ export class StoreReadModels implements ReadModels {
   private info(name: string, catalogued: Catalogued | undefined): ProjectionInfo {
     const { projector } = this
     const { serving = null, next = null, skips = [] } = catalogued ?? {}
-    const failure = projector.failures.get(name) ?? serving?.error ?? next?.error ?? null
+    const failure = this.failureOf(name, catalogued)
     const filling = this.serving(name)
     const positions = this.positionsOf(serving)
     return {
@@ -260,6 +330,14 @@ export class StoreReadModels implements ReadModels {
         return id === null ? [] : [{ entity: id, position, at }]
       }),
     }
+  }
+
+  private failureOf(name: string, catalogued: Catalogued | undefined): Failure | null {
+    const { projector } = this
+    const definition = this.definitions.find((one) => one.name === name)
+    if (projector.isLoaded || definition === undefined || catalogued === undefined)
+      return projector.failures.get(name) ?? catalogued?.serving?.error ?? catalogued?.next?.error ?? null
+    return projector.failureOf(definition, catalogued)
   }
 
   private stateOf(name: string, catalogued: Catalogued | undefined, failure: Failure | null): ProjectionInfo['state'] {
@@ -291,39 +369,74 @@ export class StoreReadModels implements ReadModels {
     }: { readonly dryRun?: boolean | undefined; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Rebuilt> {
     const definition = this.checkName(name)
-    await this.open()
-    const before = (await this.catalog.load()).get(name)
-    if (before?.isPaused) throw usage(`${name} is paused`, `kuma projections resume ${name}`)
-    const state = dryRun ? 'trial' : before?.serving ? 'building' : 'serving'
-    const generation = await this.projector.begin(definition, state)
-    this.projector.start()
+    if (dryRun) return this.tried(definition, signal)
+    await this.reach() // and not more: what follows the log would begin at once what is due
+    return this.switched(definition, signal)
+  }
+
+  /** Who interrupts it leaves nothing behind, unless it was finished in that moment. */
+  private async switched(definition: ProjectionDefinition, signal?: AbortSignal): Promise<Rebuilt> {
+    const { name } = definition
+    const ends = this.source.places()
+    const { generation } = await this.projector.begin(definition, false)
     try {
-      await this.projector.until(() => this.isComplete(name, generation), signal)
-      const serving = before?.serving?.generation
-      const difference = dryRun && serving !== undefined ? await this.difference(name, serving, generation) : null
-      return { projection: name, generation, isTrial: dryRun, difference }
+      await this.projector.until(() => this.isComplete(this.projector, name, generation, ends), signal)
+    } catch (error) {
+      if (!signal?.aborted || (await this.withdrawn(name, generation))) throw error
+    }
+    return { projection: name, generation, isTrial: false, difference: null }
+  }
+
+  /** False if it serves. */
+  private async withdrawn(name: string, generation: number): Promise<boolean> {
+    const isWithdrawn = await this.catalog.dropGeneration(name, generation)
+    await this.projector.reload()
+    return isWithdrawn
+  }
+
+  /** Where nothing follows the log, nothing but the trial is filled, or begun. */
+  private async tried(definition: ProjectionDefinition, signal?: AbortSignal): Promise<Rebuilt> {
+    this.trials++
+    try {
+      await this.reach()
+      if (this.projector.isRunning) return await this.triedBy(this.projector, definition, signal)
+      const projector = new Projector(this.source, this.catalog, [definition], this.options, 'trials')
+      return await this.triedBy(projector, definition, signal).finally(() => projector.close())
     } finally {
-      if (dryRun) {
-        await this.catalog.dropGeneration(name, generation)
-        await this.projector.reload()
-      }
+      this.trials--
     }
   }
 
-  /** Has it taken its place, or, as a trial, come to where the one that serves is? */
-  private isComplete(name: string, generation: number): boolean {
-    const { failures, problem, catalogued } = this.projector
-    const failure = failures.get(name)
-    const filling = this.projector.fillingOf({ projection: name, generation })
-    if (failure !== undefined && filling === undefined && catalogued.get(name)?.next?.generation === generation)
-      throw failed(name, failure)
-    if (!this.options.follows && problem !== null) throw problem
-    if (filling?.of.state === 'serving') return true
-    if (filling?.of.state !== 'trial') return false
-    const serving = this.serving(name)
-    return serving === undefined
-      ? this.projector.lagOf(filling) === 0
-      : serving.positions.join() === filling.positions.join()
+  private async triedBy(
+    projector: Projector,
+    definition: ProjectionDefinition,
+    signal?: AbortSignal,
+  ): Promise<Rebuilt> {
+    const { name } = definition
+    const ends = this.source.places()
+    const { generation, serving } = await projector.begin(definition, true)
+    try {
+      await projector.until(() => this.isComplete(projector, name, generation, ends), signal)
+      const difference = serving === null ? null : await this.difference(name, serving, generation)
+      return { projection: name, generation, isTrial: true, difference }
+    } finally {
+      await this.withdrawn(name, generation)
+    }
+  }
+
+  /** Has it taken its place, or, as a trial, come to where the one that serves is? @param ends where the log ended when it was begun */
+  private isComplete(projector: Projector, name: string, generation: number, ends: readonly number[]): boolean {
+    const { serving = null, next = null } = projector.catalogued.get(name) ?? {}
+    const made = [serving, next].find((one) => one?.generation === generation)
+    if (made == null) throw superseded(name)
+    const filling = projector.fillingOf({ projection: name, generation })
+    const failure = made.error ?? projector.failures.get(name)
+    if (failure != null && filling === undefined) throw stopped(name, failure)
+    if (!this.options.follows && projector.problem !== null) throw projector.problem
+    if (filling === undefined || !filling.isAt(ends)) return false
+    if (made.state !== 'trial') return made === serving
+    const old = serving && projector.fillingOf(serving)
+    return old == null || old.positions.join() === filling.positions.join()
   }
 
   private async difference(name: string, serving: number, next: number): Promise<Rebuilt['difference']> {
@@ -437,18 +550,14 @@ export class StoreReadModels implements ReadModels {
   }
 }
 
-function failed(projection: string, { message, position }: Failure): KumaError<'KUMA_PROJECTION_FAILED'> {
-  const at = position === null ? '' : ` at ${position}`
-  const hint =
-    position === null
-      ? '`kuma projections` tells how each of them does'
-      : `mend it, then \`kuma projections resume ${projection}\`; or go on without that event: \`kuma projections skip ${projection} ${position} --reason ...\``
-  return new KumaError(
-    'KUMA_PROJECTION_FAILED',
-    `${projection} stopped${at}: ${message}`,
-    { projection, position },
-    { hint },
-  )
+async function* once<T>(act: () => Promise<T>): AsyncGenerator<T> {
+  yield await act()
+}
+
+function superseded(projection: string): KumaError<'KUMA_PROJECTION_FAILED'> {
+  const message = `the new table of ${projection} was taken away: somebody else has begun another one`
+  const hint = '`kuma projections` tells how it does'
+  return new KumaError('KUMA_PROJECTION_FAILED', message, { projection, position: null }, { hint })
 }
 
 function unknown(projection: string, names: readonly string[]): KumaError<'KUMA_UNKNOWN_PROJECTION'> {

@@ -26,7 +26,8 @@ import {
   shownValue,
   statementFailed,
 } from './sink.ts'
-import { withPlaceholders } from './sql-text.ts'
+import { withoutEnd, withPlaceholders } from './sql-text.ts'
+import { ROOTS, tablesRead } from './tables-read.ts'
 
 const TIMEOUT_MS = 10_000
 const PAGE_ROWS = 500
@@ -82,16 +83,16 @@ export class RqliteSink implements Sink {
   async read(sql: string, ...params: Param[]): Promise<SinkRow[]> {
     const [result] = await this.results('/db/query?level=strong', [encoded([sql, ...params])])
     if (result?.error !== undefined) throw statementFailed(0, result.error)
-    const { columns = [], values = [] } = result ?? {}
-    return values.map((row) => Object.fromEntries(row.map((value, i) => [columns[i]!, value])))
+    return rowsIn(result)
   }
 
-  private async results(path: string, body: readonly Statement[]): Promise<readonly Result[]> {
-    const response = await this.ask(path, { method: 'POST', body })
+  private async results(path: string, body: readonly Statement[], signal?: AbortSignal): Promise<readonly Result[]> {
+    const response = await this.ask(path, { method: 'POST', body, signal })
     let answer: Results
     try {
       answer = (await response.json()) as Results
     } catch (cause) {
+      signal?.throwIfAborted()
       throw this.unavailable('its answer broke off', cause)
     }
     if (answer.error !== undefined) throw this.unavailable(answer.error)
@@ -110,6 +111,15 @@ export class RqliteSink implements Sink {
       if (error instanceof KumaError) throw error
       throw this.unavailable('its answer broke off', error)
     }
+  }
+
+  async tables({ sql, params = [], signal }: Query): Promise<readonly string[]> {
+    // it would run the others, and explain the first one only
+    const explained = encoded([`EXPLAIN ${withoutEnd(sql)}`, ...params])
+    const [steps, roots] = await this.results('/db/query?transaction&level=weak', [explained, [ROOTS]], signal)
+    if (steps?.error !== undefined) throw invalidQuery(steps.error)
+    if (!steps?.columns?.includes('opcode')) throw invalidQuery('a query is one statement')
+    return tablesRead(rowsIn(steps), rowsIn(roots))
   }
 
   async scrub(): Promise<Scrubbed> {
@@ -205,6 +215,10 @@ export class RqliteSink implements Sink {
 }
 
 const NEVER = new AbortController().signal
+
+function rowsIn({ columns = [], values = [] }: Result = {}): SinkRow[] {
+  return values.map((row) => Object.fromEntries(row.map((value, i) => [columns[i]!, value])))
+}
 
 /** A node that did not do it. */
 class NotDone extends Error {

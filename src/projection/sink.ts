@@ -52,6 +52,8 @@ export interface Sink {
   read(sql: string, ...params: Param[]): Promise<SinkRow[]>
   /** Someone's own question, which can write nothing. @throws KUMA_INVALID_QUERY, KUMA_TIMEOUT, and as `write` */
   query(query: Query): AsyncIterable<QueryPage>
+  /** The names of the tables that such a question reads, also through views. @throws as `query` */
+  tables(query: Query): Promise<readonly string[]>
   /** Takes the bytes of deleted rows out of its files. @param alone runs what must not meet any question */
   scrub(alone: Alone): Promise<Scrubbed>
   close(): Promise<void>
@@ -77,6 +79,10 @@ export function onlyWhile(assert: () => void, sink: Sink): Sink {
     query: async function* (query) {
       assert()
       yield* sink.query(query)
+    },
+    tables: async (query) => {
+      assert()
+      return sink.tables(query)
     },
     scrub: async (alone) => {
       assert()

@@ -2,7 +2,7 @@
  * What a projector reads: the events of a shard in their order, page by page, and where an entity is met in the middle of
  * its history, the state it had before.
  */
-import { type Located, standAt } from '../actor/activate.ts'
+import { type Located, NOWHERE, standAt } from '../actor/activate.ts'
 import type { Definitions } from '../actor/definitions.ts'
 import type { Position, RecordedEvent } from '../entity/event.ts'
 import { initialState } from '../entity/fold.ts'
@@ -10,10 +10,10 @@ import { placeIn } from '../entity/position.ts'
 import { newestOf, sharedWith } from '../entity/timeline.ts'
 import { isKumaError } from '../errors.ts'
 import type { Ends } from '../feed/ends.ts'
-import { Pages } from '../store/chain.ts'
+import { Pages, rowsBetween } from '../store/chain.ts'
 import { ENGINE, recordOf } from '../store/erasure.ts'
 import type { Readers } from '../store/readers.ts'
-import { inSlices, PRESENT } from '../store/slices.ts'
+import { inSlices, PRESENT, pagesInSlices } from '../store/slices.ts'
 
 export interface SourceEvent {
   /** of its entity */
@@ -97,6 +97,28 @@ export class Source {
     const [shard, key] = entity.split(':').map(Number) as [number, number]
     const reader = this.readers.at(shard)
     return reader.entity(key) === null ? null : (reader.name(key)?.id ?? null)
+  }
+
+  /** An entity that `_entity` names, as it is now; null if it is erased, or not there. */
+  standing(entity: string): Located | null {
+    const [shard, key] = entity.split(':').map(Number) as [number, number]
+    const reader = this.readers.at(shard)
+    const [row, head] = [reader.entity(key), reader.head(key)]
+    const name = row && reader.name(key)
+    if (row === null || head === null || name === null) return null
+    return { reader, entity: { key, ...name, createdAt: row.createdAt }, head }
+  }
+
+  /** All events of an entity. @throws KUMA_ERASED, KUMA_MODEL_FAILED, KUMA_CORRUPT */
+  async *history({ reader, entity, head }: Located): AsyncGenerator<RecordedEvent> {
+    for await (const rows of pagesInSlices(rowsBetween(reader, entity.key, NOWHERE, head, () => true)))
+      for (const row of rows) yield this.definitions.today(reader.recorded(row, entity))
+  }
+
+  /** @throws KUMA_UNKNOWN_TYPE, KUMA_STATE_TOO_LARGE, and as `history` */
+  async stateOf(located: Located): Promise<unknown> {
+    const stand = await inSlices(standAt(located, this.definitions.of(located.entity.type)), PRESENT)
+    return stand?.state
   }
 
   /** Is nothing of its entity recorded after it? */

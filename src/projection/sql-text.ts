@@ -1,4 +1,4 @@
-/** SQL as a sequence of tokens: as much of it as is needed to tell names and question marks from what is quoted. */
+/** SQL as a sequence of tokens: as much of it as is needed to tell names, question marks and ends from what is quoted. */
 
 /** What is quoted or commented, as a whole; then names; then anything else, character by character. */
 const TOKEN =
@@ -21,12 +21,8 @@ export function withPlaceholders(sql: string, placeholder: (index: number) => st
   return mapTokens(sql, (token) => (token === '?' ? placeholder(index++) : token))
 }
 
-/** Is one of these a word of the text? */
-export function mentions(sql: string, name: string): boolean {
-  let found = false
-  mapTokens(sql, (token) => {
-    if (token.replace(/^["`[]|["`\]]$/g, '').toLowerCase() === name.toLowerCase()) found = true
-    return token
-  })
-  return found
+/** Without what may stand behind a statement: white space, comments, semicolons. */
+export function withoutEnd(sql: string): string {
+  const tokens = sql.match(TOKEN) ?? []
+  return tokens.slice(0, tokens.findLastIndex((token) => !/^(?:[\s;]|--|\/\*)/.test(token)) + 1).join('')
 }

@@ -10,12 +10,23 @@ import {
   BUSY_TIMEOUT_MS,
   type Database,
   openDatabase,
+  openMemory,
   type Statement as Prepared,
   sqliteCode,
   sqliteError,
 } from '../store/driver.ts'
 import type { Param } from './columns.ts'
-import { checkRow, invalidQuery, type Query, type Scrubbed, type SinkRow, shownValue, statementFailed } from './sink.ts'
+import {
+  checkRow,
+  invalidQuery,
+  type Query,
+  type Scrubbed,
+  type SinkRow,
+  type Statement,
+  shownValue,
+  statementFailed,
+} from './sink.ts'
+import { ROOTS, tablesRead } from './tables-read.ts'
 
 const NAME = 'projections.db'
 const CACHE_KIB = 32 * 1024
@@ -129,6 +140,34 @@ export class SqliteFile {
   }
 }
 
+/** A table in memory. */
+export class Scratch {
+  private readonly db = openMemory()
+
+  constructor(create: readonly Statement[]) {
+    this.run(create)
+  }
+
+  /** False if one of them fails. */
+  run(statements: readonly Statement[]): boolean {
+    try {
+      for (const [sql, ...params] of statements) this.db.prepare(sql).run(bound(params, 0, params.length))
+      return true
+    } catch (error) {
+      if (isOfStatement(error)) return false
+      throw error
+    }
+  }
+
+  read(sql: string, ...params: Param[]): SinkRow[] {
+    return this.db.prepare(sql).all(bound(params, 0, params.length)) as SinkRow[]
+  }
+
+  close(): void {
+    this.db.close()
+  }
+}
+
 /** SQLite takes a number of JavaScript for a REAL. */
 function bound(params: readonly Param[], from: number, to: number): (Param | bigint)[] {
   const values: (Param | bigint)[] = []
@@ -175,6 +214,21 @@ export function* queryFile(path: string, { sql, params = [], rowBytesMax }: Quer
       chars = 0
     }
     if (pages === 0 || rows.length > 0) yield { columns: names, rows }
+  } catch (error) {
+    throw isOfStatement(error) ? invalidQuery((error as Error).message) : sqliteError(error, path)
+  } finally {
+    db.close()
+  }
+}
+
+/** The tables that a question reads, in the one column of a page. @throws as `queryFile` */
+export function* tablesOfQuery(path: string, { sql, params = [] }: Query): Generator<QueryPage, void> {
+  const db = openDatabase(path, 'read')
+  try {
+    db.exec('BEGIN')
+    const roots = db.prepare(ROOTS).all() as SinkRow[]
+    const steps = prepareQuery(db, `EXPLAIN ${sql}`).all(bound(params, 0, params.length)) as SinkRow[]
+    yield { columns: ['table'], rows: tablesRead(steps, roots).map((table) => [table]) }
   } catch (error) {
     throw isOfStatement(error) ? invalidQuery((error as Error).message) : sqliteError(error, path)
   } finally {

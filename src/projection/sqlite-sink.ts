@@ -18,7 +18,7 @@ import {
   tooMuchMemory,
 } from './sink.ts'
 import type { SinkAnswer, SinkRequest } from './sink-worker.ts'
-import { type Packed, queryFile, SqliteFile } from './sqlite-file.ts'
+import { type Packed, queryFile, SqliteFile, tablesOfQuery } from './sqlite-file.ts'
 
 /** How often it is looked how much memory a process has that is asked. */
 const LOOK_MS = 200
@@ -60,6 +60,12 @@ class InlineSink implements Sink {
     // nothing can stop it here: what may have to be stopped is asked in a process of its own
     if (query.signal === undefined) yield* queryFile(this.name, query)
     else yield* this.asking.ask(query)
+  }
+
+  tables(query: Query): Promise<readonly string[]> {
+    return tablesIn(
+      query.signal === undefined ? tablesOfQuery(this.name, query) : this.asking.ask(query, { isOfTables: true }),
+    )
   }
 
   async scrub(alone: Alone): Promise<Scrubbed> {
@@ -110,6 +116,10 @@ class WorkerSink implements Sink {
 
   query(query: Query): AsyncIterable<QueryPage> {
     return this.asking.ask(query)
+  }
+
+  tables(query: Query): Promise<readonly string[]> {
+    return tablesIn(this.asking.ask(query, { isOfTables: true }))
   }
 
   async scrub(alone: Alone): Promise<Scrubbed> {
@@ -177,6 +187,12 @@ function packed(statements: readonly Statement[]): Packed {
   return { sqls, counts, order, params }
 }
 
+async function tablesIn(pages: Iterable<QueryPage> | AsyncIterable<QueryPage>): Promise<string[]> {
+  const tables: string[] = []
+  for await (const { rows } of pages) tables.push(...rows.map(([table]) => table as string))
+  return tables
+}
+
 /** Processes that ask the file. One that is done waits for the next question. */
 class Asking {
   private idle: Helper | null = null
@@ -186,7 +202,10 @@ class Asking {
 
   constructor(private readonly path: string) {}
 
-  async *ask({ signal, memoryBytesMax, ...query }: Query): AsyncGenerator<QueryPage> {
+  async *ask(
+    { signal, memoryBytesMax, ...query }: Query,
+    { isOfTables = false }: { readonly isOfTables?: boolean } = {},
+  ): AsyncGenerator<QueryPage> {
     await this.ended()
     signal?.throwIfAborted()
     const helper = this.take()
@@ -200,7 +219,7 @@ class Asking {
     const abort = () => stop(signal!.reason)
     signal?.addEventListener('abort', abort)
     const watch = memoryBytesMax === undefined ? undefined : watchMemory(helper, memoryBytesMax, stop)
-    const question: FileQuery = { ...query, path: this.path }
+    const question: FileQuery = { ...query, path: this.path, isOfTables }
     try {
       for await (const page of helper.ask<QueryPage>(question)) {
         if (reason !== undefined) throw reason

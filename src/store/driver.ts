@@ -100,6 +100,12 @@ export function openDatabase(path: string, access: 'read' | 'write' | 'create'):
   }
 }
 
+/** One in memory, of which nothing is kept. @throws KUMA_DRIVER */
+export function openMemory(): Database {
+  const Driver = loadDriver()
+  return new Driver(':memory:', binary)
+}
+
 /**
  * Unless it is there. SQLite would make it as the umask has it; to its WAL and shared memory it gives the mode of the file.
  * Nobody has a file open that is only being made, so that no lock of this process is lost when it is closed.

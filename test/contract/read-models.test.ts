@@ -4,6 +4,7 @@ import { cpSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { contextOf } from '../../src/context.ts'
+import type { ReadModels, Rebuilt } from '../../src/engine.ts'
 import * as kuma from '../../src/index.ts'
 import { openEngine } from '../../src/kuma.ts'
 import { openDatabase } from '../../src/store/driver.ts'
@@ -323,7 +324,13 @@ describe.each(SINKS)('%s:', (kind) => {
       const last = await account.append({ type: 'Deposited', data: { amount: 5 } })
       await ctx.waitFor(accounts, last.position)
       expect(await all(ctx.query('select balance from accounts'))).toEqual([{ balance: 10 }])
-      expect(await all(ctx.query('select count(*) n from bad'))).toEqual([{ n: 0 }])
+      const sql = 'select count(*) n from bad'
+      await expect(all(ctx.query(sql))).rejects.toMatchObject({
+        code: 'KUMA_PROJECTION_FAILED',
+        message: expect.stringMatching(message),
+        hint: expect.stringMatching(/resume bad.*skip bad 00\d:\d.*stale/),
+      })
+      expect(await all(ctx.query(sql, [], { stale: true }))).toEqual([{ n: 0 }])
     })
 
     function rowsOf(row: () => unknown): kuma.AnyProjection {
@@ -401,6 +408,99 @@ describe.each(SINKS)('%s:', (kind) => {
     await until(engine, 'accounts', ({ state }) => state === 'paused')
   })
 
+  describe('a question about a table whose projection has stopped', () => {
+    const unlucky = kuma
+      .defineProjection({ name: 'unlucky', columns: { n: 'integer' }, indexes: [['n']] })
+      .rows(Account, ({ balance }) => {
+        if (balance >= 13) throw new Error('thirteen')
+        return { n: balance }
+      })
+
+    async function stopped() {
+      const made = await config({ projections: [accounts, unlucky], shards: 1 })
+      const { engine, ctx } = await opened(made)
+      const account = await ctx.spawn(Account, 'a')
+      const { position } = await account.append({ type: 'Deposited', data: { amount: 1 } })
+      await ctx.waitFor('unlucky', position)
+      await account.append({ type: 'Deposited', data: { amount: 12 } })
+      await until(engine, 'unlucky', ({ state }) => state === 'failed')
+      await account.append({ type: 'Deposited', data: { amount: 1 } })
+      return { made, engine, ctx }
+    }
+    const refused = {
+      code: 'KUMA_PROJECTION_FAILED',
+      message: 'unlucky stopped at 000:3: thirteen',
+      details: { projection: 'unlucky', position: '000:3' },
+    }
+
+    test('is refused however it is put, and one that only speaks of it is not', async () => {
+      const { made, engine, ctx } = await stopped()
+      await engine.readModels.waitFor('accounts', '000:4')
+      await meddle(made.path!, 'create view mine as select u.n from accounts a join UNLUCKY u using (_entity)')
+      for (const sql of [
+        'select * from unlucky',
+        'select n from "Unlucky" where n > 5',
+        'select count(*) from unlucky__1',
+        'with x as (select n from main.unlucky) select balance from accounts where balance in x',
+        'select (select max(n) from [unlucky]) as n',
+        'select * from mine',
+        'select balance from accounts union all select n from unlucky;',
+        '/* accounts */ select 1 from accounts, unlucky -- that is all',
+      ])
+        await expect(all(ctx.query(sql)), sql).rejects.toMatchObject(refused)
+      for (const sql of [
+        "select balance as unlucky, 'unlucky' as text from accounts -- unlucky",
+        'with unlucky as (select balance from accounts) select * from unlucky',
+        'explain query plan select * from unlucky',
+      ])
+        expect(await all(ctx.query(sql)), sql).toHaveLength(1)
+      await expect(all(ctx.query('select 1; select * from unlucky'))).rejects.toEqual(code('KUMA_INVALID_QUERY'))
+      await expect(all(ctx.query('select * from mine', [], { after: '000:4' }))).rejects.toMatchObject(refused)
+    })
+
+    test('asked as it is, is answered, and is told how far behind it is', async () => {
+      const { made, engine, ctx } = await stopped()
+      const told: unknown[] = []
+      const options = { stale: true, onBehind: (tables: readonly kuma.Behind[]) => told.push(...tables) }
+      const sql = 'select n, balance from unlucky join accounts using (_entity)'
+      await engine.readModels.waitFor('accounts', '000:4')
+      expect(await all(ctx.query(sql, [], options))).toEqual([{ n: 1, balance: 14 }])
+      const unlucky = {
+        projection: 'unlucky',
+        state: 'failed',
+        lagEvents: 2,
+        lagSeconds: expect.any(Number),
+        error: expect.objectContaining({ message: 'thirteen', position: '000:3' }),
+      }
+      const accounts = { projection: 'accounts', state: 'following', lagEvents: 0, lagSeconds: 0, error: null }
+      expect(told).toEqual([accounts, unlucky])
+      await engine.close()
+      const reader = await openEngine(made, { access: 'read' })
+      onTestFinished(() => reader.close())
+      const asIs = contextOf(reader)
+      expect(await all(asIs.query(sql, [], options))).toEqual([{ n: 1, balance: 14 }])
+      expect(told.slice(2)).toEqual([{ ...accounts, state: 'idle' }, unlucky])
+      // one that catches up first tries again
+      await expect(all(asIs.query(sql))).rejects.toEqual(code('KUMA_PROJECTION_FAILED'))
+    })
+
+    test('paused is answered, and told that it rests', async () => {
+      const { engine, ctx } = await open({ shards: 1 })
+      const account = await ctx.spawn(Account, 'a')
+      await engine.readModels.catchUp()
+      await engine.readModels.pause('accounts')
+      const told: unknown[] = []
+      const onBehind = (tables: readonly kuma.Behind[]) => told.push(...tables)
+      expect(await all(ctx.query('select balance from accounts', [], { onBehind }))).toEqual([{ balance: 0 }])
+      expect(told).toEqual([])
+      const { position } = await account.append({ type: 'Deposited', data: { amount: 1 } })
+      const sql = 'select balance, version from accounts join entities using (_entity)'
+      await ctx.waitFor('entities', position)
+      expect(await all(ctx.query(sql, [], { onBehind }))).toEqual([{ balance: 0, version: 2 }])
+      expect(told).toMatchObject([{ projection: 'accounts', state: 'paused', lagEvents: 1 }])
+    })
+  })
+
   describe('a definition that changed', () => {
     const named = (version: number, name: (text: string) => string, more: Partial<kuma.Columns> = {}) =>
       kuma
@@ -433,12 +533,88 @@ describe.each(SINKS)('%s:', (kind) => {
       const before = await opened(made)
       await before.engine.readModels.catchUp()
       await before.engine.close()
-      const { engine } = await opened({ ...made, projections: [named(1, (text) => text, { more: 'text null' })] })
+      const changed = { ...made, projections: [named(1, (text) => text, { more: 'text null' })] }
+      const reader = await openEngine(changed, { access: 'read' })
+      const isTold = {
+        code: 'KUMA_PROJECTION_CHANGED',
+        message: expect.stringContaining('the same version 1'),
+        hint: expect.stringMatching(/raise its version.*kuma projections rebuild names/),
+      }
+      const listed = await reader.readModels.list()
+      expect(listed.find(({ name }) => name === 'names')).toMatchObject({
+        state: 'failed',
+        error: { code: 'KUMA_PROJECTION_CHANGED' },
+      })
+      await expect(all(contextOf(reader).query('select * from names'))).rejects.toMatchObject(isTold)
+      await reader.close()
+      const { engine, ctx } = await opened(changed)
       const { error } = await until(engine, 'names', ({ state }) => state === 'failed')
       expect(error).toMatchObject({
         code: 'KUMA_PROJECTION_CHANGED',
         message: expect.stringContaining('raise its version'),
       })
+      await expect(all(ctx.query('select * from names'))).rejects.toMatchObject(isTold)
+      expect(await all(ctx.query('select * from names', [], { stale: true }))).toEqual([])
+      await engine.readModels.rebuild('names')
+      expect(await all(ctx.query('select more from names'))).toEqual([])
+    })
+
+    describe('in its code alone', () => {
+      const names = kuma.defineProjection({
+        name: 'names',
+        columns: { name: 'text', balance: 'real', rich: 'boolean' },
+      })
+      const days = kuma.defineProjection({ name: 'days', columns: { day: 'text', n: 'integer' }, key: ['day'] })
+      const CODES: [string, kuma.AnyProjection, kuma.AnyProjection, kuma.AnyProjection][] = [
+        [
+          'that makes rows of states',
+          names.rows(Account, (state) => ({ name: state.name, balance: state.balance, rich: state.balance > 1 })),
+          names.rows(Account, ({ name, balance }) => ({ name, balance, rich: balance >= 2 })),
+          names.rows(Account, ({ name, balance }) => ({ name: name.toUpperCase(), balance, rich: balance > 1 })),
+        ],
+        [
+          'that makes rows of events',
+          days.on(Account, { Deposited: ({ data }, table) => table.increment({ day: data.day! }, { n: data.amount }) }),
+          days.on(Account, {
+            Deposited: ({ data: { amount, day = '' } }, table) =>
+              table.sql`insert into days (_entity, _version, day, n) values (${table.entity}, 2, ${day}, ${amount}) on conflict do update set n = n + excluded.n, _version = 3`,
+          }),
+          days.on(Account, { Deposited: ({ data }, table) => table.increment({ day: data.day! }, { n: 1 }) }),
+        ],
+      ]
+
+      test.each(CODES)(
+        '%s: the same in other words goes on, what would mix two is refused',
+        async (_, as, like, unlike) => {
+          const made = await config({ projections: [as] })
+          const before = await opened(made)
+          const account = await before.ctx.spawn(Account, 'a', { name: 'ann' })
+          for (const amount of [1, 2]) await account.append({ type: 'Deposited', data: { amount, day: 'monday' } })
+          const sql = `select * from ${as.name}`
+          await before.engine.readModels.catchUp()
+          const rows = await all(before.ctx.query(sql))
+          expect(rows).toHaveLength(1)
+          await before.engine.close()
+
+          const same = await opened({ ...made, projections: [like] })
+          await same.engine.readModels.catchUp()
+          expect(await all(same.ctx.query(sql))).toEqual(rows)
+          await same.engine.close()
+
+          const changed = await opened({ ...made, projections: [unlike] })
+          await expect(all(changed.ctx.query(sql))).rejects.toMatchObject({
+            code: 'KUMA_PROJECTION_CHANGED',
+            message: expect.stringContaining('makes other rows than those that stand in its table'),
+          })
+          await changed.ctx.spawn(Account, 'b', { name: 'bob' })
+          await changed.engine.readModels.catchUp()
+          expect(await all(changed.ctx.query(sql, [], { stale: true }))).toEqual(rows)
+          await changed.engine.readModels.rebuild(as.name)
+          expect(
+            await all(changed.ctx.query(`${sql} where _entity in (select _entity from entities where id = 'a')`)),
+          ).not.toEqual(rows)
+        },
+      )
     })
 
     test('because the entity did is built anew too', async () => {
@@ -498,6 +674,104 @@ describe.each(SINKS)('%s:', (kind) => {
       expect(await all(ctx.query('select name from names order by 1'))).toEqual([{ name: '42' }, { name: 'ANN' }])
     })
 
+    describe('and whose version is raised, where nothing follows the log:', () => {
+      /** Served as version 1, and raised, with another one: engines as commands open them. */
+      async function raised() {
+        const made = await config({ projections: [named(1, (text) => text), accounts] })
+        const before = await opened(made)
+        const account = await before.ctx.spawn(Account, 'a', { name: 'ann' })
+        await before.engine.readModels.catchUp()
+        await account.append({ type: 'Deposited', data: { amount: 1 } })
+        await before.engine.close()
+        const others = kuma.defineProjection({ name: 'accounts', version: 2, columns: { n: 'integer' } })
+        const projections = [named(2, (text) => text.toUpperCase()), others.rows(Account, () => null)]
+        const command = async (projects = true) => {
+          const engine = await openEngine({ ...made, projections }, { access: 'read', projects })
+          onTestFinished(() => engine.close())
+          return engine.readModels
+        }
+        return { command, meddle: (...sql: string[]) => meddle(made.path!, ...sql) }
+      }
+
+      const QUESTIONS = [
+        'select name, serving from kuma_projection order by 1',
+        'select * from kuma_generation order by projection, generation',
+        'select projection, generation, shard, position from kuma_checkpoint order by 1, 2, 3',
+        'select * from names',
+        'select * from accounts',
+      ]
+
+      async function contents(command: (projects: boolean) => Promise<ReadModels>): Promise<unknown[]> {
+        const found: unknown[] = []
+        const readModels = await command(false)
+        for (const sql of QUESTIONS)
+          for await (const { rows } of readModels.query({ sql, stale: true })) found.push(rows)
+        return found
+      }
+
+      const infoOf = async (readModels: ReadModels) => (await readModels.list()).find(({ name }) => name === 'names')
+
+      test('a rebuild ends, and the new table serves', async () => {
+        const readModels = await (await raised()).command()
+        expect(await readModels.rebuild('names')).toMatchObject({ generation: 2, isTrial: false })
+        expect(await infoOf(readModels)).toMatchObject({ generation: 2, version: 2, building: null, lagEvents: 0 })
+      })
+
+      test('a dry run ends, and what it shows is all that there is of it', async () => {
+        const { command } = await raised()
+        const before = await contents(command)
+        const readModels = await command()
+        const tried = readModels.rebuild('names', { dryRun: true })
+        await readModels.list() // as whoever shows how far it has come
+        expect((await tried).difference).toMatchObject({
+          rowsBefore: 1,
+          rowsAfter: 1,
+          samplesBefore: [{ name: 'ann' }],
+          samplesAfter: [{ name: 'ANN' }],
+        })
+        expect(await contents(command)).toEqual(before)
+      })
+
+      test('one that is interrupted leaves what serves, and nothing else', async () => {
+        const { command } = await raised()
+        const before = await contents(command)
+        for (const dryRun of [true, false]) {
+          const stop = new AbortController()
+          const readModels = await command()
+          const rebuilt = readModels.rebuild('names', { dryRun, signal: stop.signal })
+          stop.abort(new Error('enough'))
+          await expect(rebuilt, `dryRun: ${dryRun}`).rejects.toThrow('enough')
+          if (dryRun) expect(await contents(command)).toEqual(before)
+          else expect(await infoOf(readModels)).toMatchObject({ generation: 1, version: 1 })
+        }
+      })
+
+      test('a dry run that was killed keeps nobody from building it', async () => {
+        const { command, meddle } = await raised()
+        await (await command()).rebuild('names')
+        await meddle(
+          "update kuma_generation set state = 'trial', version = 1 where projection = 'names'",
+          "update kuma_projection set serving = null where name = 'names'",
+        )
+        const readModels = await command()
+        await readModels.catchUp()
+        expect(await infoOf(readModels)).toMatchObject({ generation: 3, version: 2, building: null })
+      })
+
+      test('of two at once one is done, and the other one is told', async () => {
+        const { command } = await raised()
+        const rebuilt = await Promise.allSettled(
+          [await command(), await command()].map((readModels) => readModels.rebuild('names')),
+        )
+        const done = rebuilt.filter(({ status }) => status === 'fulfilled')
+        expect(done.length).toBeGreaterThan(0)
+        for (const one of rebuilt)
+          if (one.status === 'rejected') expect(one.reason.message).toContain('somebody else has begun another one')
+        const generations = done.map((one) => (one as PromiseFulfilledResult<Rebuilt>).value.generation)
+        expect(await infoOf(await command())).toMatchObject({ generation: Math.max(...generations), building: null })
+      })
+    })
+
     test('or is gone from the config leaves its table, which can be dropped', async () => {
       const made = await config()
       const before = await opened(made)
@@ -548,7 +822,9 @@ describe.each(SINKS)('%s:', (kind) => {
     ])('%s, nothing is counted twice, and the projection stops', async (_, sql) => {
       const made = await meddled(`${sql}${sql.includes('where') ? ' and' : ' where'} projection = 'turnover'`)
       await until(made.engine, 'turnover', ({ state }) => state === 'failed')
-      expect(await all(made.ctx.query('select deposits from turnover'))).toEqual([{ deposits: 1 }])
+      const asked = 'select deposits from turnover'
+      await expect(all(made.ctx.query(asked))).rejects.toEqual(code('KUMA_PROJECTION_FAILED'))
+      expect(await all(made.ctx.query(asked, [], { stale: true }))).toEqual([{ deposits: 1 }])
       await mended(made)
     })
   })
@@ -619,6 +895,24 @@ describe.each(SINKS)('%s:', (kind) => {
       ])
         await expect(all(ctx.query(sql)), sql).rejects.toEqual(code('KUMA_INVALID_QUERY'))
       expect(await all(ctx.query('select count(*) n from accounts'))).toEqual([{ n: 1 }])
+    })
+
+    test('that is awaited gives its rows, anew each time, and what is wrong with it', async () => {
+      const { ctx } = await open()
+      const account = await ctx.spawn(Account, 'a', { name: 'Ann' })
+      const { position } = await account.append({ type: 'Deposited', data: { amount: 5 } })
+      const asked = ctx.query('select * from accounts', [], { of: accounts, after: position })
+      const [ann, ...others] = await asked
+      expect([ann!.name.length, ann!.balance, others.length]).toEqual([3, 5, 0])
+      expect(await asked.toArray()).toEqual([ann])
+      const last = await account.append({ type: 'Withdrawn', data: { amount: 1 } })
+      await ctx.waitFor(accounts, last.position)
+      expect(await Promise.all([asked, ctx.query('select 1 as one')])).toEqual([
+        [expect.objectContaining({ name: 'Ann', balance: 4 })],
+        [{ one: 1 }],
+      ])
+      const wrong = async () => ctx.query('select nothing from accounts')
+      await expect(wrong()).rejects.toEqual(code('KUMA_INVALID_QUERY'))
     })
 
     test('that is wrong is told so, with the tables that there are', async () => {
@@ -710,8 +1004,10 @@ describe.each(SINKS)('%s:', (kind) => {
       const reached = isRqlite ? ids.map((id) => `${id}: its database and snapshots`) : ['projections.db']
       expect(receipt.reached).toEqual(expect.arrayContaining(reached))
       expect(receipt.notReached.map(({ what }) => what).sort()).toEqual(ids.map((id) => `raft.db of ${id}`))
-      for (const table of ['accounts', 'broken', 'entities', 'events'])
-        expect(await all(ctx.query(`select * from ${table} where _entity = ?`, [keyOf(exported)]))).toEqual([])
+      for (const table of ['accounts', 'broken', 'entities', 'events']) {
+        const rows = ctx.query(`select * from ${table} where _entity = ?`, [keyOf(exported)], { stale: true })
+        expect(await all(rows)).toEqual([])
+      }
       await ctx.waitFor('events', position)
       expect(JSON.stringify(await all(ctx.query('select * from kuma_generation')))).not.toContain('very-personal')
       if (!isRqlite) {

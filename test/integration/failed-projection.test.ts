@@ -33,14 +33,37 @@ test('it is told by status, metrics, top and the log, while the others go on, un
   await deposit('a', 5)
   const at = await deposit('b', 20)
   const last = await deposit('a', 1)
-  const asked = await run(['query', 'select * from healthy', '--after', last])
-  expect(ndjson(asked.stdout)).toMatchObject([
+  const healthy = await run(['query', 'select * from healthy', '--after', last])
+  expect(ndjson(healthy.stdout)).toMatchObject([
     { id: 'a', balance: 6 },
     { id: 'b', balance: 20 },
   ])
 
   const waited = await run(['query', 'select * from fragile', '--after', last])
   expect(waited).toMatchObject({ code: 1, stderr: expect.stringContaining(`fragile stopped at ${at}: more than ten`) })
+  const asked = ['select h.id from healthy h, fragile f where h.balance < f.balance and h.id = f.id'] as const
+  const refused = await run(['query', ...asked])
+  expect(refused).toMatchObject({ code: 1, stdout: '' })
+  expect(refused.stderr).toMatch(/fragile stopped at \d{3}:\d+: more than ten\n.*resume fragile.*skip fragile.*--stale/)
+  const asIs = await run(['query', ...asked, '--stale'])
+  expect(asIs).toMatchObject({ code: 0, stdout: '' })
+  expect(asIs.stderr).toMatch(/^healthy is 0 events behind$/m)
+  expect(asIs.stderr).toMatch(/^fragile is \d events? behind \(\d+\.\d s\): it stopped at \d{3}:\d+: more than ten$/m)
+  const path = `/v1/query?sql=${encodeURIComponent(asked[0])}`
+  expect(await http(join(cwd, 'store'), { path })).toMatchObject({
+    status: 503,
+    text: expect.stringContaining('KUMA_PROJECTION_FAILED'),
+  })
+  expect(await http(join(cwd, 'store'), { path: `${path}&stale=true` })).toMatchObject({
+    status: 200,
+    headers: {
+      'kuma-behind': expect.stringMatching(
+        /^healthy;state=following;events=0;seconds=0\.0, fragile;state=failed;events=\d;seconds=\d+\.\d;at="\d{3}:\d+"$/,
+      ),
+    },
+  })
+  expect(await http(join(cwd, 'store'), { path: '/healthz' })).toMatchObject({ status: 503 })
+
   const status = await run(['status'])
   expect(status.code).toBe(1)
   expect(status.stdout).toMatch(/^unhealthy: projections fragile have stopped/)
@@ -60,6 +83,7 @@ test('it is told by status, metrics, top and the log, while the others go on, un
   const mended = await run(['query', 'select id, balance from fragile', '--after', last])
   expect(ndjson(mended.stdout)).toEqual([{ id: 'a', balance: 6 }])
   expect((await run(['status'])).code).toBe(0)
+  expect(await http(join(cwd, 'store'), { path: '/healthz' })).toMatchObject({ status: 200 })
   daemon.kill('SIGTERM')
   expect((await output).stderr).toContain('fragile')
 })

@@ -32,3 +32,13 @@ kuma.defineProjection({ name: 'x', columns: { a: 'text' }, key: ['b'] })
 kuma.defineProjection({ name: 'x', columns: { a: 'text' }, indexes: [['b']] })
 // @ts-expect-error no such type of column
 kuma.defineProjection({ name: 'x', columns: { a: 'varchar' } })
+
+declare const ctx: kuma.Context
+const made = table.rows(Thermostat, ({ room }) => ({ room, off: 1, note: null }))
+const [row] = await ctx.query('select * from rooms', [], { of: made })
+// @ts-expect-error a column that the projection does not have
+row!.warmth
+// @ts-expect-error of another type
+row!.off satisfies string
+// @ts-expect-error half of a projection has no rows
+ctx.query('select * from rooms', [], { of: table })

@@ -43,3 +43,16 @@ for await (const row of store.query<kuma.RowOf<typeof climate>>('select * from c
 }
 const [first] = await store.query('select 1 as one').toArray()
 first satisfies kuma.JsonObject | undefined
+const [climateOfHall] = await store.query('select * from climate where room = ?', ['hall'], { of: climate })
+climateOfHall!.off satisfies number
+climateOfHall satisfies kuma.RowOf<typeof climate> | undefined
+for await (const row of store.query('select * from hours', undefined, { of: hours, after: position })) {
+  row.hour satisfies number
+  row._entity satisfies string
+}
+const options = { of: hours, stale: true, onBehind: (tables: readonly kuma.Behind[]) => tables[0]?.lagEvents } as const
+const [some, one] = await Promise.all([store.query('select * from hours', [], options), store.query('select 1 as one')])
+some satisfies readonly { readonly measured: number }[]
+one satisfies kuma.JsonObject[]
+const all: kuma.Items<{ readonly n: number }> = store.query<{ n: number }>('select count(*) n from hours')
+await all.toArray()

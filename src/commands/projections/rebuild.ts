@@ -25,7 +25,10 @@ export default class Rebuild extends BaseCommand {
       this.withEngine(flags, { access: 'read', projects: true }, ({ readModels }) =>
         rebuilt(readModels, args.name, { dryRun: flags['dry-run'], signal }),
       )
-    const done = await interruptible(run, 'what serves stays as it is')
+    const instead = flags['dry-run']
+      ? 'what serves stays as it is'
+      : 'what serves stays as it is, unless the new table was finished just then: `kuma projections` tells'
+    const done = await interruptible(run, instead)
     if (done === null) return
     if (flags.json) await print(JSON.stringify(done))
     else if (done.difference === null) note(`${args.name} is served by generation ${done.generation}`)
