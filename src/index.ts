@@ -62,7 +62,7 @@ export {
 } from './entity/define-entity.ts'
 export { type AnyFacts, document } from './entity/document.ts'
 export type { Event, Meta, MetaFilter, NewEvent, Position } from './entity/event.ts'
-export type { Facts, JsonSafe } from './entity/facts.ts'
+export type { DeepReadonly, Facts, JsonSafe } from './entity/facts.ts'
 export type { EvolveHandlers } from './entity/fold.ts'
 export type { Given } from './entity/given.ts'
 export type { Json, JsonObject } from './entity/json.ts'

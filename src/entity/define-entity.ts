@@ -8,7 +8,7 @@
 import { KumaError } from '../errors.ts'
 import { type Command, type DecideHandlers, type Decider, withDeciders } from './decide.ts'
 import type { Event, NewEvent } from './event.ts'
-import type { AllIn, AllOut, EventsOut, Facts, JsonSafe, Out } from './facts.ts'
+import type { AllIn, AllOut, DeepReadonly, EventsOut, Facts, JsonSafe, Out, ReadonlyInput } from './facts.ts'
 import { type CheckedEvolve, deepFreeze, type EvolveHandlers } from './fold.ts'
 import { type Given, given } from './given.ts'
 import { checkId } from './id.ts'
@@ -37,7 +37,12 @@ export interface EntityDefinition<F extends Facts = any, C = any> {
   /** Old events, by the type they are stored under, one new event for each. */
   upcast(handlers: { readonly [storedType: string]: (event: StoredEvent) => Upcasted<F> }): EntityDefinition<F, C>
   /** The event, or the events, that bring `to` back. Without it an entity of this type cannot be reverted. */
-  revert(handler: (from: F['state'], to: F['state']) => NewEvent<F> | readonly NewEvent<F>[]): EntityDefinition<F, C>
+  revert(
+    handler: (
+      from: DeepReadonly<F['state']>,
+      to: DeepReadonly<F['state']>,
+    ) => NewEvent<ReadonlyInput<F>> | readonly NewEvent<ReadonlyInput<F>>[],
+  ): EntityDefinition<F, C>
   /** Tests without I/O: `await Account.given([...]).when(command)`. */
   given(events: readonly NewEvent<F>[]): Given<F>
   readonly '~facts': F

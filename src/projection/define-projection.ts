@@ -8,7 +8,7 @@
 import type { AnyProjection, Projection } from '../api.ts'
 import { type Definition, definitionOf, type EntityDefinition } from '../entity/define-entity.ts'
 import type { Event } from '../entity/event.ts'
-import type { Extra, Facts } from '../entity/facts.ts'
+import type { DeepReadonly, Extra, Facts } from '../entity/facts.ts'
 import type { Json } from '../entity/json.ts'
 import { KumaError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
@@ -55,7 +55,7 @@ export interface ProjectionShape<N extends string, C extends Columns, Key extend
   /** From state: one row an entity, none (`null`), or, with a `key`, several. Made anew whenever the state changes. */
   rows<F extends Facts, EC, R extends Row<C> | readonly Row<C>[] | null>(
     of: EntityDefinition<F, EC>,
-    row: (state: Readonly<F['state']>, entity: Projected) => R & CheckedRow<R, C>,
+    row: (state: DeepReadonly<F['state']>, entity: Projected) => R & CheckedRow<R, C>,
   ): Projection<N, C>
   /** From events, each exactly once. May be said once for each entity type. */
   on<F extends Facts, EC>(
