@@ -1,6 +1,7 @@
 /** Brings an entity's state back: from the newest snapshot that helps, the events after it, oldest first, folded. */
 import type { Definition } from '../entity/define-entity.ts'
-import { evolve, initialState } from '../entity/fold.ts'
+import { initialState } from '../entity/fold.ts'
+import { evolveRecorded } from '../entity/fold-check.ts'
 import { bytesAtMost, tooLargeToRead } from '../entity/state-size.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
 import { upcast } from '../entity/upcast.ts'
@@ -67,7 +68,7 @@ export function* standAt(
       const { version, seq, at } = row
       const event = upcast(definition, reader.recorded(row, entity))
       const bytes = bytesOf(row)
-      stand = { version, seq, at, state: evolve(definition, stand.state, event), bytes: stand.bytes + bytes }
+      stand = { version, seq, at, state: evolveRecorded(definition, stand.state, event), bytes: stand.bytes + bytes }
       scale.add(bytes, stand.state)
       passed?.(stand)
       if (isSpent()) yield

@@ -4,7 +4,8 @@ import type { UncheckedEvent } from '../engine.ts'
 import { checkEvent } from '../entity/check-event.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
-import { evolve, initialState, inOneGo } from '../entity/fold.ts'
+import { initialState, inOneGo } from '../entity/fold.ts'
+import type { evolveNew, evolveRecorded } from '../entity/fold-check.ts'
 import { jsonText } from '../entity/json.ts'
 import { leastSizeOf, sizeOf, wouldBeTooLarge } from '../entity/state-size.ts'
 import { KumaError } from '../errors.ts'
@@ -44,6 +45,7 @@ export function draft(
   events: readonly UncheckedEvent[],
   meta: Meta | undefined,
   wanted: boolean,
+  fold: typeof evolveNew | typeof evolveRecorded,
 ): Drafted {
   if (events.length < 1 || events.length > GROUP_EVENTS_MAX) {
     throw tooLarge(
@@ -81,7 +83,7 @@ export function draft(
       meta: merged ?? EMPTY_META,
     }
     recorded?.push(event)
-    const state = evolve(folding, stand.state, event)
+    const state = fold(folding, stand.state, event)
     stand = { version, seq: seq++, at, state, bytes: stand.bytes + bytesOf(made) }
     if (!isSnapshotDue(stand, definition)) continue
     const size = sizeOf(state, definitions.stateBytesMax)

@@ -126,6 +126,9 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
       'it leaves out an entity, whose state is too large: `kuma projections` tells which',
     ),
   )
+  engine.onFlawedFold(({ entityType, type: event, position }, problem) =>
+    log.warn({ entityType, event, position }, `evolve ${problem}: new events with which it does so are refused`),
+  )
   log.info({ path, store, version, address }, 'listening')
   const end = async () => {
     await asked

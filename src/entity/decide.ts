@@ -20,12 +20,9 @@ export type Command<F extends Facts = any> = {
 }[keyof F['commands'] & string]
 
 /** What a command leads to: an event, several as one unit, or nothing. */
+export type Decision<F extends Facts> = Decided<NewEvent<ReadonlyInput<F>>>
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler may end without a `return`
-export type Decision<F extends Facts> =
-  | NewEvent<ReadonlyInput<F>>
-  | readonly NewEvent<ReadonlyInput<F>>[]
-  | undefined
-  | void
+type Decided<E> = E | readonly E[] | undefined | void
 
 /** What a handler knows besides the state and the command. */
 export interface Deciding {
