@@ -73,8 +73,10 @@ export { isKumaError, KumaError, type KumaErrorCode, type KumaErrorDetails, type
 export { connect, start } from './kuma.ts'
 export type { Column, Columns, ColumnType, Row } from './projection/columns.ts'
 export {
+  type DefinedProjection,
   defineProjection,
   type Projected,
+  type ProjectedEvent,
   type ProjectionShape,
   type RowOf,
   type Table,

@@ -43,9 +43,11 @@ const ID = 'given'
 
 /** @throws what appending these events to a new entity would throw, and what reading those of earlier forms would */
 export function given<F extends Facts>(definition: Definition, events: readonly GivenEvent[]): Given<F> {
-  let before = firstState(definition, ID)
-  for (const [i, event] of events.entries())
-    before = evolveStrictly(definition, before, happened(definition, event, { id: ID, version: i + 1, at: 0 }))
+  let [before, at] = [firstState(definition, ID), 0]
+  for (const [i, event] of events.entries()) {
+    at = event.at ?? at
+    before = evolveStrictly(definition, before, happened(definition, event, { id: ID, version: i + 1, at }))
+  }
   deepFreeze(before)
   return {
     state: before,
@@ -93,11 +95,10 @@ interface Where {
  * has the upcaster knows. All others are new ones.
  */
 export function happened(definition: Definition, event: GivenEvent, where: Where): RecordedEvent {
-  const at = event.at ?? where.at
   if (definition.upcaster(event.type) === undefined)
-    return recorded(definition, event, checkEvent(definition, event, where.version), { ...where, at })
+    return recorded(definition, event, checkEvent(definition, event, where.version), where)
   const data = cleanJson(event.data ?? {}, `data of ${event.type}`)
-  return upcast(definition, recorded(definition, event, data, { ...where, at }))
+  return upcast(definition, recorded(definition, event, data, where))
 }
 
 function recorded(

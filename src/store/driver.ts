@@ -100,6 +100,13 @@ export function openDatabase(path: string, access: 'read' | 'write' | 'create'):
   }
 }
 
+/** One that is nowhere but in memory. @throws KUMA_DRIVER */
+export function openMemory(): Database {
+  const db = new (loadDriver())(':memory:', binary)
+  db.exec('PRAGMA trusted_schema = OFF')
+  return db
+}
+
 /**
  * Unless it is there. SQLite would make it as the umask has it; to its WAL and shared memory it gives the mode of the file.
  * Nobody has a file open that is only being made, so that no lock of this process is lost when it is closed.

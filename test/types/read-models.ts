@@ -43,3 +43,22 @@ for await (const row of store.query<kuma.RowOf<typeof climate>>('select * from c
 }
 const [first] = await store.query('select 1 as one').toArray()
 first satisfies kuma.JsonObject | undefined
+
+// tests of them need no store
+const [warmth] = climate
+  .given([
+    { type: 'Measured', data: { celsius: 21 } },
+    { type: 'Reset', entity: 'hall' },
+  ])
+  .rows()
+warmth?.off satisfies number | undefined
+hours.given([
+  { type: 'Measured', data: { celsius: 21 }, at: 5, entityType: 'thermostat' },
+  { type: 'Bid', data: { bidder: 'al', cents: 5 }, entity: 'a1' },
+])
+// @ts-expect-error no event of what it is made of
+climate.given([{ type: 'Bid', data: { bidder: 'al', cents: 5 } }])
+// @ts-expect-error a field of the wrong type
+hours.given([{ type: 'Measured', data: { celsius: '21' } }])
+// @ts-expect-error a column that is not there
+climate.given([]).rows()[0]?.warmth
