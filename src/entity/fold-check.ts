@@ -9,6 +9,7 @@
  *
  * What was in the state before, this event did not make: it may be carried on, and be moved on the way.
  */
+import { shortened } from '../errors.ts'
 import type { Definition } from './define-entity.ts'
 import type { RecordedEvent } from './event.ts'
 import { deepFreeze, evolve } from './fold.ts'
@@ -182,7 +183,7 @@ function pathOf(place: Place): string {
 }
 
 function escaped(key: string | number): string {
-  return String(key).replaceAll('~', '~0').replaceAll('/', '~1')
+  return shortened(String(key)).toWellFormed().replaceAll('~', '~0').replaceAll('/', '~1')
 }
 
 /** Parts of a state that are copied at most: of a larger one nobody asks whether it was changed. */

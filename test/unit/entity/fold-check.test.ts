@@ -88,6 +88,11 @@ describe('a fold may not make', () => {
     expect(() => folded(fold)).toThrow(failure(`(version 2 of given): it made ${problem}`, problem.split(' ')[0]))
   })
 
+  test('and is told where in a few words', () => {
+    const long: Fold = (cart) => ({ ...cart, bySku: { [`\ud800${'x'.repeat(100_000)}`]: undefined } })
+    expect(() => folded(long)).toThrow(/it made \/bySku\/\ufffdx{1,1000}[^x]* undefined$/)
+  })
+
   test('and the initial state neither', () => {
     const Odd = defineEntity({ type: 'odd', initial: { a: { b: Number('x') } }, events: {} }).evolve({})
     const details = { entity: 'given', type: 'initial', version: 0, path: '/a/b' }
