@@ -442,4 +442,9 @@ export interface LiveEngine extends OwnEngine {
   onProjectionFailed(told: (name: string, failure: NonNullable<ProjectionInfo['error']>) => void): void
   /** @param told of each entity that a projection leaves out from now on, since its state is too large; the projection goes on */
   onLeftOut(told: (name: string, entity: { readonly id: string; readonly position: Position }) => void): void
+  /**
+   * @param told of a recorded event with which `evolve` changed the state that it was given, or made NaN or undefined in it:
+   * of each type of event once, and the event is folded as ever
+   */
+  onFlawedFold(told: (event: RecordedEvent, problem: string) => void): void
 }

@@ -60,9 +60,15 @@ export interface KumaErrorDetails {
   KUMA_INVALID_TIME: { readonly entity: string; readonly at: number }
   /**
    * The model broke its bargain: `evolve`, `initial` or `upcast` threw, or one of them or `decide` returned something
-   * that is no state and no event. `type` is that of the event, or of the command.
+   * that is no state and no event; or `evolve` changed the state that it was given, or made NaN or undefined in it, and then
+   * `path` (a JSON Pointer) is where. `type` is that of the event, or of the command.
    */
-  KUMA_MODEL_FAILED: { readonly entity: string; readonly type: string; readonly version: number }
+  KUMA_MODEL_FAILED: {
+    readonly entity: string
+    readonly type: string
+    readonly version: number
+    readonly path?: string | undefined
+  }
   /** The request key stands for another request already. */
   KUMA_REQUEST_KEY_REUSED: { readonly requestKey: string }
   /** A bounded queue is full. Nothing was recorded. */

@@ -69,9 +69,9 @@ export {
 } from './entity/define-entity.ts'
 export { type AnyFacts, document } from './entity/document.ts'
 export type { Event, Meta, MetaFilter, NewEvent, Position } from './entity/event.ts'
-export type { Facts, JsonSafe } from './entity/facts.ts'
+export type { DeepReadonly, Facts, JsonSafe } from './entity/facts.ts'
 export type { EvolveHandlers } from './entity/fold.ts'
-export type { Given } from './entity/given.ts'
+export type { EarlierEvent, Given } from './entity/given.ts'
 export type { Json, JsonObject } from './entity/json.ts'
 export { type Schema, type Schemas, type, union } from './entity/schema.ts'
 export type { Point } from './entity/time.ts'
@@ -79,8 +79,10 @@ export type { StoredEvent, Upcasted } from './entity/upcast.ts'
 export { isKumaError, KumaError, type KumaErrorCode, type KumaErrorDetails, type KumaErrorOf } from './errors.ts'
 export { connect, start } from './kuma.ts'
 export {
+  type DefinedProjection,
   defineProjection,
   type Projected,
+  type ProjectedEvent,
   type ProjectionShape,
   type Table,
   type TableStatement as Statement,

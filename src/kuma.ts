@@ -451,6 +451,9 @@ async function writingEngine(
     onLeftOut: (told) => {
       onLeftOut = told
     },
+    onFlawedFold: (told) => {
+      definitions.onFlawedFold = told
+    },
     onLost: (told) => {
       onLost = told
       if (lost !== null) told(lost)

@@ -1,6 +1,7 @@
 /** Brings an entity's state back: from the newest snapshot that helps, the events after it, oldest first, folded. */
 import type { Definition } from '../entity/define-entity.ts'
-import { evolve, initialState, inPlace } from '../entity/fold.ts'
+import { initialState, inPlace } from '../entity/fold.ts'
+import { evolveRecorded } from '../entity/fold-check.ts'
 import { bytesAtMost, tooLargeToRead } from '../entity/state-size.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
 import { upcast } from '../entity/upcast.ts'
@@ -68,7 +69,7 @@ export function* standAt(
       const { version, seq, at } = row
       const event = upcast(definition, reader.recorded(row, entity))
       const bytes = bytesOf(row)
-      stand = { version, seq, at, state: evolve(folding, stand.state, event), bytes: stand.bytes + bytes }
+      stand = { version, seq, at, state: evolveRecorded(folding, stand.state, event), bytes: stand.bytes + bytes }
       scale.add(bytes, stand.state)
       passed?.(stand)
       if (isSpent()) yield

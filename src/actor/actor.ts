@@ -28,6 +28,7 @@ import type {
 import { type CheckedCommand, checkCommand, decide } from '../entity/decide.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
+import { evolveNew, evolveRecorded } from '../entity/fold-check.ts'
 import { checkId } from '../entity/id.ts'
 import { copyPlain, type JsonObject } from '../entity/json.ts'
 import { revertTo } from '../entity/revert.ts'
@@ -375,14 +376,20 @@ export class Actor {
   }
 
   /** Makes events ready to be recorded. Nothing here is changed by it. */
-  private make(request: Admitted, given: readonly UncheckedEvent[], meta: Meta | undefined, executing: boolean): Made {
+  private make(
+    request: Admitted,
+    given: readonly UncheckedEvent[],
+    meta: Meta | undefined,
+    executing: boolean,
+    fold: typeof evolveNew | typeof evolveRecorded = evolveNew,
+  ): Made {
     const { lane } = this.shard
     lane.assertRoom()
     const definition = this.admit(request)
     const { id, idHash, next: before } = this
     const [seq, key] = [lane.nextSeq, before.version === 0 ? lane.nextKey : this.key]
     const place = { id, key, seq, before }
-    const drafted = draft(this.shard, place, definition, given, meta, executing, request.recorded)
+    const drafted = draft(this.shard, place, definition, given, meta, executing, fold, request.recorded)
     const { drafts, stand } = drafted
     // the model's code has run: had it appended here, this request would stand on what is no longer the end of the log
     if (lane.nextSeq !== seq || this.next !== before) throw appendedMeanwhile(id, drafts[0]!.type, stand.version)
@@ -446,7 +453,9 @@ export class Actor {
     const { events, requests } = request
     const { next: before } = this
     const isEmpty = events.length === 0 && before.version > 0
-    const made = isEmpty ? this.nothing(request) : this.make({ ...request, recorded: true }, events, undefined, false)
+    const made = isEmpty
+      ? this.nothing(request)
+      : this.make({ ...request, recorded: true }, events, undefined, false, evolveRecorded)
     checkRequests(request)
     this.keys ??= new RequestKeys(this.id, this.shard, this.existed)
     const { key, seq } = made.place

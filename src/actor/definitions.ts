@@ -2,6 +2,7 @@
 import { type AnyEntityDefinition, type Definition, definitionOf } from '../entity/define-entity.ts'
 import { document } from '../entity/document.ts'
 import type { RecordedEvent } from '../entity/event.ts'
+import { FoldSamples, type ToldOfFold } from '../entity/fold-check.ts'
 import { upcast } from '../entity/upcast.ts'
 import { KumaError } from '../errors.ts'
 import { READABLE_BYTES_MAX } from './readable.ts'
@@ -13,22 +14,31 @@ export class Definitions {
   readonly unfit = new Set<string>()
   /** How large a state may be, as JSON in UTF-8. */
   readonly stateBytesMax: number
+  /** Told of recorded events whose fold does what it may not do: once for each type of event. */
+  onFlawedFold: ToldOfFold = warnOfFold
   private readonly byType = new Map<string, Definition>()
 
   /** @throws KUMA_INVALID_CONFIG if two share a type */
   constructor(given: readonly AnyEntityDefinition[], stateBytesMax = STATE_BYTES_MAX) {
     this.stateBytesMax = Math.min(stateBytesMax, READABLE_BYTES_MAX)
-    this.byType.set(document.type, definitionOf(document))
-    for (const definition of new Set(given).add(document)) {
+    const builtIn = definitionOf(document)
+    const known = new Map<string, Definition>([[document.type, builtIn]])
+    this.byType.set(document.type, builtIn)
+    for (const definition of new Set(given)) {
       const found = definitionOf(definition)
-      const known = this.byType.get(found.type)
-      if (known !== undefined && known !== found) {
+      if ((known.get(found.type) ?? found) !== found) {
         throw new KumaError('KUMA_INVALID_CONFIG', `two definitions have the type ${JSON.stringify(found.type)}`, {
           path: null,
         })
       }
-      this.byType.set(found.type, found)
+      known.set(found.type, found)
+      if (found !== builtIn) this.byType.set(found.type, this.sampled(found))
     }
+  }
+
+  private sampled(definition: Definition): Definition {
+    const samples = new FoldSamples((event, problem) => this.onFlawedFold(event, problem))
+    return { ...definition, samples }
   }
 
   get all(): readonly Definition[] {
@@ -61,4 +71,9 @@ export class Definitions {
       { hint: `known: ${[...this.byType.keys()].join(', ')}; give others to start({ entities }) or in kuma.config.ts` },
     )
   }
+}
+
+function warnOfFold({ entityType, type, position }: RecordedEvent, problem: string): void {
+  const what = `evolve of ${JSON.stringify(entityType)} ${problem} with ${type} (event ${position})`
+  process.emitWarning(`${what}: new events with which it does so are refused`, 'KumaWarning')
 }

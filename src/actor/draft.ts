@@ -5,7 +5,8 @@ import { checkEvent } from '../entity/check-event.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import { DOCUMENT } from '../entity/document.ts'
 import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
-import { evolve, initialState } from '../entity/fold.ts'
+import { initialState } from '../entity/fold.ts'
+import type { evolveNew, evolveRecorded } from '../entity/fold-check.ts'
 import { jsonText } from '../entity/json.ts'
 import { leastSizeOf, sizeOf, wouldBeTooLarge } from '../entity/state-size.ts'
 import { KumaError } from '../errors.ts'
@@ -22,6 +23,8 @@ export const GROUP_EVENTS_MAX = 4_096
 const GROUP_BYTES_MAX = 4 * 1024 * 1024
 /** The clocks of machines differ: a historical event may lie so far ahead of this one's. */
 const AHEAD_MAX_MS = 5_000
+
+type Fold = typeof evolveNew | typeof evolveRecorded
 
 export interface Drafted {
   readonly drafts: Draft[]
@@ -52,6 +55,7 @@ export function draft(
   events: readonly UncheckedEvent[],
   meta: Meta | undefined,
   wanted: boolean,
+  fold: Fold,
   recorded = false,
 ): Drafted {
   if (events.length < 1 || events.length > GROUP_EVENTS_MAX) {
@@ -89,7 +93,7 @@ export function draft(
       meta: merged ?? EMPTY_META,
     }
     made?.push(event)
-    stand = standAfter(definition, stand, event, seq++, stand.bytes + bytesOf(row))
+    stand = standAfter(definition, stand, event, seq++, stand.bytes + bytesOf(row), fold)
     if (!isSnapshotDue(stand, definition)) continue
     const size = sizeOf(stand.state, definitions.stateBytesMax)
     stand = sized(stand, size)
@@ -105,10 +109,17 @@ export function draft(
   }
 }
 
-function standAfter(definition: Definition, before: Stand, event: RecordedEvent, seq: number, bytes: number): Stand {
+function standAfter(
+  definition: Definition,
+  before: Stand,
+  event: RecordedEvent,
+  seq: number,
+  bytes: number,
+  fold: Fold,
+): Stand {
   const { version, at, data } = event
   if (definition.type === DOCUMENT) return DocumentStand.after(before, { version, seq, at, bytes }, data)
-  return { version, seq, at, state: evolve(definition, before.state, event), bytes }
+  return { version, seq, at, state: fold(definition, before.state, event), bytes }
 }
 
 /**

@@ -11,6 +11,7 @@ import { draft } from '../actor/draft.ts'
 import { reused } from '../actor/request-keys.ts'
 import type { AppendRequest, AppendResult, Engine, UncheckedEvent } from '../engine.ts'
 import { formatPosition } from '../entity/event.ts'
+import { evolveNew } from '../entity/fold-check.ts'
 import { checkId } from '../entity/id.ts'
 import { sizeOf } from '../entity/state-size.ts'
 import { isKumaError, KumaError } from '../errors.ts'
@@ -88,7 +89,7 @@ export class Rehearsal implements Recorder {
     const { definitions } = this
     const shard = { reader: { positionOf: (seq: number) => formatPosition(0, seq) }, definitions }
     const place = { id, key: 0, seq: before.version + 1, before }
-    const { stand } = draft(shard, place, definitions.of(actual), events, meta, false, recorded)
+    const { stand } = draft(shard, place, definitions.of(actual), events, meta, false, evolveNew, recorded)
     entity.type = actual
     entity.stand = stand
     entity.events.push(...events.map(numberOf))

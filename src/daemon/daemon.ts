@@ -179,6 +179,9 @@ function logTroubles(engine: LiveEngine, log: Log): void {
       'it leaves out an entity, whose state is too large: `kuma projections` tells which',
     ),
   )
+  engine.onFlawedFold(({ entityType, type: event, position }, problem) =>
+    log.warn({ entityType, event, position }, `evolve ${problem}: new events with which it does so are refused`),
+  )
 }
 
 function isProgram(path: string): KumaError<'KUMA_USAGE'> {

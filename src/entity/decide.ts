@@ -5,7 +5,7 @@
 import { KumaError } from '../errors.ts'
 import type { Definition } from './define-entity.ts'
 import type { Meta, NewEvent } from './event.ts'
-import type { Facts } from './facts.ts'
+import type { DeepReadonly, Facts, ReadonlyInput } from './facts.ts'
 import { deepFreeze } from './fold.ts'
 import { checkId } from './id.ts'
 import { describe, isThenable, malformed, modelFailed } from './model.ts'
@@ -20,8 +20,9 @@ export type Command<F extends Facts = any> = {
 }[keyof F['commands'] & string]
 
 /** What a command leads to: an event, several as one unit, or nothing. */
+export type Decision<F extends Facts> = Decided<NewEvent<ReadonlyInput<F>>>
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler may end without a `return`
-export type Decision<F extends Facts> = NewEvent<F> | readonly NewEvent<F>[] | undefined | void
+type Decided<E> = E | readonly E[] | undefined | void
 
 /** What a handler knows besides the state and the command. */
 export interface Deciding {
@@ -36,7 +37,7 @@ export interface Deciding {
 }
 
 export type DecideHandlers<F extends Facts, C> = {
-  [K in keyof C]: (state: F['state'], data: C[K], about: Deciding) => Decision<F> | Promise<Decision<F>>
+  [K in keyof C]: (state: DeepReadonly<F['state']>, data: C[K], about: Deciding) => Decision<F> | Promise<Decision<F>>
 }
 
 export type Decider = (state: unknown, data: unknown, about: Deciding) => unknown

@@ -8,9 +8,10 @@
 import { KumaError } from '../errors.ts'
 import { type Command, type DecideHandlers, type Decider, withDeciders } from './decide.ts'
 import type { Event, NewEvent } from './event.ts'
-import type { AllIn, AllOut, EventsOut, Facts, JsonSafe, Out } from './facts.ts'
+import type { AllIn, AllOut, DeepReadonly, EventsOut, Facts, JsonSafe, Out, ReadonlyInput } from './facts.ts'
 import { type CheckedEvolve, deepFreeze, type EvolveHandlers } from './fold.ts'
-import { type Given, given } from './given.ts'
+import type { FoldSamples } from './fold-check.ts'
+import { type EarlierEvent, type Given, type GivenEvent, given } from './given.ts'
 import { checkId } from './id.ts'
 import { malformed } from './model.ts'
 import { type Reverter, withReverter } from './revert.ts'
@@ -25,21 +26,36 @@ export interface EntityShape<F extends Facts, Declared extends string, C> {
   evolve<H extends { [K in Declared]: EvolveHandlers<F>[K] }>(handlers: H & CheckedEvolve<H, F>): EntityDefinition<F, C>
 }
 
-/** A whole definition. It never changes: each step gives a new one. */
+/**
+ * A whole definition. It never changes: each step gives a new one. `Stored` are the types of earlier forms of its events.
+ */
 // biome-ignore lint/suspicious/noExplicitAny: a definition of any entity
-export interface EntityDefinition<F extends Facts = any, C = any> {
+export interface EntityDefinition<F extends Facts = any, C = any, Stored extends string = never> {
   readonly type: F['type']
   /**
    * The rules: a state and a command in, events out. A handler that throws rejects the command; it may be async, and
    * the entity waits for it.
    */
-  decide(handlers: DecideHandlers<F, C>): EntityDefinition<F, C>
+  decide(handlers: DecideHandlers<F, C>): EntityDefinition<F, C, Stored>
   /** Old events, by the type they are stored under, one new event for each. */
-  upcast(handlers: { readonly [storedType: string]: (event: StoredEvent) => Upcasted<F> }): EntityDefinition<F, C>
+  upcast<S extends string>(
+    handlers: {
+      readonly [storedType in S]: (event: StoredEvent) => Upcasted<F>
+    },
+  ): EntityDefinition<F, C, S>
   /** The event, or the events, that bring `to` back. Without it an entity of this type cannot be reverted. */
-  revert(handler: (from: F['state'], to: F['state']) => NewEvent<F> | readonly NewEvent<F>[]): EntityDefinition<F, C>
-  /** Tests without I/O: `await Account.given([...]).when(command)`. */
-  given(events: readonly NewEvent<F>[]): Given<F>
+  revert(
+    handler: (
+      from: DeepReadonly<F['state']>,
+      to: DeepReadonly<F['state']>,
+    ) => NewEvent<ReadonlyInput<F>> | readonly NewEvent<ReadonlyInput<F>>[],
+  ): EntityDefinition<F, C, Stored>
+  /**
+   * Tests without I/O: `await Account.given([...]).when(command)`. Events are new ones, and checked as such; those of a type
+   * that `.upcast` names are as they were stored, and turned into today's as when they are read. Each fold is looked at: one
+   * that changes the state that it is given, or makes NaN or undefined in it, fails with KUMA_MODEL_FAILED.
+   */
+  given(events: readonly (NewEvent<F> | EarlierEvent<Stored>)[]): Given<F>
   readonly '~facts': F
 }
 
@@ -64,6 +80,8 @@ export interface Definition {
   handler(event: string): Handler | undefined
   /** The same, but its handlers change the states that they are given, except for what is frozen of them. */
   readonly inPlace?: Definition | undefined
+  /** Which folds are looked at: of an engine. Those of built-in types keep to what a fold may do. */
+  readonly samples?: FoldSamples | undefined
   /** those that are declared */
   readonly events: readonly string[]
   /** the schema of a command, undefined for a command that is not declared */
@@ -112,7 +130,7 @@ export function asPublic<F extends Facts, C>(
     decide: (handlers) => take('decide', (before) => withDeciders(before, handlers)),
     upcast: (handlers) => take('upcast', (before) => withUpcasters(before, handlers)),
     revert: (handler) => take('revert', (before) => withReverter(before, handler)),
-    given: (events) => given<F>(definition, events),
+    given: (events) => given<F>(definition, events as readonly GivenEvent[]),
     [parts]: definition,
   }
   return Object.freeze(face) as unknown as EntityDefinition<F, C>

@@ -34,6 +34,28 @@ export type JsonSafe<T, Depth extends 0[] = []> = 0 extends 1 & T
           ? { [K in keyof T]: JsonSafe<T[K], [...Depth, 0]> }
           : T
 
+/** Nothing of it can be changed, however deep: how a model is given a state, and may give one back. */
+export type DeepReadonly<T> = unknown extends T
+  ? T
+  : T extends string | number | boolean | bigint | symbol | null | undefined | Date | ((...args: never) => unknown)
+    ? T
+    : T extends readonly (infer Item)[]
+      ? number extends T['length']
+        ? readonly DeepReadonly<Item>[] // written so, it is worked out when it is looked at: JSON's own type has no end
+        : { readonly [K in keyof T]: DeepReadonly<T[K]> }
+      : T extends ReadonlyMap<infer Key, infer Value>
+        ? ReadonlyMap<DeepReadonly<Key>, DeepReadonly<Value>>
+        : T extends ReadonlySet<infer Value>
+          ? ReadonlySet<DeepReadonly<Value>>
+          : T extends object
+            ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+            : T
+
+/** The facts of a definition whose events may be made of parts of a state. */
+export interface ReadonlyInput<F extends Facts> extends Facts {
+  input: DeepReadonly<F['input']>
+}
+
 type In<S> = S extends StandardSchemaV1<infer I, infer _> ? I : never
 export type Out<S> = S extends StandardSchemaV1<infer _, infer O> ? O : never
 type Simplify<T> = { [K in keyof T]: T[K] } & unknown

@@ -1,13 +1,17 @@
 /** State is the fold of an entity's events. Here is the one place that calls a user's `evolve` and judges its answer. */
 import type { Definition } from './define-entity.ts'
 import type { Event, RecordedEvent } from './event.ts'
-import type { Extra, Facts } from './facts.ts'
+import type { DeepReadonly, Extra, Facts } from './facts.ts'
 import { type About, callModel, describe, modelFailed, type Part } from './model.ts'
 
 export const CREATED = 'Created'
 
 export type EvolveHandlers<F extends Facts> = {
-  [K in keyof F['events'] & string]: (state: F['state'], data: F['events'][K], event: Event<F, K>) => F['state']
+  [K in keyof F['events'] & string]: (
+    state: DeepReadonly<F['state']>,
+    data: F['events'][K],
+    event: Event<F, K>,
+  ) => DeepReadonly<F['state']>
 }
 
 /** Catches what TypeScript lets through: an unknown field in a returned state, a handler for an unknown event. */

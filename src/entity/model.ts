@@ -22,12 +22,20 @@ export function callModel(definition: Definition, part: Part, about: About, run:
     answer = run()
   } catch (cause) {
     if (isKumaError(cause)) throw cause
-    const problem = `threw: ${cause instanceof Error ? cause.message : String(cause)}`
-    throw modelFailed(definition, part, about, problem, cause)
+    const said = cause instanceof Error ? cause.message : String(cause)
+    if (part !== 'evolve' || !isOfFrozen(cause)) throw modelFailed(definition, part, about, `threw: ${said}`, { cause })
+    const hint = 'the state that evolve is given is frozen: return a new one, as { ...state, field: value }'
+    throw modelFailed(definition, part, about, `changed what it was given: ${said}`, { cause, hint })
   }
   if (!isThenable(answer)) return answer
   answer.then(undefined, () => {}) // its outcome must not end the process
   throw modelFailed(definition, part, about, `returned a promise: ${part} is synchronous`)
+}
+
+/** What V8 throws where something frozen is to be changed. */
+function isOfFrozen(cause: unknown): boolean {
+  const says = /read only property|object is not extensible|Cannot (?:delete|redefine) property/
+  return cause instanceof TypeError && says.test(cause.message)
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
@@ -39,13 +47,17 @@ export function modelFailed(
   part: Part,
   { entity, type, version }: About,
   problem: string,
-  cause?: unknown,
+  {
+    cause,
+    hint = `mend the ${part} function; the recorded events are as they were`,
+    path,
+  }: { readonly cause?: unknown; readonly hint?: string; readonly path?: string } = {},
 ): KumaError<'KUMA_MODEL_FAILED'> {
   return new KumaError(
     'KUMA_MODEL_FAILED',
     `the model of ${JSON.stringify(definition.type)} failed on ${type} (version ${version} of ${entity}): it ${problem}`,
-    { entity, type, version },
-    { cause, hint: `mend the ${part} function; the recorded events are as they were` },
+    { entity, type, version, ...(path === undefined ? {} : { path }) },
+    { cause, hint },
   )
 }
 

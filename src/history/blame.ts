@@ -11,7 +11,7 @@ import { bytesOf, Scale } from '../actor/readable.ts'
 import type { Blame } from '../api.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import type { RecordedEvent } from '../entity/event.ts'
-import { evolve } from '../entity/fold.ts'
+import { evolveRecorded } from '../entity/fold-check.ts'
 import { asJson, type Json } from '../entity/json.ts'
 import { upcast } from '../entity/upcast.ts'
 import { KumaError, quoted, shortened } from '../errors.ts'
@@ -109,7 +109,7 @@ function* find(located: Located, definition: Definition, fields: Open): Generato
     for (const rows of rowsBetween(reader, entity.key, start, end, () => true)) {
       for (const row of rows) {
         const event = upcast(definition, reader.recorded(row, entity))
-        const next = evolve(definition, state, event)
+        const next = evolveRecorded(definition, state, event)
         scale.add(bytesOf(row), next)
         mark(open, state, next, event)
         state = next

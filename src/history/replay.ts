@@ -3,7 +3,8 @@ import { startBefore } from '../actor/activate.ts'
 import type { Definitions } from '../actor/definitions.ts'
 import { bytesOf, Scale } from '../actor/readable.ts'
 import type { EngineReplayRange, RecordedStep } from '../engine.ts'
-import { deepFreeze, evolve } from '../entity/fold.ts'
+import { deepFreeze } from '../entity/fold.ts'
+import { evolveRecorded } from '../entity/fold-check.ts'
 import type { JsonObject } from '../entity/json.ts'
 import type { ResolvedPoint } from '../entity/time.ts'
 import { upcast } from '../entity/upcast.ts'
@@ -43,7 +44,7 @@ function* pages(
     let steps: RecordedStep[] = []
     for (const row of rows) {
       const event = upcast(definition, reader.recorded(row, entity))
-      state = evolve(definition, state, event)
+      state = evolveRecorded(definition, state, event)
       scale.add(bytesOf(row), state)
       const isWanted = begun(row)
       if (isWanted) steps.push({ event, state: deepFreeze(state) as JsonObject })

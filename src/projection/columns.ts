@@ -33,6 +33,10 @@ export interface ColumnDefinition {
   readonly isSerialized?: true
 }
 
+/** Columns that every table has: whose row it is, and as of which version of that entity. */
+export const ENTITY = '_entity'
+export const VERSION = '_version'
+
 /** Null if there is no such type. */
 export function parseColumn(name: string, column: unknown): ColumnDefinition | null {
   const [type = '', rest] = typeof column === 'string' ? column.split(/ (null)$/) : []

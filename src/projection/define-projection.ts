@@ -7,12 +7,14 @@
  */
 import type { AnyProjection, Columns, Projection, Row } from '../api.ts'
 import { type Definition, definitionOf, type EntityDefinition } from '../entity/define-entity.ts'
-import type { Event } from '../entity/event.ts'
-import type { Extra, Facts } from '../entity/facts.ts'
+import type { Event, NewEvent } from '../entity/event.ts'
+import type { DeepReadonly, Extra, Facts } from '../entity/facts.ts'
+import type { EarlierEvent } from '../entity/given.ts'
 import type { Json } from '../entity/json.ts'
 import { KumaError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
-import { type ColumnDefinition, isNumeric, parseColumn } from './columns.ts'
+import { type ColumnDefinition, parseColumn } from './columns.ts'
+import { type GivenEntityEvent, givenRows } from './given-rows.ts'
 
 /** SQL that a handler wants run, with what goes into its question marks. */
 export interface TableStatement {
@@ -50,23 +52,43 @@ export interface Projected {
   readonly updatedAt: number
 }
 
+/** An event as a test gives it to a projection. */
+export type ProjectedEvent<F extends Facts, Stored extends string> = (NewEvent<F> | EarlierEvent<Stored>) & {
+  /** Whose it is. Default: one and the same for all events of an entity type. */
+  readonly entity?: string | undefined
+  /** Of the entity. Only needed where several types that the projection is made of have such an event. */
+  readonly entityType?: F['type'] | undefined
+  /** milliseconds since 1970. Default: as the event before it of that entity, 0 for the first. */
+  readonly at?: number | undefined
+}
+
+/** A whole projection. `E` is what may be given to it. */
+export interface DefinedProjection<N extends string, C extends Columns, E> extends Projection<N, C> {
+  /**
+   * Tests without a store: `accounts.given([...]).rows()` is what stands in the table after these events, entity by entity
+   * and by the key. Events are given as to `given` of their definition, and checked and folded as there.
+   */
+  given(events: readonly E[]): { rows(): Row<C>[] }
+}
+
 /** The first half of a projection: a table. `.rows()` or `.on()` says what stands in it. */
-export interface ProjectionShape<N extends string, C extends Columns, Key extends keyof C> {
+export interface ProjectionShape<N extends string, C extends Columns, Key extends keyof C, E = never> {
   /** From state: one row an entity, none (`null`), or, with a `key`, several. Made anew whenever the state changes. */
-  rows<F extends Facts, EC, R extends Row<C> | readonly Row<C>[] | null>(
-    of: EntityDefinition<F, EC>,
-    row: (state: Readonly<F['state']>, entity: Projected) => R & CheckedRow<R, C>,
-  ): Projection<N, C>
+  rows<F extends Facts, EC, R extends Row<C> | readonly Row<C>[] | null, S extends string = never>(
+    of: EntityDefinition<F, EC, S>,
+    row: (state: DeepReadonly<F['state']>, entity: Projected) => R & CheckedRow<R, C>,
+  ): DefinedProjection<N, C, ProjectedEvent<F, S>>
   /** From events, each exactly once. May be said once for each entity type. */
-  on<F extends Facts, EC>(
-    of: EntityDefinition<F, EC>,
+  on<F extends Facts, EC, S extends string = never>(
+    of: EntityDefinition<F, EC, S>,
     handlers: {
       [K in keyof F['events'] & string]?: (
         event: Event<F, K>,
         table: Table<C, Key>,
       ) => TableStatement | readonly TableStatement[] | undefined
     },
-  ): Projection<N, C> & Pick<ProjectionShape<N, C, Key>, 'on'>
+  ): DefinedProjection<N, C, E | ProjectedEvent<F, S>> &
+    Pick<ProjectionShape<N, C, Key, E | ProjectedEvent<F, S>>, 'on'>
 }
 
 /** What a projection holds at run time, behind its public type. */
@@ -96,9 +118,6 @@ export function projectionOf(projection: AnyProjection): ProjectionDefinition {
   throw new KumaError('KUMA_INVALID_CONFIG', 'this is not a projection', { path: null }, { hint })
 }
 
-/** Columns that every table has: whose row it is, and as of which version of that entity. */
-export const ENTITY = '_entity'
-export const VERSION = '_version'
 const NAME = /^[A-Za-z][A-Za-z0-9_]{0,62}$/
 const TAKEN = ['entities', 'events']
 
@@ -123,7 +142,13 @@ export function defineProjection<
   const { name, columns } = shape
   const table = tableOf(shape)
   const asPublic = (definition: ProjectionDefinition, more: object = {}) =>
-    Object.freeze({ name, columns, [parts]: definition, ...more }) as never
+    Object.freeze({
+      name,
+      columns,
+      given: (events: readonly GivenEntityEvent[]) => givenRows(definition, events),
+      [parts]: definition,
+      ...more,
+    }) as never
   return {
     rows: (of, row) => {
       const definition = definitionOf(of)
@@ -204,11 +229,6 @@ function tableOf(shape: {
 }
 
 const TYPES = "a column is 'text', 'integer', 'real', 'boolean' or 'json', each also with ' null' after it"
-
-/** The column that `increment` cannot make up, if there is one: neither a number, nor in the key, nor nullable. */
-export function uncountable({ columns, key }: Pick<ProjectionDefinition, 'columns' | 'key'>): string | undefined {
-  return columns.find((column) => !column.isNullable && !isNumeric(column) && !key.includes(column.name))?.name
-}
 
 function checkName(projection: string, name: unknown, what: string): void {
   if (typeof name === 'string' && NAME.test(name)) return

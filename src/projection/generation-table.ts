@@ -3,15 +3,8 @@
  * says `accounts`, which is a view of the generation that serves.
  */
 import { describe, isThenable } from '../entity/model.ts'
-import { declared, isNumeric, looseParam, type Param, paramOf, quoted } from './columns.ts'
-import {
-  ENTITY,
-  type ProjectionDefinition,
-  type Table,
-  type TableStatement,
-  uncountable,
-  VERSION,
-} from './define-projection.ts'
+import { declared, ENTITY, isNumeric, looseParam, type Param, paramOf, quoted, VERSION } from './columns.ts'
+import type { ProjectionDefinition, Table, TableStatement } from './define-projection.ts'
 import type { Statement } from './sink.ts'
 import { renamed } from './sql-text.ts'
 
@@ -187,6 +180,11 @@ export class GenerationTable {
 }
 
 type Row = { readonly [column: string]: unknown }
+
+/** The column that `increment` cannot make up, if there is one: neither a number, nor in the key, nor nullable. */
+function uncountable({ columns, key }: ProjectionDefinition): string | undefined {
+  return columns.find((column) => !column.isNullable && !isNumeric(column) && !key.includes(column.name))?.name
+}
 
 function promised(answer: PromiseLike<unknown>): Error {
   answer.then(undefined, () => {}) // its outcome must not end the process

@@ -169,7 +169,7 @@ export class Scratch {
 }
 
 /** SQLite takes a number of JavaScript for a REAL. */
-function bound(params: readonly Param[], from: number, to: number): (Param | bigint)[] {
+export function bound(params: readonly Param[], from: number, to: number): (Param | bigint)[] {
   const values: (Param | bigint)[] = []
   for (let i = from; i < to; i++) {
     const param = params[i]!

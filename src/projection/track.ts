@@ -9,7 +9,8 @@
  */
 import type { Definition } from '../entity/define-entity.ts'
 import { formatPosition, type Position, type RecordedEvent } from '../entity/event.ts'
-import { deepFreeze, evolve, inPlace } from '../entity/fold.ts'
+import { deepFreeze, inPlace } from '../entity/fold.ts'
+import { evolveRecorded } from '../entity/fold-check.ts'
 import { leastSizeOf, sizeOf } from '../entity/state-size.ts'
 import { isKumaError } from '../errors.ts'
 import type { Batch } from './batch.ts'
@@ -158,7 +159,7 @@ export class Track {
   ): void {
     try {
       const definition: Definition = this.source.definitions.of(event.entityType)
-      if (!known.isLeftOut) known.state = evolve(inPlace(definition), known.state, event)
+      if (!known.isLeftOut) known.state = evolveRecorded(inPlace(definition), known.state, event)
       known.version = event.version
       known.updatedAt = event.at
       known.position = event.position

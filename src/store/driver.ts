@@ -100,10 +100,11 @@ export function openDatabase(path: string, access: 'read' | 'write' | 'create'):
   }
 }
 
-/** One in memory, of which nothing is kept. @throws KUMA_DRIVER */
+/** One that is nowhere but in memory. @throws KUMA_DRIVER */
 export function openMemory(): Database {
-  const Driver = loadDriver()
-  return new Driver(':memory:', binary)
+  const db = new (loadDriver())(':memory:', binary)
+  db.exec('PRAGMA trusted_schema = OFF')
+  return db
 }
 
 /**

@@ -166,8 +166,8 @@ describe.each(SINKS)('%s:', (kind) => {
       d: -0,
     }
     const Odd = kuma
-      .defineEntity({ type: 'odd', initial: {} as object, events: { Seen: kuma.type<object>() } })
-      .evolve({ Seen: (): object => state })
+      .defineEntity({ type: 'odd', initial: (): object => state, events: { Seen: kuma.type<object>() } })
+      .evolve({ Seen: (state) => state })
     const { ctx } = await open({ entities: [Odd], projections: [] })
     const { position } = await (await ctx.spawn(Odd, 'o')).append({ type: 'Seen', data: {} })
     const found = await all(ctx.query(`select state, state->>'when' as "when" from entities`, [], { after: position }))

@@ -168,3 +168,53 @@ kuma.defineConfig({ ids: { 'lamp-*': shape } })
 
 // @ts-expect-error an option that does not exist
 kuma.defineConfig({ shard: 4 })
+
+// ---- a state is not its model's to change
+
+const stock = kuma.defineEntity({
+  type: 'stock',
+  initial: { items: [{ sku: '', count: 0 }], bySku: {} as Record<string, number> },
+  events: { Added: kuma.type<{ sku: string }>(), Emptied: kuma.type<{ skus: string[] }>() },
+  commands: { Empty: kuma.type<Record<never, never>>() },
+})
+
+stock.evolve({
+  Added: (state, { sku }) => {
+    // @ts-expect-error an item is added to the list that was given
+    state.items.push({ sku, count: 1 })
+    // @ts-expect-error an item that was given is changed
+    state.items[0]!.count++
+    // @ts-expect-error a field that was given is changed
+    state.bySku[sku] = 1
+    return state
+  },
+  Emptied: (state) => {
+    // @ts-expect-error the list that was given is sorted in its place
+    state.items.sort()
+    return { ...state, items: [] }
+  },
+})
+
+const Stock = stock.evolve({ Added: (state) => state, Emptied: (state) => ({ ...state, items: [] }) })
+
+Stock.decide({
+  Empty: ({ items }) => ({
+    type: 'Emptied',
+    // @ts-expect-error the list that was given is turned round in its place
+    data: { skus: items.reverse().map(({ sku }: { sku: string }) => sku) },
+  }),
+})
+
+Stock.revert((from, to) => {
+  // @ts-expect-error the state that it is now is changed
+  from.items.pop()
+  // @ts-expect-error the state that is to be brought back is changed
+  delete to.bySku['a']
+  return { type: 'Emptied', data: { skus: [] } }
+})
+
+kuma.defineProjection({ name: 'stocks', columns: { count: 'integer' } }).rows(Stock, (state) => {
+  // @ts-expect-error the state is changed that a row is made of
+  state.items.shift()
+  return { count: state.items.length }
+})

@@ -56,3 +56,22 @@ some satisfies readonly { readonly measured: number }[]
 one satisfies kuma.JsonObject[]
 const all: kuma.Items<{ readonly n: number }> = store.query<{ n: number }>('select count(*) n from hours')
 await all.toArray()
+
+// tests of them need no store
+const [warmth] = climate
+  .given([
+    { type: 'Measured', data: { celsius: 21 } },
+    { type: 'Reset', entity: 'hall' },
+  ])
+  .rows()
+warmth?.off satisfies number | undefined
+hours.given([
+  { type: 'Measured', data: { celsius: 21 }, at: 5, entityType: 'thermostat' },
+  { type: 'Bid', data: { bidder: 'al', cents: 5 }, entity: 'a1' },
+])
+// @ts-expect-error no event of what it is made of
+climate.given([{ type: 'Bid', data: { bidder: 'al', cents: 5 } }])
+// @ts-expect-error a field of the wrong type
+hours.given([{ type: 'Measured', data: { celsius: '21' } }])
+// @ts-expect-error a column that is not there
+climate.given([]).rows()[0]?.warmth

@@ -120,7 +120,7 @@ describe('evolve', () => {
       events: { Added: anything },
     }).evolve({
       Added: (state) => {
-        state.items.push(1)
+        ;(state.items as number[]).push(1) // what plain JavaScript may do
         return state
       },
     })

@@ -78,9 +78,41 @@ describe('given', () => {
     expect(() => Game.given([event as never])).toThrow(expect.objectContaining({ code }))
   })
 
-  test('does not upcast: the events given are new ones', () => {
-    const Upcasting = Game.upcast({ Ended: () => ({ type: 'Scored', data: { points: 100, by: '' } }) })
-    expect(Upcasting.given([{ type: 'Ended' }]).state).toMatchObject({ phase: 'over', points: 0 })
+  test('takes events of a type that has an upcaster as they were stored, and all others as new ones', () => {
+    const Upcasting = Game.upcast({
+      Scored: ({ data, meta }) => ({
+        type: 'Scored',
+        data: { points: data.score ?? data.points, by: meta.by ?? 'old' },
+      }),
+      Halved: ({ data, entity, version, at }) => ({
+        type: 'Scored',
+        data: { points: data.of / 2, by: `${entity} ${version} ${at}` },
+      }),
+    })
+    const { state } = Upcasting.given([
+      { type: 'Scored', data: { score: 5 }, meta: { by: 'ann' } },
+      { type: 'Scored', data: { points: 2 } },
+      { type: 'Halved', data: { of: 8 }, at: 1_700 },
+    ])
+    const seen = ['given', 'given v1 0 ann ann', 'given v2 0 old -', 'given v3 1700 given 3 1700 -']
+    expect(state).toEqual({ phase: 'open', points: 11, seen })
+    expect(() => Upcasting.given([{ type: 'Ended', data: { reason: 1n } as never }])).toThrow(
+      expect.objectContaining({ code: 'KUMA_INVALID_DATA' }),
+    )
+    expect(() => Upcasting.given([{ type: 'Doubled', data: {} } as never])).toThrow(
+      expect.objectContaining({ code: 'KUMA_INVALID_EVENT' }),
+    )
+  })
+
+  test('what a command decides on is new, whatever has an upcaster', async () => {
+    const Upcasting = Game.upcast({ Scored: () => ({ type: 'Scored', data: { points: 100, by: '' } }) })
+    const { state } = await Upcasting.given([]).when({ type: 'Score', data: { points: 3 } })
+    expect(state.points).toBe(3)
+  })
+
+  test('an upcaster that gives something else is told', () => {
+    const Upcasting = Game.upcast({ Old: () => ({ type: 'Scord', data: {} }) as never })
+    expect(() => Upcasting.given([{ type: 'Old' }])).toThrow(expect.objectContaining({ code: 'KUMA_MODEL_FAILED' }))
   })
 })
 
