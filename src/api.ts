@@ -32,7 +32,7 @@ export interface Appended {
   readonly at: number
 }
 
-/** Of a command that changed nothing: where the entity stands. */
+/** Of a command that changed nothing: where the entity stands; version 0 if there is none. */
 // biome-ignore lint/suspicious/noExplicitAny: an entity of any type
 export interface Executed<F extends Facts = any> extends Appended {
   /** What was recorded; empty if the command changed nothing. */
@@ -338,6 +338,27 @@ export interface Context {
   entity(id: string): Promise<Entity<AnyFacts>>
   /** An existing entity. Never creates: KUMA_NOT_FOUND. */
   entity<F extends Facts, C>(definition: EntityDefinition<F, C>, id: string): Promise<Entity<F>>
+  /**
+   * Has the definition decide a command, as `entity.execute` does. Where there is no such entity, it is decided on the
+   * initial state at version 0, and what comes of it begins one, in one commit. Nothing is left behind where it is refused
+   * or decides on nothing, and then no request key either.
+   */
+  execute<F extends Facts, C>(
+    definition: EntityDefinition<F, C>,
+    id: string,
+    command: Command<F>,
+    options?: AppendOptions,
+  ): Promise<Executed<F>>
+  /**
+   * Records an event, or several as one atomic unit. Where there is no such entity they begin one, without a `Created`; with
+   * `expectedVersion: 0` they do nothing else. Resolves when they are on disk; nothing is left behind where they are refused.
+   */
+  append<F extends Facts, C>(
+    definition: EntityDefinition<F, C>,
+    id: string,
+    events: NewEvent<F> | readonly NewEvent<F>[],
+    options?: AppendOptions,
+  ): Promise<Appended>
   /** All entities, shard by shard, in each in order of their creation. */
   entities(query?: EntitiesQuery): Items<EntitySummary>
   /** The same with their states, now or at a time: each as it was then, and not as of one moment of recording. */

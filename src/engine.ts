@@ -85,11 +85,16 @@ export interface DecideRequest {
 }
 
 export interface ExecuteRequest extends DecideRequest {
+  /**
+   * If there is no such entity, the command is decided on the initial state of this type at version 0, and what comes of it
+   * begins one. Without it: KUMA_NOT_FOUND. Null, where nobody said of which type: KUMA_UNKNOWN_TYPE.
+   */
+  readonly newType?: string | null | undefined
   /** Nothing of it has been checked. */
   readonly command: UncheckedCommand
 }
 
-/** Of the last event recorded; of the entity as it was, if the command changed nothing. */
+/** Of the last event recorded; of the entity as it was, at version 0 if there is none, where the command changed nothing. */
 export interface ExecuteResult extends AppendResult {
   /** as recorded; none if the command changed nothing */
   readonly events: readonly RecordedEvent[]
@@ -301,7 +306,7 @@ export interface Engine {
   /**
    * Decides a command and records what comes of it; resolves when that is on disk. The entity takes nothing else
    * meanwhile.
-   * @throws KUMA_NOT_FOUND, KUMA_INVALID_COMMAND, KUMA_REJECTED, KUMA_TIMEOUT, and what `append` throws
+   * @throws KUMA_NOT_FOUND, KUMA_UNKNOWN_TYPE, KUMA_INVALID_COMMAND, KUMA_REJECTED, KUMA_TIMEOUT, and what `append` throws
    */
   execute(request: ExecuteRequest): Promise<ExecuteResult>
   /** The entity as it durably stands, or null. */

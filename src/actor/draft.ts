@@ -4,12 +4,12 @@ import type { UncheckedEvent } from '../engine.ts'
 import { checkEvent } from '../entity/check-event.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
-import { evolve, initialState, inOneGo } from '../entity/fold.ts'
+import { evolve, inOneGo } from '../entity/fold.ts'
 import { jsonText } from '../entity/json.ts'
 import { leastSizeOf, sizeOf, wouldBeTooLarge } from '../entity/state-size.ts'
 import { KumaError } from '../errors.ts'
 import type { SnapshotRow } from '../store/commit.ts'
-import { NOWHERE, type Stand } from './activate.ts'
+import { beginning, type Stand } from './activate.ts'
 import type { Shard } from './actor.ts'
 import { bytesOf } from './readable.ts'
 import { isSnapshotDue, sized, stateRow } from './snapshot.ts'
@@ -51,7 +51,7 @@ export function draft(
     )
   }
   const now = Date.now()
-  let stand = before.version > 0 ? before : { ...NOWHERE, state: initialState(definition, id) }
+  let stand = before.version > 0 ? before : beginning(definition, id)
   let bytes = 0
   let seq = firstSeq
   const drafts: Draft[] = []

@@ -6,6 +6,7 @@ import type { ImportCounts, Rejected } from '../cli/import-run.ts'
 import { importFrom } from '../cli/importer.ts'
 import { note, print, visible } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
+import { DOCUMENT } from '../entity/document.ts'
 
 export default class Import extends BaseCommand {
   static override summary = 'Record events from NDJSON, CloudEvents 1.0 or exported documents, plain or gzipped.'
@@ -38,7 +39,7 @@ export default class Import extends BaseCommand {
         let counts: ImportCounts = { imported: 0, duplicates: 0, rejected: 0 }
         try {
           await importFrom(engine, input, {
-            typeFor,
+            typeFor: (id) => typeFor(id) ?? DOCUMENT,
             onRejected: (what, reason, hint) => {
               note(flags.json ? JSON.stringify({ ...what, reason }) : visible(`${nameOf(what)}: ${reason}`))
               if (hint !== null) hints.add(hint)

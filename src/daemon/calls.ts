@@ -98,8 +98,11 @@ export const CALLS: { readonly [call: string]: Method<unknown> } = {
     QUICK_WRITE,
     ({ engine }, params) => engine.appendCopy(params as never),
   ),
-  execute: method({ ...DECIDED, command: object }, ['id', 'command'], QUICK_WRITE, ({ engine }, params) =>
-    engine.execute(params as never),
+  execute: method(
+    { ...DECIDED, newType: orNull(text), command: object },
+    ['id', 'command'],
+    QUICK_WRITE,
+    ({ engine }, params) => engine.execute(params as never),
   ),
   revert: method({ ...DECIDED, to: point, dryRun: flag }, ['id', 'to'], SLOW_WRITE, ({ engine }, params, { signal }) =>
     engine.revert(params as never, params['dryRun'] ? signal : undefined),

@@ -28,6 +28,7 @@ const decided = {
   meta: anything,
 }
 const DECIDED = Object.keys(decided)
+const newType = { ...text, description: 'what a new entity becomes' }
 const appended = { version, position, at: integer, repeated: { const: true } }
 
 const SCHEMAS: { readonly [name: string]: Schema } = {
@@ -35,13 +36,21 @@ const SCHEMAS: { readonly [name: string]: Schema } = {
     { type: text, data: anything, meta: anything, at: { ...integer, description: 'of a historical event' } },
     ['data', 'meta', 'at'],
   ),
-  Append: object(
-    { ...decided, newType: { ...text, description: 'what a new entity becomes' }, events: list(ref('NewEvent')) },
-    [...DECIDED, 'newType'],
-  ),
+  Append: object({ ...decided, newType, events: list(ref('NewEvent')) }, [...DECIDED, 'newType']),
   Appended: object(appended, ['repeated']),
-  Execute: object({ ...decided, command: object({ type: text, data: anything }, ['data']) }, DECIDED),
-  Executed: object({ ...appended, events: list(ref('Event')), state: anything }, ['repeated']),
+  Execute: object({ ...decided, newType, command: object({ type: text, data: anything }, ['data']) }, [
+    ...DECIDED,
+    'newType',
+  ]),
+  Executed: object(
+    {
+      ...appended,
+      version: { ...integer, minimum: 0, description: '0: there is no such entity, and nothing came of the command' },
+      events: list(ref('Event')),
+      state: anything,
+    },
+    ['repeated'],
+  ),
   Event: object({
     entity: id,
     entityType: text,
@@ -106,6 +115,7 @@ const MEANING: { readonly [status: number]: string } = {
   409: 'it is not as the request expects',
   413: 'the body is too long, or the state is or would be too large',
   415: 'the body is not declared as JSON, or not as UTF-8',
+  422: 'the rules of the entity do not allow the command',
   503: 'not now',
 }
 

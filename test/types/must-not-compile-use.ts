@@ -52,6 +52,14 @@ await auction.execute({ type: 'Open', meta: { by: 'bo' } })
 await hall.execute({ type: 'SetTarget', data: { celsius: 20 } })
 // @ts-expect-error of an entity of any type no command is known
 await (await store.entity('a1')).execute({ type: 'Open' })
+// @ts-expect-error no such command, of one that may not be there either
+await store.execute(Auction, 'a2', { type: 'PlaceBidd', data: { bidder: 'bo', cents: 1 } })
+// @ts-expect-error an entity without commands takes none there
+await store.execute(Thermostat, 'hall', { type: 'SetTarget', data: { celsius: 20 } })
+// @ts-expect-error an event that the definition does not have
+await store.append(Auction, 'a2', { type: 'Bidd', data: { bidder: 'bo', cents: 1 } })
+// @ts-expect-error the second of them is wrong
+await store.append(Auction, 'a2', [{ type: 'Opened' }, { type: 'Bid', data: { bidder: 'bo' } }])
 // @ts-expect-error the state that comes of it is the store's
 ;(await auction.execute({ type: 'Open' })).state.phase = 'closed'
 

@@ -1,0 +1,198 @@
+/** An entity begins with a command or with events of its own: one suite, in the process and through a daemon. */
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { z } from 'zod'
+import * as kuma from '../../src/index.ts'
+import { openEngine } from '../../src/kuma.ts'
+import { folder } from '../folder.ts'
+import { served } from '../served.ts'
+
+const Order = kuma
+  .defineEntity({
+    type: 'order',
+    initial: (id) => ({ id, status: 'new', cents: 0 }),
+    events: {
+      Placed: z.object({ cents: z.number() }),
+      Paid: kuma.type<Record<never, never>>(),
+      Noted: kuma.type<{ text: string }>(),
+    },
+    commands: {
+      Place: z.object({ cents: z.number() }),
+      PlaceSlowly: kuma.type<{ cents: number }>(),
+      PayAtOnce: kuma.type<{ cents: number }>(),
+      Cancel: kuma.type(),
+    },
+  })
+  .evolve({
+    Placed: (state, { cents }) => ({ ...state, status: 'placed', cents }),
+    Paid: (state) => ({ ...state, status: 'paid' }),
+    Noted: (state) => state,
+  })
+  .decide({
+    Place: ({ id, status }, { cents }, about) => {
+      if (status !== 'new') throw new Error(`it is ${status}`)
+      if (cents <= 0) throw new Error('it is free')
+      return { type: 'Placed', data: { cents }, meta: { reason: `${id} at ${about.version}` } }
+    },
+    PlaceSlowly: async ({ status }, { cents }) => {
+      await Promise.resolve()
+      if (status !== 'new') throw new Error(`it is ${status}`)
+      return { type: 'Placed', data: { cents } }
+    },
+    PayAtOnce: (_, { cents }) => [{ type: 'Placed', data: { cents } }, { type: 'Paid' }],
+    Cancel: () => undefined,
+  })
+
+const Note = kuma
+  .defineEntity({ type: 'note', initial: { text: '' }, events: { Written: kuma.type<{ text: string }>() } })
+  .evolve({ Written: (_, { text }) => ({ text }) })
+
+const start = {
+  'in process': (config: kuma.Config) => kuma.start(config),
+  'through a daemon': async (config: kuma.Config) => {
+    const engine = await openEngine(config, { access: 'write', create: true })
+    return served(engine, (path) => kuma.connect(path))
+  },
+}
+
+const code = (expected: kuma.KumaErrorCode) => expect.objectContaining({ name: 'KumaError', code: expected })
+const place = (cents: number) => ({ type: 'Place', data: { cents } }) as const
+const placed = (cents: number) => ({ type: 'Placed', data: { cents } }) as const
+
+describe.each(['in process', 'through a daemon'] as const)('%s:', (kind) => {
+  async function open(path = folder(), config: kuma.Config = {}) {
+    const ctx = await start[kind]({ path, shards: 2, entities: [Order, Note], ...config })
+    onTestFinished(() => ctx.close())
+    return ctx
+  }
+
+  async function nothingIsThere(ctx: kuma.Context): Promise<void> {
+    expect(await ctx.entities().toArray()).toEqual([])
+    await expect(ctx.entity('o')).rejects.toEqual(code('KUMA_NOT_FOUND'))
+  }
+
+  describe('a command to an entity that is not there', () => {
+    test('is decided on the initial state at version 0, and what comes of it is version 1', async () => {
+      const path = folder()
+      const ctx = await open(path)
+      const executed = await ctx.as({ by: 'ann' }).execute(Order, 'o', place(5), { meta: { ip: '10.0.0.7' } })
+      expect(executed).toMatchObject({ version: 1, state: { id: 'o', status: 'placed', cents: 5 } })
+      const order = await ctx.entity(Order, 'o')
+      const meta = { by: 'ann', ip: '10.0.0.7', reason: 'o at 0' }
+      expect(await order.log().toArray()).toMatchObject([{ type: 'Placed', version: 1, data: { cents: 5 }, meta }])
+      await ctx.close()
+      expect(await (await (await open(path)).entity(Order, 'o')).read()).toEqual(executed.state)
+    })
+
+    test('of which several events come makes it with all of them', async () => {
+      const ctx = await open()
+      const executed = await ctx.execute(Order, 'o', { type: 'PayAtOnce', data: { cents: 5 } })
+      expect(executed).toMatchObject({ version: 2, state: { status: 'paid' } })
+      expect(executed.events.map(({ type, version }) => [type, version])).toEqual([
+        ['Placed', 1],
+        ['Paid', 2],
+      ])
+      if (kind === 'in process') expect(ctx.stats().commitEvents).toMatchObject({ count: 1, max: 2 })
+    })
+
+    test('that is refused, or decides on nothing, leaves nothing behind', async () => {
+      const path = folder()
+      const ctx = await open(path)
+      await expect(ctx.execute(Order, 'o', place(0))).rejects.toMatchObject({ details: { reason: 'it is free' } })
+      await expect(ctx.execute(Order, 'o', place('x' as never))).rejects.toEqual(code('KUMA_INVALID_COMMAND'))
+      await expect(ctx.execute(Order, 'o', place(5), { expectedVersion: 1 })).rejects.toEqual(code('KUMA_CONFLICT'))
+      const unheard = await ctx.execute(Order, 'o', { type: 'Cancel' }, { requestKey: 'k' })
+      expect(unheard).toEqual({
+        version: 0,
+        at: 0,
+        position: expect.stringMatching(/^00[01]:0$/),
+        events: [],
+        state: { id: 'o', status: 'new', cents: 0 },
+      })
+      expect(Object.isFrozen(unheard.state)).toBe(true)
+      await nothingIsThere(ctx)
+      await ctx.close()
+      const again = await open(path)
+      await nothingIsThere(again)
+      // no key was kept either: there is nothing to keep it
+      expect(await again.execute(Order, 'o', place(5), { requestKey: 'k' })).toMatchObject({ version: 1 })
+    })
+
+    test('many at once: one of them makes it, the others are decided on what it left', async () => {
+      const ctx = await open()
+      const settled = await Promise.allSettled(
+        Array.from({ length: 20 }, (_, i) =>
+          ctx.execute(Order, 'o', { type: i % 2 ? 'Place' : 'PlaceSlowly', data: { cents: i + 1 } }),
+        ),
+      )
+      expect(settled.map(({ status }) => status)).toEqual(['fulfilled', ...Array(19).fill('rejected')])
+      expect(settled[1]).toMatchObject({ reason: { details: { reason: 'it is placed' } } })
+      expect(await (await ctx.entity(Order, 'o')).inspect()).toMatchObject({ version: 1, state: { cents: 1 } })
+    })
+
+    test('under a request key gives the first answer again, and makes nothing twice', async () => {
+      const path = folder()
+      const ctx = await open(path)
+      const both = await Promise.all([1, 2].map(() => ctx.execute(Order, 'o', place(5), { requestKey: 'k' })))
+      expect(both[1]).toEqual(both[0])
+      await ctx.append(Order, 'o', { type: 'Paid' })
+      await ctx.close()
+      const again = await open(path)
+      expect(await again.execute(Order, 'o', place(5), { requestKey: 'k' })).toEqual(both[0])
+      expect(await again.entities().toArray()).toMatchObject([{ id: 'o', version: 2 }])
+    })
+
+    test('where one is there goes to it: of the same type only, and at the expected version', async () => {
+      const ctx = await open()
+      await ctx.append(Order, 'o', placed(5))
+      await expect(ctx.execute(Order, 'o', place(5))).rejects.toMatchObject({ details: { reason: 'it is placed' } })
+      expect(await ctx.execute(Order, 'o', { type: 'Cancel' })).toMatchObject({ version: 1, events: [] })
+      await expect(ctx.execute(Order, 'o', { type: 'Cancel' }, { expectedVersion: 0 })).rejects.toEqual(
+        code('KUMA_CONFLICT'),
+      )
+      await ctx.append(Note, 'n', { type: 'Written', data: { text: 'x' } })
+      await expect(ctx.execute(Order, 'n', place(5))).rejects.toEqual(code('KUMA_TYPE_MISMATCH'))
+    })
+
+    test('of a type that the engine does not know is refused, and a handle still makes nothing', async () => {
+      const ctx = await open(folder(), { entities: [Note] })
+      await expect(ctx.execute(Order, 'o', place(5))).rejects.toEqual(code('KUMA_UNKNOWN_TYPE'))
+      await expect(ctx.entity(Order, 'o')).rejects.toEqual(code('KUMA_NOT_FOUND'))
+      await expect(ctx.execute(Note, 'n', place(5) as never)).rejects.toEqual(code('KUMA_INVALID_COMMAND'))
+      await nothingIsThere(ctx)
+    })
+  })
+
+  describe('events to an entity that is not there', () => {
+    test('begin it, one or several as one unit, without a Created', async () => {
+      const ctx = await open()
+      expect(await ctx.append(Order, 'o', [placed(5), { type: 'Paid' }], { expectedVersion: 0 })).toEqual({
+        version: 2,
+        position: expect.stringMatching(/^00[01]:2$/),
+        at: expect.any(Number),
+      })
+      expect(await ctx.append(Note, 'n', { type: 'Written', data: { text: 'x' } })).toMatchObject({ version: 1 })
+      const order = await ctx.entity(Order, 'o')
+      expect((await order.log().toArray()).map(({ type }) => type)).toEqual(['Placed', 'Paid'])
+      expect(await order.read()).toEqual({ id: 'o', status: 'paid', cents: 5 })
+    })
+
+    test('that are refused leave nothing behind', async () => {
+      const ctx = await open()
+      const bad = { type: 'Placed', data: { cents: 'x' } } as never
+      await expect(ctx.append(Order, 'o', [placed(5), bad])).rejects.toEqual(code('KUMA_INVALID_EVENT'))
+      await expect(ctx.append(Order, 'o', [])).rejects.toEqual(code('KUMA_INVALID_DATA'))
+      await expect(ctx.append(Order, 'o', placed(5), { expectedVersion: 3 })).rejects.toEqual(code('KUMA_CONFLICT'))
+      await nothingIsThere(ctx)
+    })
+
+    test('with expectedVersion 0 do so once', async () => {
+      const ctx = await open()
+      const both = [1, 2].map((cents) => ctx.append(Order, 'o', placed(cents), { expectedVersion: 0 }))
+      const settled = await Promise.allSettled(both)
+      expect(settled).toMatchObject([
+        { status: 'fulfilled', value: { version: 1 } },
+        { status: 'rejected', reason: { code: 'KUMA_CONFLICT', details: { expected: 0, actual: 1 } } },
+      ])
+    })
+  })
+})
