@@ -17,8 +17,8 @@ export interface Items<T> extends AsyncIterable<T> {
 }
 
 export interface AppendOptions {
-  /** Refuse (KUMA_CONFLICT) unless the entity is at this version. */
-  readonly expectedVersion?: number | undefined
+  /** Refuse (KUMA_CONFLICT) unless the entity is at this version; 0: there is none. `exists`: KUMA_NOT_FOUND if there is none. */
+  readonly expectedVersion?: number | 'exists' | undefined
   /** The same key again gives the first answer again, and records nothing. It belongs to one entity. */
   readonly requestKey?: string | undefined
   readonly meta?: Meta | undefined
@@ -263,7 +263,8 @@ export interface EntitySummary {
   readonly id: string
   readonly type: string
   readonly version: number
-  /** of the last event, in milliseconds since 1970 */
+  /** of the first and of the last event, in milliseconds since 1970 */
+  readonly createdAt: number
   readonly updatedAt: number
 }
 

@@ -27,8 +27,8 @@ export interface AppendRequest {
   /** If there is no such entity, make one of this type. Without it: KUMA_NOT_FOUND. */
   readonly newType?: string | undefined
   readonly events: readonly UncheckedEvent[]
-  /** 0: the entity must not exist. */
-  readonly expectedVersion?: number | undefined
+  /** 0: the entity must not exist. `exists`: KUMA_NOT_FOUND if it does not. */
+  readonly expectedVersion?: number | 'exists' | undefined
   readonly requestKey?: string | undefined
   /** Laid over by each event's own meta. */
   readonly meta?: Meta | undefined
@@ -77,8 +77,8 @@ export interface DecideRequest {
   readonly id: string
   /** The entity must be of this type; KUMA_TYPE_MISMATCH otherwise. */
   readonly type?: string | undefined
-  /** The version that is decided on; 0: the entity must not exist. */
-  readonly expectedVersion?: number | undefined
+  /** The version that is decided on; 0: the entity must not exist. `exists`: KUMA_NOT_FOUND if it does not. */
+  readonly expectedVersion?: number | 'exists' | undefined
   readonly requestKey?: string | undefined
   /** What the handler is told, and laid under the meta of each event it decides on. */
   readonly meta?: Meta | undefined
@@ -101,6 +101,9 @@ export interface ExecuteResult extends AppendResult {
   /** after these events. Frozen. */
   readonly state: JsonObject
 }
+
+/** An entity as it durably stands, without its state. */
+export type Found = Omit<EntitySummary, 'createdAt'>
 
 /** A state with the event that led to it. */
 export interface RecordedStep {
@@ -310,7 +313,7 @@ export interface Engine {
    */
   execute(request: ExecuteRequest): Promise<ExecuteResult>
   /** The entity as it durably stands, or null. */
-  find(id: string): Promise<EntitySummary | null>
+  find(id: string): Promise<Found | null>
   /** @throws KUMA_NOT_FOUND also when the point lies before the entity's first event */
   inspect(id: string, point?: ResolvedPoint, signal?: AbortSignal): Promise<Inspected>
   replay(id: string, range?: EngineReplayRange): AsyncIterable<RecordedStep>

@@ -547,7 +547,9 @@ export class Actor {
   private admit({ type, newType, expectedVersion }: Admitted): Definition {
     const { version } = this.next
     if (version === 0 && typeof newType !== 'string') throw newType === null ? typeless(this.id) : notFound(this.id)
-    if (expectedVersion !== undefined && expectedVersion !== version) {
+    if (expectedVersion === 'exists') {
+      if (version === 0) throw notFound(this.id)
+    } else if (expectedVersion !== undefined && expectedVersion !== version) {
       throw new KumaError(
         'KUMA_CONFLICT',
         `${this.id} is at version ${version}, not ${expectedVersion}`,

@@ -1,7 +1,8 @@
-/** The definitions an engine was given, by entity type, and how large states may be. Documents are always known. */
+/** The definitions an engine was given, by entity type, and how large states may be. Documents and streams are always known. */
 import { type AnyEntityDefinition, type Definition, definitionOf } from '../entity/define-entity.ts'
 import { document } from '../entity/document.ts'
 import type { RecordedEvent } from '../entity/event.ts'
+import { stream } from '../entity/stream.ts'
 import { upcast } from '../entity/upcast.ts'
 import { KumaError } from '../errors.ts'
 import { READABLE_BYTES_MAX } from './readable.ts'
@@ -19,6 +20,8 @@ export class Definitions {
   constructor(given: readonly AnyEntityDefinition[], stateBytesMax = STATE_BYTES_MAX) {
     this.stateBytesMax = Math.min(stateBytesMax, READABLE_BYTES_MAX)
     this.byType.set(document.type, definitionOf(document))
+    // who has a `stream` of his own, of before there was one, goes on with it
+    if (!given.some(({ type }) => type === stream.type)) this.byType.set(stream.type, definitionOf(stream))
     for (const definition of new Set(given).add(document)) {
       const found = definitionOf(definition)
       const known = this.byType.get(found.type)

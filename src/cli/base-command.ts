@@ -53,11 +53,18 @@ export const writeFlags = {
 }
 
 export const expectVersionFlag = {
-  'expect-version': Flags.integer({
-    description: 'refuse unless the entity is at this version; 0: it must not exist',
-    min: 0,
+  'expect-version': Flags.custom<number | 'exists'>({
+    description: 'refuse unless the entity is at this version; 0: it must not exist; exists: it must',
     helpValue: 'N',
-  }),
+    parse: async (text) => expectedVersionOf(text),
+  })(),
+}
+
+function expectedVersionOf(text: string): number | 'exists' {
+  if (text === 'exists') return text
+  const version = /^\d+$/.test(text) ? Number(text) : Number.NaN
+  if (Number.isSafeInteger(version)) return version
+  throw usage(`--expect-version takes a whole number from 0 on, or \`exists\`, not ${JSON.stringify(text)}`)
 }
 
 export const requestKeyFlag = {

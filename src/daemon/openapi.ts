@@ -23,7 +23,10 @@ const version = { ...integer, minimum: 1 }
 const position = { ...text, pattern: '^\\d{3}:\\d+(,\\d{3}:\\d+)*(@[0-9a-f]{8})?$' }
 const decided = {
   type: { ...text, description: 'the type that the entity must be of' },
-  expectedVersion: { ...integer, minimum: 0, description: 'refuse unless it is at this version; 0: it must not exist' },
+  expectedVersion: {
+    oneOf: [{ ...integer, minimum: 0 }, { const: 'exists' }],
+    description: 'refuse unless it is at this version; 0: it must not exist; exists: refuse if it does not',
+  },
   requestKey: { ...text, description: 'the same key again records nothing and gives the first answer' },
   meta: anything,
 }
@@ -61,7 +64,7 @@ const SCHEMAS: { readonly [name: string]: Schema } = {
     data: anything,
     meta: anything,
   }),
-  Summary: object({ id, type: text, version, updatedAt: integer }),
+  Summary: object({ id, type: text, version, createdAt: integer, updatedAt: integer }),
   Inspected: object({ id, type: text, version, at: integer, position, state: anything }),
   FeedItem: {
     oneOf: [

@@ -41,11 +41,12 @@ export function foldNew(
   definition: Definition,
   before: unknown,
   events: readonly DecidedEvent[],
-  { id, version: last, now: at }: Pick<Deciding, 'id' | 'version' | 'now'>,
+  { id, version: last, now }: Pick<Deciding, 'id' | 'version' | 'now'>,
 ): unknown {
-  let [state, version] = [before, last]
+  let [state, version, at] = [before, last, now]
   for (const event of events) {
     version++
+    at = event.at ?? Math.max(at, now)
     state = evolve(definition, state, {
       type: event.type,
       data: checkEvent(definition, event, version),

@@ -195,4 +195,101 @@ describe.each(['in process', 'through a daemon'] as const)('%s:', (kind) => {
       ])
     })
   })
+
+  test('expectedVersion exists refuses where there is none, and takes any version where there is one', async () => {
+    const ctx = await open()
+    const exists = { expectedVersion: 'exists' } as const
+    await expect(ctx.append(Order, 'o', placed(5), exists)).rejects.toEqual(code('KUMA_NOT_FOUND'))
+    await expect(ctx.execute(Order, 'o', place(5), exists)).rejects.toEqual(code('KUMA_NOT_FOUND'))
+    await nothingIsThere(ctx)
+    await ctx.append(Order, 'o', placed(5))
+    expect(await ctx.append(Order, 'o', { type: 'Paid' }, exists)).toMatchObject({ version: 2 })
+    const order = await ctx.entity(Order, 'o')
+    expect(await order.append({ type: 'Noted', data: { text: 'x' } }, exists)).toMatchObject({ version: 3 })
+    expect(await order.execute({ type: 'Cancel' }, exists)).toMatchObject({ version: 3, events: [] })
+  })
+
+  test('an event may say when it happened, also one that was decided on', async () => {
+    const Visit = kuma
+      .defineEntity({
+        type: 'visit',
+        initial: { at: 0 },
+        events: { Came: kuma.type<Record<never, never>>() },
+        commands: { Note: kuma.type<{ at: number }>() },
+      })
+      .evolve({ Came: (_state, _data, { at }) => ({ at }) })
+      .decide({ Note: (_, { at }) => ({ type: 'Came', at }) })
+    const ctx = await open(folder(), { entities: [Visit] })
+    expect(await ctx.append(Visit, 'v', { type: 'Came', at: 1_000_000_000_000 })).toMatchObject({
+      at: 1_000_000_000_000,
+    })
+    const note = (at: number) => ctx.execute(Visit, 'v', { type: 'Note', data: { at } })
+    expect(await note(1_100_000_000_000)).toMatchObject({ at: 1_100_000_000_000, state: { at: 1_100_000_000_000 } })
+    await expect(note(1_050_000_000_000)).rejects.toEqual(code('KUMA_INVALID_TIME'))
+    const given = Visit.given([{ type: 'Came', at: 5 }])
+    expect(given.state).toEqual({ at: 5 })
+    expect((await given.when({ type: 'Note', data: { at: 7 } })).state).toEqual({ at: 7 })
+  })
+
+  test('a list says when each entity was created, and when it last changed', async () => {
+    const path = folder()
+    const ctx = await open(path)
+    const at = 1_000_000_000_000
+    const first = { type: 'Written', data: { text: 'x' } } as const
+    await ctx.append(Note, 'n', [
+      { ...first, at },
+      { ...first, at: at + 5 },
+    ])
+    const note = { id: 'n', type: 'note', version: 2, createdAt: at, updatedAt: at + 5 }
+    expect(await ctx.entities().toArray()).toEqual([note])
+    await (await ctx.entity(Note, 'n')).append({ ...first, at: at + 7 })
+    await ctx.close()
+    const again = await open(path)
+    const now = { ...note, version: 3, updatedAt: at + 7 }
+    expect(await again.entities().toArray()).toEqual([now])
+    expect(await again.entities({ at: at + 6 }).toArray()).toEqual([note])
+  })
+
+  describe('a stream', () => {
+    test('takes any event, and folds none', async () => {
+      const path = folder()
+      const ctx = await open(path)
+      const events = Array.from({ length: 1_500 }, (_, n) => ({ type: n % 2 ? 'Ticked' : 'Tocked', data: { n } }))
+      await ctx.append(kuma.stream, 's', events, { expectedVersion: 0 })
+      const stream = await ctx.entity(kuma.stream, 's')
+      expect(await stream.inspect()).toMatchObject({ type: 'stream', version: 1_500, state: {} })
+      expect(await stream.read({ version: 7 })).toEqual({})
+      await ctx.close()
+      const again = await open(path)
+      await again.append(kuma.stream, 's', { type: 'Stopped' }, { expectedVersion: 1_500 })
+      const ticks = await (await again.entity(kuma.stream, 's')).log({ type: 'Ticked', limit: 2 }).toArray()
+      expect(ticks).toMatchObject([
+        { version: 2, data: { n: 1 } },
+        { version: 4, data: { n: 3 } },
+      ])
+    })
+
+    test('is spawned, exported, compared and erased as any entity, and cannot be reverted', async () => {
+      const ctx = await open()
+      const stream = await ctx.spawn(kuma.stream, 's')
+      await stream.append({ type: 'Ticked', data: { n: 1 } })
+      expect(await stream.export()).toMatchObject({ type: 'stream', state: {}, events: [{}, { data: { n: 1 } }] })
+      expect((await stream.diff()).patch).toEqual([])
+      expect(await stream.blame()).toEqual([{ path: '', value: {}, event: null }])
+      await expect(stream.revert({ version: 1 })).rejects.toEqual(code('KUMA_CANNOT_REVERT'))
+      await expect(ctx.execute(kuma.stream, 's', { type: 'Tick' } as never)).rejects.toEqual(
+        code('KUMA_INVALID_COMMAND'),
+      )
+      expect(await stream.delete()).toMatchObject({ erased: 2 })
+    })
+
+    test('of one’s own, defined before there was a built-in one, stays what it is', async () => {
+      const Stream = kuma
+        .defineEntity({ type: 'stream', initial: { n: 0 }, events: { Ticked: kuma.type<Record<never, never>>() } })
+        .evolve({ Ticked: ({ n }) => ({ n: n + 1 }) })
+      const ctx = await open(folder(), { entities: [Stream] })
+      await ctx.append(Stream, 's', [{ type: 'Ticked' }, { type: 'Ticked' }])
+      expect(await (await ctx.entity(Stream, 's')).read()).toEqual({ n: 2 })
+    })
+  })
 })

@@ -66,6 +66,13 @@ describe('over HTTP', () => {
     })
     expect(await command('order_1', { command: { type: 'Cancel' } })).toMatchObject({ version: 0, events: [] })
     expect((await http(store, { path: '/v1/entities' })).text).toBe('')
+    expect(await command('order_1', { command: place, expectedVersion: 'exists' })).toMatchObject({
+      status: 404,
+      error: { code: 'KUMA_NOT_FOUND' },
+    })
+    const events = { events: [{ type: 'Placed', data: { cents: 1 } }], expectedVersion: 'exists' }
+    const appended = await http(store, { method: 'POST', path: '/v1/entities/order_1/events', body: events })
+    expect(appended.status).toBe(404)
     await command('order_1', { command: place })
     expect(await command('order_1', { command: place })).toMatchObject({
       status: 422,
@@ -134,6 +141,11 @@ describe.each(['a store alone', 'a daemon'])('in the shell, with %s:', (kind) =>
 test('in the shell a request key makes a command harmless to repeat', async () => {
   const { run } = await configured()
   const words = ['execute', 'order_1', 'Place', 'cents:=5', '--request-key', 'k']
+  expect(await run([...words, '--expect-version', 'exists'])).toMatchObject({ code: 3, stdout: '' })
+  expect(await run([...words, '--expect-version', 'many'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('a whole number from 0 on, or `exists`, not "many"'),
+  })
   const first = await run(words)
   expect(await run(words)).toEqual({ ...first, stderr: expect.stringContaining('this is the first answer') })
   expect(ndjson((await run(['log'])).stdout)).toHaveLength(1)

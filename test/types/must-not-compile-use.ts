@@ -28,6 +28,12 @@ await hall.appendAll([{ type: 'Reset' }, { type: 'MovedTo', data: { rom: 'attic'
 await hall.append({ type: 'Reset', meta: { by: 7 } })
 // @ts-expect-error a version is a number
 await hall.append({ type: 'Reset' }, { expectedVersion: '3' })
+// @ts-expect-error or says only that it exists
+await hall.append({ type: 'Reset' }, { expectedVersion: 'there' })
+// @ts-expect-error when it happened is a number
+await hall.append({ type: 'Reset', at: new Date() })
+// @ts-expect-error a stream has no state
+;(await (await store.entity(kuma.stream, 'clicks')).read()).clicks
 // @ts-expect-error a write cannot be aborted, since its outcome would be unknown
 await hall.append({ type: 'Reset' }, { signal: AbortSignal.timeout(1) })
 
