@@ -240,15 +240,18 @@ export interface SpawnOptions {
 
 type IsUnion<T, U = T> = T extends unknown ? ([U] extends [T] ? false : true) : never
 
-/** Spawn's last arguments: the data of `Created`, required when the definition declares it with required fields. */
+/**
+ * Spawn's last arguments: the data of `Created`, required when the definition declares it with required fields. Where it does
+ * not, a part of the state; none where the definition has commands, which that would pass by.
+ */
 export type SpawnArgs<F extends Facts> = 'Created' extends keyof F['input']
   ? // biome-ignore lint/complexity/noBannedTypes: {} is what data without required fields extends
     {} extends F['input']['Created']
     ? [created?: F['input']['Created'], options?: SpawnOptions]
     : [created: F['input']['Created'], options?: SpawnOptions]
-  : IsUnion<F['state']> extends true
-    ? [created?: undefined, options?: SpawnOptions]
-    : [created?: Partial<F['state']>, options?: SpawnOptions]
+  : [keyof F['commands'], IsUnion<F['state']>] extends [never, false]
+    ? [created?: Partial<F['state']>, options?: SpawnOptions]
+    : [created?: undefined, options?: SpawnOptions]
 
 export interface EntitiesQuery {
   readonly type?: string | AnyEntityDefinition | undefined
@@ -329,7 +332,10 @@ export interface QueryOptions {
 }
 
 export interface Context {
-  /** The entity with that id; if there is none, records `Created` first, on disk before this resolves. */
+  /**
+   * The entity with that id; if there is none, records `Created` first, on disk before this resolves. An initial state is for
+   * definitions that declare `Created`, or have no commands: others begin with `execute`.
+   */
   spawn<F extends Facts, C>(
     definition: EntityDefinition<F, C>,
     id: string,

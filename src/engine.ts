@@ -27,6 +27,8 @@ export interface AppendRequest {
   /** If there is no such entity, make one of this type. Without it: KUMA_NOT_FOUND. */
   readonly newType?: string | undefined
   readonly events: readonly UncheckedEvent[]
+  /** They were recorded before, elsewhere: an initial state in `Created` is taken, which is refused of a new entity with commands. */
+  readonly isRecorded?: boolean | undefined
   /** 0: the entity must not exist. `exists`: KUMA_NOT_FOUND if it does not. */
   readonly expectedVersion?: number | 'exists' | undefined
   readonly requestKey?: string | undefined

@@ -26,6 +26,7 @@ import type {
   ExecuteResult,
   UncheckedEvent,
 } from '../engine.ts'
+import { checkBeginning } from '../entity/check-event.ts'
 import { type CheckedCommand, checkCommand, decide } from '../entity/decide.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
@@ -377,6 +378,8 @@ export class Actor {
   ): Promise<AppendResult> {
     const { requestKey } = request
     const made = this.make(request, given, request.meta, executing)
+    if (made.created !== null && !('isRecorded' in request && request.isRecorded))
+      checkBeginning(this.shard.definitions.of(made.type), given)
     const { version } = made.drafted.stand
     const keys =
       requestKey === undefined ? NO_KEYS : [this.keep(made, { requestKey, digest, version, count: given.length })]

@@ -7,6 +7,7 @@ import type { AppendRequest } from '../engine.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { type DocumentName, documentGroups, type EventGroup } from './document-reader.ts'
 import type { Input } from './import-input.ts'
+import { recordedBefore } from './import-line.ts'
 import type { ImportRun } from './import-run.ts'
 
 /**
@@ -64,9 +65,10 @@ async function record(run: ImportRun, chunks: AsyncIterable<Uint8Array>): Promis
 }
 
 function requestOf({ events }: EventGroup): AppendRequest {
-  const { entity: id, entityType: type, version } = events[0]!
+  const { entity: id, entityType: type, version, type: first } = events[0]!
   return {
     id,
+    ...recordedBefore(first, version),
     type,
     newType: type,
     events: events.map(({ type, data, meta, at }) => ({ type, data, meta, at })),

@@ -13,6 +13,7 @@
  */
 import type { AppendRequest } from '../engine.ts'
 import type { Meta } from '../entity/event.ts'
+import { CREATED } from '../entity/fold.ts'
 import { type Json, type JsonObject, parseJson } from '../entity/json.ts'
 import { parseTime } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
@@ -40,7 +41,8 @@ function fromLine(line: JsonObject, typeFor: (id: string) => string): AppendRequ
     meta: line['meta'] as Meta | undefined,
   }
   const requestKey = line['requestKey'] === undefined ? undefined : text(line, 'requestKey')
-  return { id, type: entityType, newType: entityType ?? typeFor(id), events: [event], requestKey }
+  const recorded = 'position' in line ? recordedBefore(event.type, line['version']) : {} // `kuma log` printed it
+  return { id, type: entityType, newType: entityType ?? typeFor(id), events: [event], requestKey, ...recorded }
 }
 
 function fromCloudEvent(line: JsonObject, typeFor: (id: string) => string): AppendRequest {
@@ -60,14 +62,21 @@ function fromExport(line: JsonObject): AppendRequest {
   const type = text(line, 'kumaentitytype')
   const at = line['kumaat'] === undefined ? timeOf(line['time'], 'time') : Number(text(line, 'kumaat'))
   const meta = line['kumameta'] === undefined ? undefined : (parseJson(text(line, 'kumameta'), 'kumameta') as Meta)
+  const event = { type: text(line, 'type'), data: line['data'], meta, at }
   return {
     id: text(line, 'subject'),
+    ...recordedBefore(event.type, version),
     type,
     newType: type,
-    events: [{ type: text(line, 'type'), data: line['data'], meta, at }],
+    events: [event],
     expectedVersion: (version as number) - 1,
     requestKey: keyOf(line),
   }
+}
+
+/** What was recorded already is taken as it was. */
+export function recordedBefore(type: string, version: unknown): Pick<AppendRequest, 'isRecorded'> {
+  return type === CREATED && version === 1 ? { isRecorded: true } : {}
 }
 
 /** An id alone is unique for its source only. */

@@ -90,8 +90,11 @@ const SLOW = { isSafe: true, isSlow: true }
 
 /** Those with one answer. */
 export const CALLS: { readonly [call: string]: Method<unknown> } = {
-  append: method({ ...DECIDED, newType: text, events }, ['id', 'events'], QUICK_WRITE, ({ engine }, params) =>
-    engine.append(params as never),
+  append: method(
+    { ...DECIDED, newType: text, events, isRecorded: flag },
+    ['id', 'events'],
+    QUICK_WRITE,
+    ({ engine }, params) => engine.append(params as never),
   ),
   appendCopy: method(
     { id: text, type: text, newType: text, events, expectedVersion: number, requests },

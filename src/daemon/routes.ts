@@ -74,6 +74,10 @@ const LIMIT = { about: 'so many at most', kind: 'integer' } as const
 const TYPE = { about: 'only entities of this type' }
 const EVENTS = { about: 'only events of this type; may be repeated', kind: 'texts' } as const
 
+/** That something was recorded before only an import says. */
+const { isRecorded: _, ...shape } = CALLS['append']!.shape
+const APPEND = { ...CALLS['append']!, shape }
+
 export const ROUTES: readonly Route[] = [
   {
     method: 'POST',
@@ -86,7 +90,7 @@ export const ROUTES: readonly Route[] = [
     run: async ({ engine, typeFor }, { id, body }) => {
       const request = asObject(body)
       const newType = request['newType'] ?? request['type'] ?? typeFor(id) ?? DOCUMENT
-      const params = checkParams('append', CALLS['append']!, { ...request, id, newType })
+      const params = checkParams('append', APPEND, { ...request, id, newType })
       return json(await engine.append(params as never))
     },
   },

@@ -1,5 +1,5 @@
 /** Tests of the pure logic: given these events, when that command comes, then what? No store, no clock, no file. */
-import { checkEvent } from './check-event.ts'
+import { checkBeginning, checkEvent } from './check-event.ts'
 import { type Command, checkCommand, type DecidedEvent, type Deciding, eventsOf } from './decide.ts'
 import type { Definition } from './define-entity.ts'
 import { EMPTY_META, formatPosition, mergeMeta, type NewEvent } from './event.ts'
@@ -31,6 +31,7 @@ export function given<F extends Facts>(definition: Definition, events: readonly 
       const checked = checkCommand(definition, command)
       const decision = await checked.decider(before, checked.data, about)
       const decided = eventsOf(definition, checked, decision, about)
+      if (version === 0) checkBeginning(definition, decided)
       return { events: decided as readonly NewEvent<F>[], state: foldNew(definition, before, decided, about) }
     },
   }

@@ -250,6 +250,74 @@ describe.each(['in process', 'through a daemon'] as const)('%s:', (kind) => {
     expect(await again.entities({ at: at + 6 }).toArray()).toEqual([note])
   })
 
+  describe('a state that is handed in', () => {
+    const paid = { status: 'paid', cents: 1e6 }
+
+    test('is refused where commands say what may happen, and leaves nothing behind', async () => {
+      const ctx = await open()
+      const refused = {
+        code: 'KUMA_INVALID_EVENT',
+        details: { type: 'Created' },
+        hint: expect.stringContaining('declare `Created`'),
+      }
+      await expect(ctx.spawn(Order, 'o', paid as never)).rejects.toMatchObject(refused)
+      const created = { type: 'Created', data: paid } as never
+      await expect(ctx.append(Order, 'o', created)).rejects.toMatchObject(refused)
+      await expect(ctx.append(Order, 'o', [created, placed(5)])).rejects.toMatchObject(refused)
+      await nothingIsThere(ctx)
+      const order = await ctx.spawn(Order, 'o')
+      expect(await order.read()).toEqual({ id: 'o', status: 'new', cents: 0 })
+      await expect(order.append(created)).rejects.toMatchObject({ code: 'KUMA_INVALID_EVENT' })
+    })
+
+    test('is refused where a command decides on it', async () => {
+      const Back = kuma
+        .defineEntity({ type: 'back', initial: { n: 0 }, events: {}, commands: { Go: kuma.type() } })
+        .evolve({})
+        .decide({ Go: () => ({ type: 'Created', data: { n: 1 } }) as never })
+      const ctx = await open(folder(), { entities: [Back] })
+      await expect(ctx.execute(Back, 'b', { type: 'Go' })).rejects.toEqual(code('KUMA_INVALID_EVENT'))
+      await nothingIsThere(ctx)
+      await expect(Back.given([]).when({ type: 'Go' })).rejects.toEqual(code('KUMA_INVALID_EVENT'))
+    })
+
+    test('is taken where there are no commands, or where the definition declares Created', async () => {
+      const Declared = kuma
+        .defineEntity({
+          type: 'declared',
+          initial: { n: 0 },
+          events: { Created: z.object({ n: z.number().max(9) }) },
+          commands: { Go: kuma.type() },
+        })
+        .evolve({ Created: (_, { n }) => ({ n }) })
+        .decide({ Go: () => undefined })
+      const ctx = await open(folder(), { entities: [Note, Declared] })
+      expect(await (await ctx.spawn(Note, 'n', { text: 'x' })).read()).toEqual({ text: 'x' })
+      expect(await (await ctx.spawn(Declared, 'd', { n: 9 })).read()).toEqual({ n: 9 })
+      await expect(ctx.spawn(Declared, 'e', { n: 10 })).rejects.toEqual(code('KUMA_INVALID_EVENT'))
+    })
+
+    test('that was recorded before there were commands is folded as ever', async () => {
+      const path = folder()
+      const Before = kuma
+        .defineEntity({ type: 'order', initial: { status: 'new', cents: 0 }, events: { Placed: kuma.type() } })
+        .evolve({ Placed: (state) => state })
+      const before = await open(path, { entities: [Before] })
+      const first = await before.spawn(Before, 'o', paid, { requestKey: 'k' })
+      await first.append({ type: 'Placed', data: { cents: 7 } })
+      await before.close()
+      const ctx = await open(path)
+      const order = await ctx.entity(Order, 'o')
+      expect(await order.read({ version: 1 })).toEqual({ id: 'o', ...paid })
+      await order.append({ type: 'Paid' })
+      expect(await order.read()).toEqual({ id: 'o', status: 'paid', cents: 7 })
+      // the call that made it is still answered as it was
+      expect(await (await ctx.spawn(Order, 'o', paid as never, { requestKey: 'k' })).inspect()).toMatchObject({
+        version: 3,
+      })
+    })
+  })
+
   describe('a stream', () => {
     test('takes any event, and folds none', async () => {
       const path = folder()

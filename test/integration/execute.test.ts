@@ -1,9 +1,18 @@
 /** Commands from outside of a program: over HTTP, and in the shell with and without a daemon. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import * as kuma from 'kuma'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createBackup } from '../../src/backup/create-backup.ts'
+import { restoreEntity } from '../../src/backup/restore-entity.ts'
+import { exportOne, FORMATS, sourceOf } from '../../src/cli/exporter.ts'
+import { importFrom } from '../../src/cli/importer.ts'
+import { openEngine } from '../../src/kuma.ts'
+import { readManifest } from '../../src/store/manifest.ts'
+import { Readers } from '../../src/store/readers.ts'
 import { ndjson, shell } from '../cli.ts'
 import { startDaemon } from '../daemon.ts'
+import { folder } from '../folder.ts'
 import { http } from '../http.ts'
 
 const CONFIG = `
@@ -149,4 +158,69 @@ test('in the shell a request key makes a command harmless to repeat', async () =
   const first = await run(words)
   expect(await run(words)).toEqual({ ...first, stderr: expect.stringContaining('this is the first answer') })
   expect(ndjson((await run(['log'])).stdout)).toHaveLength(1)
+})
+
+describe('a state that is handed in past the commands', () => {
+  test('is refused in the shell, in what is imported and over HTTP', async () => {
+    const { run, cwd, store } = await configured()
+    const refused = 'takes commands, so none of its entities can begin with a state that is handed in'
+    expect(await run(['append', 'order_3', 'Created', 'status=paid'])).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringContaining(refused),
+    })
+    const input = '{"entity":"order_3","type":"Created","data":{"status":"paid"}}\n'
+    expect(await run(['import', '-'], { input })).toMatchObject({ code: 1, stderr: expect.stringContaining(refused) })
+    await startDaemon(cwd)
+    const post = async (more: object) => {
+      const body = { events: [{ type: 'Created', data: { status: 'paid' } }], ...more }
+      return http(store, { method: 'POST', path: '/v1/entities/order_3/events', body })
+    }
+    expect(await post({})).toMatchObject({ status: 400, text: expect.stringContaining('KUMA_INVALID_EVENT') })
+    expect(await post({ isRecorded: true })).toMatchObject({ status: 400, text: expect.stringContaining('takes no') })
+    expect((await run(['ls'])).stdout).toBe('')
+    expect((await run(['append', 'order_3', 'Created'])).code).toBe(0)
+  })
+
+  test('and was recorded before there were commands goes wherever its entity goes', async () => {
+    const state = { status: 'paid', cents: 9 }
+    const shape = { type: 'order', initial: { status: 'new', cents: 0 }, events: {} }
+    const Before = kuma.defineEntity(shape).evolve({})
+    const Order = kuma
+      .defineEntity({ ...shape, commands: { Cancel: kuma.type() } })
+      .evolve({})
+      .decide({ Cancel: () => undefined })
+    const open = async (path: string, definition: kuma.AnyEntityDefinition = Order) => {
+      const engine = await openEngine({ path, entities: [definition], shards: 1 }, { access: 'write', create: true })
+      onTestFinished(() => engine.close())
+      return engine
+    }
+    const path = folder()
+    const before = await open(path, Before)
+    await before.append({ id: 'o', newType: 'order', events: [{ type: 'Created', data: state }] })
+    await before.close()
+    const engine = await open(path)
+    for (const format of FORMATS) {
+      let text = ''
+      for await (const piece of exportOne(engine, 'o', { format, source: sourceOf(engine) })) text += piece.text
+      const read = async function* () {
+        yield Buffer.from(`${text}\n`)
+      }
+      const copy = await open(folder())
+      const rejected: string[] = []
+      const options = { typeFor: () => 'order', onRejected: (_: unknown, why: string) => void rejected.push(why) }
+      await importFrom(copy, { read, again: false, part: () => undefined }, options)
+      expect(rejected).toEqual([])
+      expect(await copy.inspect('o')).toMatchObject({ version: 1, state })
+    }
+    const { path: backup } = await createBackup(path)
+    const from = await openEngine({ path: backup, entities: [Order] }, { access: 'read' })
+    const readers = new Readers(backup, readManifest(backup), null)
+    onTestFinished(async () => {
+      readers.close()
+      await from.close()
+    })
+    await restoreEntity({ from, readers }, engine, { id: 'o', into: 'p', reason: 'test' })
+    expect(await engine.inspect('p')).toMatchObject({ version: 1, state })
+  })
 })

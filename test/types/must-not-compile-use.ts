@@ -1,6 +1,7 @@
 // Each line under an expected error must be refused by the compiler. Entities, contexts and errors.
 import * as kuma from 'kuma'
 import { Auction } from './auction.ts'
+import { Locker } from './locker.ts'
 import { Parcel } from './parcel.ts'
 import { Reservation } from './reservation.ts'
 import { Thermostat } from './thermostat.ts'
@@ -107,6 +108,8 @@ await store.spawn(Parcel, '0035')
 await store.spawn(Parcel, '0035', { sender: 'bo', service: 'pigeon' })
 // @ts-expect-error a part of a union is no state
 await store.spawn(Reservation, 'r2', { phase: 'held' })
+// @ts-expect-error commands say what may happen: no state is handed in past them
+await store.spawn(Locker, 'l9', { parcels: 1_000_000 })
 // @ts-expect-error no such choice
 await store.spawn(Thermostat, 'porch', {}, { ifExists: 'replace' })
 // @ts-expect-error an id is a string
