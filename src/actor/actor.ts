@@ -549,10 +549,9 @@ export class Actor {
   /** May this request be recorded on the next stand? Then by which definition. */
   private admit({ type, newType, expectedVersion }: Admitted): Definition {
     const { version } = this.next
-    if (version === 0 && typeof newType !== 'string') throw newType === null ? typeless(this.id) : notFound(this.id)
-    if (expectedVersion === 'exists') {
-      if (version === 0) throw notFound(this.id)
-    } else if (expectedVersion !== undefined && expectedVersion !== version) {
+    if (version === 0 && (newType === undefined || expectedVersion === 'exists')) throw notFound(this.id)
+    if (version === 0 && newType === null) throw typeless(this.id)
+    if (expectedVersion !== undefined && expectedVersion !== 'exists' && expectedVersion !== version) {
       throw new KumaError(
         'KUMA_CONFLICT',
         `${this.id} is at version ${version}, not ${expectedVersion}`,

@@ -69,6 +69,7 @@ describe('over HTTP', () => {
       status: 400,
       error: { code: 'KUMA_UNKNOWN_TYPE', details: { type: null }, hint: expect.stringContaining('type') },
     })
+    expect(await command('c', { command: place, expectedVersion: 'exists' })).toMatchObject({ status: 404 })
     expect(await command('c', { command: place, type: 'ordre' })).toMatchObject({
       status: 400,
       error: { code: 'KUMA_UNKNOWN_TYPE', details: { type: 'ordre' } },
