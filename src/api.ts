@@ -20,8 +20,8 @@ export interface Items<T> extends AsyncIterable<T> {
 export interface Rows<T> extends Items<T>, PromiseLike<T[]> {}
 
 export interface AppendOptions {
-  /** Refuse (KUMA_CONFLICT) unless the entity is at this version. */
-  readonly expectedVersion?: number | undefined
+  /** Refuse (KUMA_CONFLICT) unless the entity is at this version; 0: there is none. `exists`: KUMA_NOT_FOUND if there is none. */
+  readonly expectedVersion?: number | 'exists' | undefined
   /** The same key again gives the first answer again, and records nothing. It belongs to one entity. */
   readonly requestKey?: string | undefined
   readonly meta?: Meta | undefined
@@ -35,7 +35,7 @@ export interface Appended {
   readonly at: number
 }
 
-/** Of a command that changed nothing: where the entity stands. */
+/** Of a command that changed nothing: where the entity stands; version 0 if there is none. */
 // biome-ignore lint/suspicious/noExplicitAny: an entity of any type
 export interface Executed<F extends Facts = any> extends Appended {
   /** What was recorded; empty if the command changed nothing. */
@@ -243,15 +243,18 @@ export interface SpawnOptions {
 
 type IsUnion<T, U = T> = T extends unknown ? ([U] extends [T] ? false : true) : never
 
-/** Spawn's last arguments: the data of `Created`, required when the definition declares it with required fields. */
+/**
+ * Spawn's last arguments: the data of `Created`, required when the definition declares it with required fields. Where it does
+ * not, a part of the state; none where the definition has commands, which that would pass by.
+ */
 export type SpawnArgs<F extends Facts> = 'Created' extends keyof F['input']
   ? // biome-ignore lint/complexity/noBannedTypes: {} is what data without required fields extends
     {} extends F['input']['Created']
     ? [created?: F['input']['Created'], options?: SpawnOptions]
     : [created: F['input']['Created'], options?: SpawnOptions]
-  : IsUnion<F['state']> extends true
-    ? [created?: undefined, options?: SpawnOptions]
-    : [created?: Partial<F['state']>, options?: SpawnOptions]
+  : [keyof F['commands'], IsUnion<F['state']>] extends [never, false]
+    ? [created?: Partial<F['state']>, options?: SpawnOptions]
+    : [created?: undefined, options?: SpawnOptions]
 
 export interface EntitiesQuery {
   readonly type?: string | AnyEntityDefinition | undefined
@@ -266,7 +269,8 @@ export interface EntitySummary {
   readonly id: string
   readonly type: string
   readonly version: number
-  /** of the last event, in milliseconds since 1970 */
+  /** of the first and of the last event, in milliseconds since 1970 */
+  readonly createdAt: number
   readonly updatedAt: number
 }
 
@@ -374,7 +378,10 @@ export interface Behind {
 }
 
 export interface Context {
-  /** The entity with that id; if there is none, records `Created` first, on disk before this resolves. */
+  /**
+   * The entity with that id; if there is none, records `Created` first, on disk before this resolves. An initial state is for
+   * definitions that declare `Created`, or have no commands: others begin with `execute`.
+   */
   spawn<F extends Facts, C>(
     definition: EntityDefinition<F, C>,
     id: string,
@@ -384,6 +391,27 @@ export interface Context {
   entity(id: string): Promise<Entity<AnyFacts>>
   /** An existing entity. Never creates: KUMA_NOT_FOUND. */
   entity<F extends Facts, C>(definition: EntityDefinition<F, C>, id: string): Promise<Entity<F>>
+  /**
+   * Has the definition decide a command, as `entity.execute` does. Where there is no such entity, it is decided on the
+   * initial state at version 0, and what comes of it begins one, in one commit. Nothing is left behind where it is refused
+   * or decides on nothing, and then no request key either.
+   */
+  execute<F extends Facts, C>(
+    definition: EntityDefinition<F, C>,
+    id: string,
+    command: Command<F>,
+    options?: AppendOptions,
+  ): Promise<Executed<F>>
+  /**
+   * Records an event, or several as one atomic unit. Where there is no such entity they begin one, without a `Created`; with
+   * `expectedVersion: 0` they do nothing else. Resolves when they are on disk; nothing is left behind where they are refused.
+   */
+  append<F extends Facts, C>(
+    definition: EntityDefinition<F, C>,
+    id: string,
+    events: NewEvent<F> | readonly NewEvent<F>[],
+    options?: AppendOptions,
+  ): Promise<Appended>
   /** All entities, shard by shard, in each in order of their creation. */
   entities(query?: EntitiesQuery): Items<EntitySummary>
   /** The same with their states, now or at a time: each as it was then, and not as of one moment of recording. */

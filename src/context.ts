@@ -26,7 +26,7 @@ import type {
   Step,
   SubscribeOptions,
 } from './api.ts'
-import type { Engine, FeedPage, ReadModelQuery } from './engine.ts'
+import type { Engine, ExecuteResult, FeedPage, ReadModelQuery } from './engine.ts'
 import type { Command } from './entity/decide.ts'
 import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.ts'
 import type { Meta, NewEvent } from './entity/event.ts'
@@ -59,6 +59,19 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       const type = typeof definitionOrId === 'string' ? found.type : definitionOf(definitionOrId).type
       if (type !== found.type) throw typeMismatch(id, type, found.type)
       return new Handle(engine, id, type, as)
+    },
+    execute: async (definition, id, command, options = NONE) => {
+      const { type } = definitionOf(definition)
+      const { expectedVersion, requestKey } = options
+      const request = { id, type, newType: type, command, expectedVersion, requestKey, meta: metaOf(as, options) }
+      return executedOf(await engine.execute(request)) as never
+    },
+    append: async (definition, id, events, options = NONE) => {
+      const { type } = definitionOf(definition)
+      const { expectedVersion, requestKey } = options
+      const all = (Array.isArray(events) ? events : [events]) as readonly NewEvent[]
+      const request = { id, type, newType: type, events: all, expectedVersion, requestKey, meta: metaOf(as, options) }
+      return asAppended(await engine.append(request))
     },
     entities: (query: EntitiesQuery = {}) => items((signal) => engine.entities({ ...query, signal }), query.signal),
     inspectAll: (query: EntitiesQuery = {}) => items((signal) => engine.inspectAll({ ...query, signal }), query.signal),
@@ -148,20 +161,16 @@ class Handle implements Entity {
     const { id, type } = this
     const { expectedVersion, requestKey } = options
     // spelled out, and handed on as the engine's own promise: this is called hundreds of thousands of times a second
-    const appended = this.engine.append({ id, type, events, expectedVersion, requestKey, meta: this.meta(options) })
+    const meta = metaOf(this.as, options)
+    const appended = this.engine.append({ id, type, events, expectedVersion, requestKey, meta })
     return requestKey === undefined ? appended : appended.then(asAppended)
   }
 
   async execute(command: Command, options: AppendOptions = NONE): Promise<Executed> {
     const { id, type } = this
     const { expectedVersion, requestKey } = options
-    const request = { id, type, command, expectedVersion, requestKey, meta: this.meta(options) }
-    const executed = await this.engine.execute(request)
-    return { ...asAppended(executed), events: executed.events as Executed['events'], state: executed.state }
-  }
-
-  private meta({ meta }: AppendOptions): Meta | undefined {
-    return this.as && meta ? { ...this.as, ...meta } : (this.as ?? meta)
+    const request = { id, type, command, expectedVersion, requestKey, meta: metaOf(this.as, options) }
+    return executedOf(await this.engine.execute(request))
   }
 
   async read(point?: Point): Promise<never> {
@@ -189,7 +198,7 @@ class Handle implements Entity {
 
   async revert(to: Point, options: RevertOptions = NONE): Promise<Reverted> {
     const { id, type } = this
-    return this.engine.revert({ ...options, id, type, to: resolvePoint(to), meta: this.meta(options) })
+    return this.engine.revert({ ...options, id, type, to: resolvePoint(to), meta: metaOf(this.as, options) })
   }
 
   log({ type, from, to, ...rest }: LogQuery<string> = {}): Items<never> {
@@ -211,6 +220,14 @@ class Handle implements Entity {
 }
 
 const NONE: AppendOptions = {}
+
+function metaOf(as: Meta | undefined, { meta }: AppendOptions): Meta | undefined {
+  return as && meta ? { ...as, ...meta } : (as ?? meta)
+}
+
+function executedOf({ events, state, ...appended }: ExecuteResult): Executed {
+  return { ...asAppended(appended), events: events as Executed['events'], state }
+}
 
 /** Without what only the engine tells. */
 function asAppended({ version, position, at }: Appended): Appended {

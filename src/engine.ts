@@ -28,12 +28,15 @@ export interface AppendRequest {
   /** If there is no such entity, make one of this type. Without it: KUMA_NOT_FOUND. */
   readonly newType?: string | undefined
   readonly events: readonly UncheckedEvent[]
-  /** 0: the entity must not exist. */
-  readonly expectedVersion?: number | undefined
+  /** 0: the entity must not exist. `exists`: KUMA_NOT_FOUND if it does not. */
+  readonly expectedVersion?: number | 'exists' | undefined
   readonly requestKey?: string | undefined
   /** Laid over by each event's own meta. */
   readonly meta?: Meta | undefined
-  /** Kuma recorded them elsewhere: their times are taken whatever the clock here says. */
+  /**
+   * Kuma recorded them elsewhere: their times are taken whatever the clock here says, and so is an initial state in `Created`
+   * that would be refused of a new entity with commands.
+   */
   readonly recorded?: boolean | undefined
 }
 
@@ -80,25 +83,33 @@ export interface DecideRequest {
   readonly id: string
   /** The entity must be of this type; KUMA_TYPE_MISMATCH otherwise. */
   readonly type?: string | undefined
-  /** The version that is decided on; 0: the entity must not exist. */
-  readonly expectedVersion?: number | undefined
+  /** The version that is decided on; 0: the entity must not exist. `exists`: KUMA_NOT_FOUND if it does not. */
+  readonly expectedVersion?: number | 'exists' | undefined
   readonly requestKey?: string | undefined
   /** What the handler is told, and laid under the meta of each event it decides on. */
   readonly meta?: Meta | undefined
 }
 
 export interface ExecuteRequest extends DecideRequest {
+  /**
+   * If there is no such entity, the command is decided on the initial state of this type at version 0, and what comes of it
+   * begins one. Without it: KUMA_NOT_FOUND. Null, where nobody said of which type: KUMA_UNKNOWN_TYPE.
+   */
+  readonly newType?: string | null | undefined
   /** Nothing of it has been checked. */
   readonly command: UncheckedCommand
 }
 
-/** Of the last event recorded; of the entity as it was, if the command changed nothing. */
+/** Of the last event recorded; of the entity as it was, at version 0 if there is none, where the command changed nothing. */
 export interface ExecuteResult extends AppendResult {
   /** as recorded; none if the command changed nothing */
   readonly events: readonly RecordedEvent[]
   /** after these events. Frozen. */
   readonly state: JsonObject
 }
+
+/** An entity as it durably stands, without its state. */
+export type Found = Omit<EntitySummary, 'createdAt'>
 
 /** A state with the event that led to it. */
 export interface RecordedStep {
@@ -306,11 +317,11 @@ export interface Engine {
   /**
    * Decides a command and records what comes of it; resolves when that is on disk. The entity takes nothing else
    * meanwhile.
-   * @throws KUMA_NOT_FOUND, KUMA_INVALID_COMMAND, KUMA_REJECTED, KUMA_TIMEOUT, and what `append` throws
+   * @throws KUMA_NOT_FOUND, KUMA_UNKNOWN_TYPE, KUMA_INVALID_COMMAND, KUMA_REJECTED, KUMA_TIMEOUT, and what `append` throws
    */
   execute(request: ExecuteRequest): Promise<ExecuteResult>
   /** The entity as it durably stands, or null. */
-  find(id: string): Promise<EntitySummary | null>
+  find(id: string): Promise<Found | null>
   /** @throws KUMA_NOT_FOUND also when the point lies before the entity's first event */
   inspect(id: string, point?: ResolvedPoint, signal?: AbortSignal): Promise<Inspected>
   replay(id: string, range?: EngineReplayRange): AsyncIterable<RecordedStep>

@@ -16,8 +16,11 @@ export interface KumaErrorDetails {
   KUMA_ALREADY_EXISTS: { readonly entity: string; readonly version: number }
   /** The entity is of another type than the one that was named. */
   KUMA_TYPE_MISMATCH: { readonly entity: string; readonly expected: string; readonly actual: string }
-  /** No definition of that entity type was given to `start` or stands in the config. */
-  KUMA_UNKNOWN_TYPE: { readonly type: string }
+  /**
+   * No definition of that entity type was given to `start` or stands in the config. Null: nobody said of which type a new
+   * entity is.
+   */
+  KUMA_UNKNOWN_TYPE: { readonly type: string | null }
   /** The definition of that entity type has no `.revert(...)`. */
   KUMA_CANNOT_REVERT: { readonly type: string }
   /** There is nothing at that path (a JSON Pointer, RFC 6901) of the entity's state. */

@@ -12,7 +12,7 @@ export function accountOf({ snapshotEvery = 1_000, version = 1 } = {}) {
       Deposited: type<{ amount: number; note?: string }>(),
       Withdrawn: type<{ amount: number }>(),
     },
-    commands: { Round: type<Record<never, never>>() },
+    commands: { Round: type<Record<never, never>>(), Raise: type<Record<never, never>>() },
   })
     .evolve({
       Deposited: (state, { amount }) => ({ balance: state.balance + amount, events: state.events + 1 }),
@@ -24,6 +24,7 @@ export function accountOf({ snapshotEvery = 1_000, version = 1 } = {}) {
         if (balance < 0) throw new Error('the balance is below zero')
         return balance % 2 === 0 ? undefined : { type: 'Withdrawn', data: { amount: 1 } }
       },
+      Raise: () => ({ type: 'Deposited', data: { amount: 1 } }),
     })
 }
 

@@ -27,6 +27,11 @@ export interface Stand {
 
 export const NOWHERE: Stand = { version: 0, seq: 0, at: 0, state: undefined, bytes: 0 }
 
+/** Before the first event. */
+export function beginning(definition: Definition, id: string): Stand {
+  return { ...NOWHERE, state: initialState(definition, id) }
+}
+
 /** An existing entity, as it was found on disk. */
 export interface Located {
   readonly reader: ShardReader
@@ -40,7 +45,7 @@ export interface Located {
  */
 export function startBefore({ reader, entity }: Located, definition: Definition, to: ResolvedPoint): Stand {
   const snapshot = reader.snapshot(entity.key, to, definition.version)
-  if (snapshot === null) return { ...NOWHERE, state: initialState(definition, entity.id) }
+  if (snapshot === null) return beginning(definition, entity.id)
   const { version, seq, at, state } = snapshot
   const bytes = bytesAtMost(state)
   if (state.length > READABLE_BYTES_MAX) throw tooLargeToRead(entity.id, bytes, READABLE_BYTES_MAX)

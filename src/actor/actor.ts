@@ -11,7 +11,8 @@
  *
  * Of a command under a request key the first answer is the one for good, also if that is that nothing changes: then it is
  * recorded as well (store/empty-answer.ts). A rejection is not: it promises nothing, and what the entity does not allow
- * today it may allow when the same message comes again.
+ * today it may allow when the same message comes again. Nor is that nothing changes where no entity is: nothing is made to
+ * keep it.
  */
 import type { Group } from '../commit/batch.ts'
 import { cascaded, type Lane, type Pending, type Settlement } from '../commit/lane.ts'
@@ -25,6 +26,7 @@ import type {
   ExecuteResult,
   UncheckedEvent,
 } from '../engine.ts'
+import { checkBeginning } from '../entity/check-event.ts'
 import { type CheckedCommand, checkCommand, decide } from '../entity/decide.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
@@ -41,7 +43,7 @@ import { keyHash, requestDigest, withKey } from '../store/request-key.ts'
 import type { Head, ShardReader } from '../store/shard-reader.ts'
 import { inSlices, PRESENT } from '../store/slices.ts'
 import { Acks } from './acks.ts'
-import { NOWHERE, type Stand, standAt } from './activate.ts'
+import { beginning, NOWHERE, type Stand, standAt } from './activate.ts'
 import type { Definitions } from './definitions.ts'
 import { DocumentStand, readableState } from './document-stand.ts'
 import { type Drafted, draft, type Place } from './draft.ts'
@@ -86,7 +88,7 @@ export const MAILBOX_MAX = 16_384
 
 type Call = () => void
 
-type Admitted = Pick<AppendRequest, 'type' | 'newType' | 'expectedVersion' | 'recorded'>
+type Admitted = Pick<ExecuteRequest, 'type' | 'newType' | 'expectedVersion'> & Pick<AppendRequest, 'recorded'>
 type Kept = Pick<CopiedRequest, 'requestKey' | 'digest' | 'version' | 'count'>
 
 /** Events that are ready to be recorded, and where. */
@@ -248,15 +250,16 @@ export class Actor {
     digest: string,
   ): Promise<ExecuteResult> {
     if (this.shard.traffic.givenUp !== null) throw this.shard.traffic.givenUp
-    const { version, state } = this.next
+    const stand = this.next.version > 0 ? this.next : beginning(definition, this.id)
+    const { version, state } = stand
     const about = { id: this.id, version, now: Date.now(), meta: mergeMeta(request.meta) ?? EMPTY_META }
     let decision: ReturnType<typeof decide> | undefined
     this.deciding = true
     try {
       decision = decide(definition, command, state, about)
       return decision instanceof Promise
-        ? this.concludeLater(request, command.type, decision, digest)
-        : this.conclude(request, decision, digest)
+        ? this.concludeLater(request, command.type, decision, stand, digest)
+        : this.conclude(request, decision, stand, digest)
     } finally {
       if (!(decision instanceof Promise)) this.letIn()
     }
@@ -266,6 +269,7 @@ export class Actor {
     request: DecideRequest,
     command: string,
     decision: Promise<readonly UncheckedEvent[]>,
+    stand: Stand,
     digest: string,
   ): Promise<ExecuteResult> {
     const { traffic, decideTimeoutMs, lane } = this.shard
@@ -278,7 +282,7 @@ export class Actor {
       const events = await Promise.race([inTime(decision, decideTimeoutMs, command), givenUp])
       // what it was decided on is not there any more
       if (generation !== this.generation) throw cascaded(this.failure!, lane.shard)
-      return this.conclude(request, events, digest)
+      return this.conclude(request, events, stand, digest)
     } catch (error) {
       return this.rejectWhenDurable(request, error)
     } finally {
@@ -288,11 +292,17 @@ export class Actor {
     }
   }
 
-  private conclude(request: DecideRequest, events: readonly UncheckedEvent[], digest: string): Promise<ExecuteResult> {
+  /** @param stand that was decided on: the next one, or the beginning of an entity that is not there */
+  private conclude(
+    request: DecideRequest,
+    events: readonly UncheckedEvent[],
+    stand: Stand,
+    digest: string,
+  ): Promise<ExecuteResult> {
     if (events.length > 0) return this.record(request, events, digest, true) as Promise<ExecuteResult>
-    const { next: stand } = this
     const { requestKey } = request
-    if (requestKey !== undefined) return this.recordAnswer(requestKey, digest) as Promise<ExecuteResult>
+    if (requestKey !== undefined && stand.version > 0)
+      return this.recordAnswer(requestKey, digest) as Promise<ExecuteResult>
     return this.whenDurable(request, stand.seq, () => this.executed(stand, []))
   }
 
@@ -369,6 +379,8 @@ export class Actor {
   ): Promise<AppendResult> {
     const { requestKey } = request
     const made = this.make(request, given, request.meta, executing)
+    if (made.created !== null && !('recorded' in request && request.recorded))
+      checkBeginning(this.shard.definitions.of(made.type), given)
     const { version } = made.drafted.stand
     const keys =
       requestKey === undefined ? NO_KEYS : [this.keep(made, { requestKey, digest, version, count: given.length })]
@@ -548,8 +560,9 @@ export class Actor {
   /** May this request be recorded on the next stand? Then by which definition. */
   private admit({ type, newType, expectedVersion }: Admitted): Definition {
     const { version } = this.next
-    if (version === 0 && newType === undefined) throw notFound(this.id)
-    if (expectedVersion !== undefined && expectedVersion !== version) {
+    if (version === 0 && (newType === undefined || expectedVersion === 'exists')) throw notFound(this.id)
+    if (version === 0 && newType === null) throw typeless(this.id)
+    if (expectedVersion !== undefined && expectedVersion !== 'exists' && expectedVersion !== version) {
       throw new KumaError(
         'KUMA_CONFLICT',
         `${this.id} is at version ${version}, not ${expectedVersion}`,
@@ -677,6 +690,12 @@ export function erased(id: string): KumaError<'KUMA_ERASED'> {
 
 export function notFound(id: string): KumaError<'KUMA_NOT_FOUND'> {
   return new KumaError('KUMA_NOT_FOUND', `there is no entity ${JSON.stringify(id)}`, { entity: id })
+}
+
+function typeless(id: string): KumaError<'KUMA_UNKNOWN_TYPE'> {
+  const message = `there is no entity ${JSON.stringify(id)}, and nothing says of which type it would be`
+  const hint = 'say its `type`, or which ids are of which type: `ids` in kuma.config.ts'
+  return new KumaError('KUMA_UNKNOWN_TYPE', message, { type: null }, { hint })
 }
 
 export function typeMismatch(id: string, expected: string, actual: string): KumaError<'KUMA_TYPE_MISMATCH'> {

@@ -1,8 +1,9 @@
-/** The definitions an engine was given, by entity type, and how large states may be. Documents are always known. */
+/** The definitions an engine was given, by entity type, and how large states may be. Documents and streams are always known. */
 import { type AnyEntityDefinition, type Definition, definitionOf } from '../entity/define-entity.ts'
 import { document } from '../entity/document.ts'
 import type { RecordedEvent } from '../entity/event.ts'
 import { FoldSamples, type ToldOfFold } from '../entity/fold-check.ts'
+import { stream } from '../entity/stream.ts'
 import { upcast } from '../entity/upcast.ts'
 import { KumaError } from '../errors.ts'
 import { READABLE_BYTES_MAX } from './readable.ts'
@@ -24,6 +25,8 @@ export class Definitions {
     const builtIn = definitionOf(document)
     const known = new Map<string, Definition>([[document.type, builtIn]])
     this.byType.set(document.type, builtIn)
+    // who has a `stream` of his own, of before there was one, goes on with it
+    if (!given.some(({ type }) => type === stream.type)) this.byType.set(stream.type, definitionOf(stream))
     for (const definition of new Set(given)) {
       const found = definitionOf(definition)
       if ((known.get(found.type) ?? found) !== found) {

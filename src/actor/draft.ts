@@ -5,14 +5,13 @@ import { checkEvent } from '../entity/check-event.ts'
 import type { Definition } from '../entity/define-entity.ts'
 import { DOCUMENT } from '../entity/document.ts'
 import { EMPTY_META, type Meta, mergeMeta, type RecordedEvent } from '../entity/event.ts'
-import { initialState } from '../entity/fold.ts'
 import type { evolveNew, evolveRecorded } from '../entity/fold-check.ts'
 import { jsonText } from '../entity/json.ts'
 import { leastSizeOf, sizeOf, wouldBeTooLarge } from '../entity/state-size.ts'
 import { KumaError } from '../errors.ts'
 import type { SnapshotRow } from '../store/commit.ts'
 import type { ShardReader } from '../store/shard-reader.ts'
-import { NOWHERE, type Stand } from './activate.ts'
+import { beginning, type Stand } from './activate.ts'
 import type { Definitions } from './definitions.ts'
 import { DocumentStand } from './document-stand.ts'
 import { bytesOf } from './readable.ts'
@@ -64,7 +63,7 @@ export function draft(
     )
   }
   const now = Date.now()
-  let stand = before.version > 0 ? before : { ...NOWHERE, state: initialState(definition, id) }
+  let stand = before.version > 0 ? before : beginning(definition, id)
   let bytes = 0
   let seq = firstSeq
   const drafts: Draft[] = []

@@ -2,9 +2,9 @@
  * Finds the actor of an id, or brings it to life: id -> shard -> actor. Whatever reaches an actor while it loads waits
  * in its mailbox, in the order of the calls.
  */
-import type { EntitySummary, Inspected } from '../api.ts'
+import type { Inspected } from '../api.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
-import type { AppendRequest, AppendResult, CopyRequest, ExecuteRequest, ExecuteResult } from '../engine.ts'
+import type { AppendRequest, AppendResult, CopyRequest, ExecuteRequest, ExecuteResult, Found } from '../engine.ts'
 import { DOCUMENT } from '../entity/document.ts'
 import { inPlace } from '../entity/fold.ts'
 import { checkId } from '../entity/id.ts'
@@ -132,7 +132,7 @@ export class Router {
   }
 
   /** The entity as it durably stands, without bringing its actor to life. */
-  async find(id: string): Promise<EntitySummary | null> {
+  async find(id: string): Promise<Found | null> {
     if (this.actors.has(id)) return this.visit(id, summaryOf)
     checkId(id)
     this.assertOpen()
@@ -442,11 +442,11 @@ function settled(actor: Actor | Mailbox): Promise<void> {
   })
 }
 
-function summaryOf({ id, type, durable }: Actor): EntitySummary | null {
+function summaryOf({ id, type, durable }: Actor): Found | null {
   return durable.version === 0 ? null : { id, type: type!, version: durable.version, updatedAt: durable.at }
 }
 
-function findOnDisk(reader: ShardReader, id: string, { idHash }: Place): EntitySummary | null {
+function findOnDisk(reader: ShardReader, id: string, { idHash }: Place): Found | null {
   const entity = reader.find(id, idHash)
   const head = entity && reader.flushedHead(entity.key)
   return entity && head && { id, type: entity.type, version: head.version, updatedAt: head.at }

@@ -8,7 +8,6 @@ import type { Config } from '../api.ts'
 import { type LoadedConfig, loadConfig, typeForId } from '../config.ts'
 import type { Client, Target } from '../daemon/client.ts'
 import type { Engine } from '../engine.ts'
-import { DOCUMENT } from '../entity/document.ts'
 import type { Meta } from '../entity/event.ts'
 import { parsePoint, type ResolvedPoint, timeOf } from '../entity/time.ts'
 import { type EngineOptions, openEngine } from '../kuma.ts'
@@ -37,7 +36,8 @@ export interface GlobalFlags {
 export interface Located {
   readonly config: Config
   readonly path: string
-  readonly typeFor: (id: string) => string
+  /** What the config says that a new entity of that id is, if it does. */
+  readonly typeFor: (id: string) => string | undefined
   /** Is the config another by now? */
   readonly isStale: () => boolean
 }
@@ -53,15 +53,31 @@ export const writeFlags = {
 }
 
 export const expectVersionFlag = {
-  'expect-version': Flags.integer({
-    description: 'refuse unless the entity is at this version; 0: it must not exist',
-    min: 0,
+  'expect-version': Flags.custom<number | 'exists'>({
+    description: 'refuse unless the entity is at this version; 0: it must not exist; exists: it must',
     helpValue: 'N',
-  }),
+    parse: async (text) => expectedVersionOf(text),
+  })(),
+}
+
+function expectedVersionOf(text: string): number | 'exists' {
+  if (text === 'exists') return text
+  const version = /^\d+$/.test(text) ? Number(text) : Number.NaN
+  if (Number.isSafeInteger(version)) return version
+  throw usage(`--expect-version takes a whole number from 0 on, or \`exists\`, not ${JSON.stringify(text)}`)
 }
 
 export const requestKeyFlag = {
   'request-key': Flags.string({ description: 'the same key again records nothing and gives the first answer' }),
+}
+
+export const metaFlag = {
+  meta: Flags.string({
+    description: 'key=text or key:=json; may be repeated',
+    multiple: true,
+    multipleNonGreedy: true,
+    helpValue: 'KEY=VALUE',
+  }),
 }
 
 export function writeMeta(
@@ -161,7 +177,7 @@ export abstract class BaseCommand extends Command {
     return {
       config: { ...config, ...given, path, lockTimeoutMs },
       path,
-      typeFor: (id) => typeForId(config, id) ?? DOCUMENT,
+      typeFor: (id) => typeForId(config, id),
       isStale,
     }
   }

@@ -1,7 +1,8 @@
-/** The events of `kuma append`, from its words or from stdin. */
+/** The events of `kuma append`, and the data of `kuma execute`, from its words or from stdin. */
 import type { UncheckedEvent } from '../engine.ts'
 import type { Meta } from '../entity/event.ts'
 import { instantOf } from '../entity/instant.ts'
+import type { JsonObject } from '../entity/json.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { parseData, parseObject, usage } from './event-data.ts'
 import { readStdin } from './stdin.ts'
@@ -20,9 +21,13 @@ export async function eventsOf(
     if (words.length > 0) throw usage('with - in the place of TYPE the events come from stdin, and DATA has no place')
     return parseLines(await readStdin('what came on stdin'), at)
   }
-  if (words.length === 1 && words[0] === STDIN)
-    return [{ type, data: parseObject(await readStdin(ON_STDIN), ON_STDIN), at }]
-  return [{ type, data: parseData(words), at }]
+  return [{ type, data: await dataOf(words), at }]
+}
+
+/** Of one event, or of a command. @throws KUMA_USAGE, KUMA_INVALID_DATA */
+export async function dataOf(words: readonly string[]): Promise<JsonObject> {
+  if (words.length === 1 && words[0] === STDIN) return parseObject(await readStdin(ON_STDIN), ON_STDIN)
+  return parseData(words)
 }
 
 function parseLines(text: string, at: number | undefined): UncheckedEvent[] {

@@ -49,7 +49,7 @@ function fromLine(line: JsonObject, { typeFor }: LineOptions): AppendRequest {
   const id = text(line, 'entity')
   const entityType = line['entityType'] === undefined ? undefined : text(line, 'entityType')
   const expectedVersion = line['version'] === undefined ? undefined : version(line, 'version') - 1
-  const recorded = expectedVersion !== undefined && typeof line['position'] === 'string'
+  const recorded = typeof line['position'] === 'string'
   const event = {
     type: text(line, 'type'),
     data: line['data'],
@@ -57,8 +57,15 @@ function fromLine(line: JsonObject, { typeFor }: LineOptions): AppendRequest {
     meta: line['meta'] as Meta | undefined,
   }
   const requestKey = line['requestKey'] === undefined ? undefined : text(line, 'requestKey')
-  const newType = entityType ?? typeFor(id)
-  return { id, type: entityType, newType, events: [event], requestKey, expectedVersion, recorded }
+  return {
+    id,
+    type: entityType,
+    newType: entityType ?? typeFor(id),
+    events: [event],
+    requestKey,
+    expectedVersion,
+    recorded,
+  }
 }
 
 function timeOf(at: Json | undefined, recorded: boolean): number | undefined {

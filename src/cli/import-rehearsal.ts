@@ -10,6 +10,7 @@ import type { Definitions } from '../actor/definitions.ts'
 import { draft } from '../actor/draft.ts'
 import { reused } from '../actor/request-keys.ts'
 import type { AppendRequest, AppendResult, Engine, UncheckedEvent } from '../engine.ts'
+import { checkBeginning } from '../entity/check-event.ts'
 import { formatPosition } from '../entity/event.ts'
 import { evolveNew } from '../entity/fold-check.ts'
 import { checkId } from '../entity/id.ts'
@@ -82,14 +83,16 @@ export class Rehearsal implements Recorder {
     const answer = ({ version, at }: Stand) => ({ version, position: formatPosition(0, version), at })
     if (requestKey !== undefined && (await this.isKnown(entity, request, requestKey)))
       return { ...answer(before), repeated: true }
-    if (expectedVersion !== undefined && expectedVersion !== before.version)
+    if (typeof expectedVersion === 'number' && expectedVersion !== before.version)
       throw conflict(id, expectedVersion, before.version)
     const actual = entity.type ?? newType!
     if (type !== undefined && type !== actual) throw typeMismatch(id, type, actual)
     const { definitions } = this
     const shard = { reader: { positionOf: (seq: number) => formatPosition(0, seq) }, definitions }
     const place = { id, key: 0, seq: before.version + 1, before }
-    const { stand } = draft(shard, place, definitions.of(actual), events, meta, false, evolveNew, recorded)
+    const definition = definitions.of(actual)
+    if (before.version === 0 && !recorded) checkBeginning(definition, events)
+    const { stand } = draft(shard, place, definition, events, meta, false, evolveNew, recorded)
     entity.type = actual
     entity.stand = stand
     entity.events.push(...events.map(numberOf))

@@ -1,10 +1,11 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
-import { BaseCommand, expectVersionFlag, requestKeyFlag, writeFlags, writeMeta } from '../cli/base-command.ts'
+import { BaseCommand, expectVersionFlag, metaFlag, requestKeyFlag, writeFlags, writeMeta } from '../cli/base-command.ts'
 import { checkWord, parsePairs, usage } from '../cli/event-data.ts'
 import { eventsOf } from '../cli/events-of.ts'
 import { note, print, visible } from '../cli/output.ts'
 import type { AppendRequest } from '../engine.ts'
+import { DOCUMENT } from '../entity/document.ts'
 import { parseTime } from '../entity/time.ts'
 
 export default class Append extends BaseCommand {
@@ -29,12 +30,7 @@ export default class Append extends BaseCommand {
     at: Flags.string({ description: 'when it happened, if not now', helpValue: 'TIME' }),
     ...expectVersionFlag,
     ...requestKeyFlag,
-    meta: Flags.string({
-      description: 'key=text or key:=json; may be repeated',
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: 'KEY=VALUE',
-    }),
+    ...metaFlag,
     ...writeFlags,
   }
 
@@ -53,7 +49,7 @@ export default class Append extends BaseCommand {
       const request: AppendRequest = {
         id: args.entity,
         type: flags.type,
-        newType: flags.type ?? typeFor(args.entity),
+        newType: flags.type ?? typeFor(args.entity) ?? DOCUMENT,
         events,
         expectedVersion: flags['expect-version'],
         requestKey: flags['request-key'],

@@ -10,6 +10,7 @@ import { importFrom } from '../cli/importer.ts'
 import { note, print, visible } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
 import type { Engine } from '../engine.ts'
+import { DOCUMENT } from '../entity/document.ts'
 import { definitionsOf } from '../kuma.ts'
 
 const doublesWithout = (keys: string) =>
@@ -64,7 +65,7 @@ export default class Import extends BaseCommand {
         let counts: ImportCounts = { imported: 0, duplicates: 0, rejected: 0 }
         try {
           const untold = await importFrom(await recorderOf(engine, located, isDry), input, {
-            typeFor: located.typeFor,
+            typeFor: (id) => located.typeFor(id) ?? DOCUMENT,
             renumber: flags.renumber,
             keyOf,
             onUnkeyed: () => {

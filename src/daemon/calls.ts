@@ -29,6 +29,7 @@ const position = upTo(LONG_TEXT_CHARS_MAX.position)
 const texts: Check = (value) => Array.isArray(value) && value.every(text)
 const names: Check = (value) => texts(value) && (value as unknown[]).length <= NAMES_MAX
 const number: Check = (value) => typeof value === 'number'
+const expectedVersion: Check = (value) => number(value) || value === 'exists'
 const numbers: Check = (value) => Array.isArray(value) && value.every(number)
 const orNull =
   (check: Check): Check =>
@@ -52,7 +53,7 @@ const requests: Check = (value) =>
   )
 
 const RANGE = { from: point, to: point }
-const DECIDED = { id: text, type: text, expectedVersion: number, requestKey: text, meta: object }
+const DECIDED = { id: text, type: text, expectedVersion, requestKey: text, meta: object }
 const LISTED = {
   type: text,
   prefix: text,
@@ -101,8 +102,11 @@ export const CALLS: { readonly [call: string]: Method<unknown> } = {
     QUICK_WRITE,
     ({ engine }, params) => engine.appendCopy(params as never),
   ),
-  execute: method({ ...DECIDED, command: object }, ['id', 'command'], QUICK_WRITE, ({ engine }, params) =>
-    engine.execute(params as never),
+  execute: method(
+    { ...DECIDED, newType: orNull(text), command: object },
+    ['id', 'command'],
+    QUICK_WRITE,
+    ({ engine }, params) => engine.execute(params as never),
   ),
   revert: method({ ...DECIDED, to: point, dryRun: flag }, ['id', 'to'], SLOW_WRITE, ({ engine }, params, { signal }) =>
     engine.revert(params as never, params['dryRun'] ? signal : undefined),

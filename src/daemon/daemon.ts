@@ -30,7 +30,7 @@ export interface DaemonOptions {
   /** of Kuma */
   readonly version: string
   readonly log: Log
-  readonly typeFor: (id: string) => string
+  readonly typeFor: (id: string) => string | undefined
   /** Is the config another than that which the engine was opened with? */
   readonly isConfigStale: () => boolean
   readonly bounds: Bounds

@@ -84,8 +84,8 @@ export interface Caller {
 
 export interface Host {
   readonly engine: LiveEngine
-  /** What a new entity of that id is, where the caller does not say. */
-  readonly typeFor: (id: string) => string
+  /** What the config says that a new entity of that id is, if it does. */
+  readonly typeFor: (id: string) => string | undefined
   readonly log: Log
   /** What is asked of those who come over TCP. */
   readonly token: Token | null

@@ -23,12 +23,16 @@ const version = { ...integer, minimum: 1 }
 const position = { ...text, pattern: '^\\d{3}:\\d+(,\\d{3}:\\d+)*(@[0-9a-f]{8})?$' }
 const decided = {
   type: { ...text, description: 'the type that the entity must be of' },
-  expectedVersion: { ...integer, minimum: 0, description: 'refuse unless it is at this version; 0: it must not exist' },
+  expectedVersion: {
+    oneOf: [{ ...integer, minimum: 0 }, { const: 'exists' }],
+    description: 'refuse unless it is at this version; 0: it must not exist; exists: refuse if it does not',
+  },
   requestKey: { ...text, description: 'the same key again records nothing and gives the first answer' },
   meta: anything,
 }
 const AT = 'of a historical event: milliseconds since 1970, or ISO 8601 text (before March 1973 only text)'
 const DECIDED = Object.keys(decided)
+const newType = { ...text, description: 'what a new entity becomes' }
 const appended = { version, position, at: integer, repeated: { const: true } }
 
 const SCHEMAS: { readonly [name: string]: Schema } = {
@@ -36,13 +40,21 @@ const SCHEMAS: { readonly [name: string]: Schema } = {
     { type: text, data: anything, meta: anything, at: { type: ['integer', 'string'], description: AT } },
     ['data', 'meta', 'at'],
   ),
-  Append: object(
-    { ...decided, newType: { ...text, description: 'what a new entity becomes' }, events: list(ref('NewEvent')) },
-    [...DECIDED, 'newType'],
-  ),
+  Append: object({ ...decided, newType, events: list(ref('NewEvent')) }, [...DECIDED, 'newType']),
   Appended: object(appended, ['repeated']),
-  Execute: object({ ...decided, command: object({ type: text, data: anything }, ['data']) }, DECIDED),
-  Executed: object({ ...appended, events: list(ref('Event')), state: anything }, ['repeated']),
+  Execute: object({ ...decided, newType, command: object({ type: text, data: anything }, ['data']) }, [
+    ...DECIDED,
+    'newType',
+  ]),
+  Executed: object(
+    {
+      ...appended,
+      version: { ...integer, minimum: 0, description: '0: there is no such entity, and nothing came of the command' },
+      events: list(ref('Event')),
+      state: anything,
+    },
+    ['repeated'],
+  ),
   Event: object({
     entity: id,
     entityType: text,
@@ -53,7 +65,7 @@ const SCHEMAS: { readonly [name: string]: Schema } = {
     data: anything,
     meta: anything,
   }),
-  Summary: object({ id, type: text, version, updatedAt: integer }),
+  Summary: object({ id, type: text, version, createdAt: integer, updatedAt: integer }),
   Inspected: object({ id, type: text, version, at: integer, position, state: anything }),
   FeedItem: {
     oneOf: [
@@ -107,6 +119,7 @@ const MEANING: { readonly [status: number]: string } = {
   409: 'it is not as the request expects',
   413: 'the body is too long, or the state is or would be too large',
   415: 'the body is not declared as JSON, or not as UTF-8',
+  422: 'the rules of the entity do not allow the command',
   503: 'not now',
 }
 

@@ -3,6 +3,7 @@
  * (openapi.ts) is made of this table.
  */
 import type { Behind, FeedItem } from '../api.ts'
+import { DOCUMENT } from '../entity/document.ts'
 import type { Position } from '../entity/event.ts'
 import { instantOf } from '../entity/instant.ts'
 import { writeJson } from '../entity/json.ts'
@@ -91,7 +92,7 @@ export const ROUTES: readonly Route[] = [
     errors: [400, 404, 409, 413, 503],
     run: async ({ engine, typeFor }, { id, body }) => {
       const request = timed(asObject(body))
-      const newType = request['newType'] ?? request['type'] ?? typeFor(id)
+      const newType = request['newType'] ?? request['type'] ?? typeFor(id) ?? DOCUMENT
       const params = checkParams('append', APPEND, { ...request, id, newType })
       return json(await engine.append(params as never))
     },
@@ -100,12 +101,15 @@ export const ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/entities/:id/commands',
     isSlow: false,
-    about: 'Have the model decide a command, and record the events that come of it.',
+    about:
+      'Have the model decide a command, and record the events that come of it. Where there is no such entity, they are its first ones.',
     body: 'Execute',
     answer: 'Executed',
-    errors: [400, 404, 409, 413, 503],
-    run: async ({ engine }, { id, body }) => {
-      const params = checkParams('execute', CALLS['execute']!, { ...asObject(body), id })
+    errors: [400, 404, 409, 413, 422, 503],
+    run: async ({ engine, typeFor }, { id, body }) => {
+      const request = asObject(body)
+      const newType = request['newType'] ?? request['type'] ?? typeFor(id) ?? null
+      const params = checkParams('execute', CALLS['execute']!, { ...request, id, newType })
       return json(await engine.execute(params as never))
     },
   },

@@ -60,6 +60,7 @@ export interface DecidedEvent {
   readonly type: string
   readonly data?: unknown
   readonly meta?: Meta | undefined
+  readonly at?: number | undefined
 }
 
 /** The definition with a handler for each of its commands. @throws KUMA_INVALID_CONFIG, KUMA_INVALID_ID */

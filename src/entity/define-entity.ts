@@ -141,7 +141,7 @@ export function asPublic<F extends Facts, C>(
  * changes the state, and `.decide({...})` what comes of each command.
  *
  * `Created` is version 1 of every entity that `spawn` makes. Declare it among the events to give it data of its own;
- * otherwise its data is a part of the state, laid over `initial`.
+ * otherwise its data is a part of the state, laid over `initial`, and it has none where there are commands.
  * @throws KUMA_INVALID_ID, KUMA_INVALID_CONFIG
  */
 export function defineEntity<

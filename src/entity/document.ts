@@ -47,12 +47,12 @@ export const document: EntityDefinition<AnyFacts & { type: 'document' }, None> =
     ...definition,
     inPlace: { ...definition, handler: () => mergeInPlace },
   }),
-  upcast: () => builtIn('every event is folded as it was recorded'),
-  revert: () => builtIn('an event that brings a state back is made by itself'),
+  upcast: () => builtIn(DOCUMENT, 'every event is folded as it was recorded'),
+  revert: () => builtIn(DOCUMENT, 'an event that brings a state back is made by itself'),
 })
 
-function builtIn(what: string): never {
-  throw malformed(DOCUMENT, `is built in: ${what}`, 'define an entity type of your own')
+export function builtIn(type: string, what: string): never {
+  throw malformed(type, `is built in: ${what}`, 'define an entity type of your own')
 }
 
 type Merge = (target: unknown, patch: unknown) => unknown

@@ -16,13 +16,26 @@ export interface Meta {
   readonly [key: string]: Json | undefined
 }
 
-/** An event not yet recorded. */
+/**
+ * An event not yet recorded. `at` is when a historical one happened, in milliseconds since 1970: not before the entity's
+ * last event, and not ahead of now. Default: now.
+ */
 // biome-ignore lint/suspicious/noExplicitAny: an event of any entity
 export type NewEvent<F extends Facts = any> = {
   // biome-ignore lint/complexity/noBannedTypes: {} is what an event without required data extends
   [K in keyof F['input'] & string]: {} extends F['input'][K]
-    ? { readonly type: K; readonly data?: F['input'][K]; readonly meta?: Meta | undefined }
-    : { readonly type: K; readonly data: F['input'][K]; readonly meta?: Meta | undefined }
+    ? {
+        readonly type: K
+        readonly data?: F['input'][K]
+        readonly meta?: Meta | undefined
+        readonly at?: number | undefined
+      }
+    : {
+        readonly type: K
+        readonly data: F['input'][K]
+        readonly meta?: Meta | undefined
+        readonly at?: number | undefined
+      }
 }[keyof F['input'] & string]
 
 /** A recorded event. `Event<F>` is a union discriminated by `type`; `Event<F, 'Deposited'>` is one of them. */

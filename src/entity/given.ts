@@ -1,5 +1,5 @@
 /** Tests of the pure logic: given these events, when that command comes, then what? No store, no clock, no file. */
-import { checkEvent } from './check-event.ts'
+import { checkBeginning, checkEvent } from './check-event.ts'
 import { type Command, checkCommand, type DecidedEvent, type Deciding, eventsOf } from './decide.ts'
 import type { Definition } from './define-entity.ts'
 import { EMPTY_META, formatPosition, type Meta, mergeMeta, type NewEvent, type RecordedEvent } from './event.ts'
@@ -56,6 +56,7 @@ export function given<F extends Facts>(definition: Definition, events: readonly 
       const checked = checkCommand(definition, command)
       const decision = await checked.decider(before, checked.data, about)
       const decided = eventsOf(definition, checked, decision, about)
+      if (version === 0) checkBeginning(definition, decided)
       return { events: decided as readonly NewEvent<F>[], state: foldNew(definition, before, decided, about) }
     },
   }
@@ -73,11 +74,12 @@ export function foldNew(
   definition: Definition,
   before: unknown,
   events: readonly DecidedEvent[],
-  { id, version: last, now: at }: Pick<Deciding, 'id' | 'version' | 'now'>,
+  { id, version: last, now }: Pick<Deciding, 'id' | 'version' | 'now'>,
 ): unknown {
-  let [state, version] = [before, last]
+  let [state, version, at] = [before, last, now]
   for (const event of events) {
     version++
+    at = event.at ?? Math.max(at, now)
     const data = checkEvent(definition, event, version)
     state = evolveStrictly(definition, state, recorded(definition, event, data, { id, version, at }))
   }

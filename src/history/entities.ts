@@ -14,7 +14,7 @@ const PAGE = 1_000
 
 export async function* entities(readers: Readers, query: ListQuery = {}): AsyncGenerator<EntitySummary> {
   for await (const { entity, head } of listed(readers, query)) {
-    yield { id: entity.id, type: entity.type, version: head.version, updatedAt: head.at }
+    yield { id: entity.id, type: entity.type, version: head.version, createdAt: entity.createdAt, updatedAt: head.at }
   }
 }
 

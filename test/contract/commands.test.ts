@@ -22,6 +22,8 @@ const STEPS: readonly Step[] = [
   step('append user_1 PlanChanged plan=pro seats:=5 --reason upgrade --as bob --request-key k1'),
   step('append user_1 PlanChanged plan=other --request-key k1'),
   step('append user_1 Set --expect-version 9'),
+  step('execute user_1 Upgrade plan=pro'),
+  step('execute nobody Upgrade plan=pro --json'),
   step('append user_1 Set n:=9007199254740993'),
   step('append user_2 -', '{"type":"A","data":{"x":1}}\n{"type":"B","data":{"y":[1,2]}}\n'),
   step('append user_2 -', '{"type":"A"}\n{"type":'),

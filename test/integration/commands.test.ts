@@ -19,7 +19,11 @@ function accountOf(waiting: () => Promise<unknown> = async () => {}) {
     .defineEntity({
       type: 'account',
       initial: { balance: 0 },
-      events: { Deposited: kuma.type<{ amount: number }>(), Withdrawn: kuma.type<{ amount: number }>() },
+      events: {
+        Created: kuma.type<{ balance: number }>(),
+        Deposited: kuma.type<{ amount: number }>(),
+        Withdrawn: kuma.type<{ amount: number }>(),
+      },
       commands: {
         Withdraw: z.object({ amount: z.coerce.number().positive() }),
         WithdrawLater: kuma.type<{ amount: number }>(),
@@ -29,6 +33,7 @@ function accountOf(waiting: () => Promise<unknown> = async () => {}) {
       },
     })
     .evolve({
+      Created: (_, { balance }) => ({ balance }),
       Deposited: (state, { amount }) => ({ balance: state.balance + amount }),
       Withdrawn: (state, { amount }) => ({ balance: state.balance - amount }),
     })

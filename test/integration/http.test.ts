@@ -308,7 +308,7 @@ describe('the OpenAPI document', () => {
     expect(await check('post', '/v1/entities/{id}/events', { body: { events, expectedVersion: 9 } })).toBe(409)
     expect(await check('post', '/v1/entities/{id}/events', { body: { events: 1 } })).toBe(400)
     expect(await check('post', '/v1/entities/{id}/commands', { body: { command: { type: 'Do' } } })).toBe(400)
-    expect(await check('post', '/v1/entities/{id}/commands', { id: 'b', body: { command: { type: 'Do' } } })).toBe(404)
+    expect(await check('post', '/v1/entities/{id}/commands', { id: 'b', body: { command: { type: 'Do' } } })).toBe(400)
     expect(await check('get', '/v1/entities')).toBe(200)
     expect(await check('get', '/v1/entities/{id}')).toBe(200)
     expect(await check('get', '/v1/entities/{id}', { id: 'b' })).toBe(404)

@@ -43,6 +43,8 @@ test('it holds what a user needs, and nothing else', () => {
     ].sort(),
   )
   expect(packed.filter((path) => path.startsWith('fixtures/')).sort()).toEqual([
+    'fixtures/examples/emmett/cart.ts',
+    'fixtures/examples/emmett/event-store.ts',
     'fixtures/export.schema.json',
     'fixtures/flights.LICENSE',
     'fixtures/flights.ndjson.gz',

@@ -331,7 +331,10 @@ async function checkAll(engine: Engine, entities: readonly Entity[], time: numbe
   const inspected = byId(await collect(engine.inspectAll({ at: time })))
   expect(inspected.map(({ position: _, ...rest }) => rest)).toEqual(there)
   expect(byId(await collect(engine.entities({ at: time })))).toEqual(
-    there.map(({ id, type, version, at }) => ({ id, type, version, updatedAt: at })),
+    there.map(({ id, type, version, at }) => {
+      const createdAt = entities.find((one) => one.id === id)!.events[0]!.at
+      return { id, type, version, createdAt, updatedAt: at }
+    }),
   )
 }
 

@@ -50,11 +50,12 @@ interface AppendOp {
   create: boolean
 }
 
-/** Rounds an account. */
+/** Rounds an account, or raises it. */
 interface CommandOp {
   id: string
-  command: 'Round'
+  command: 'Round' | 'Raise'
   key?: string | undefined
+  create: boolean
 }
 
 const ids = fc.constantFrom('a', 'user_1', 'ключ', '🐻', 'x'.repeat(200))
@@ -87,8 +88,9 @@ const append: fc.Arbitrary<AppendOp> = fc.constantFrom('document' as const, 'acc
 )
 const command: fc.Arbitrary<CommandOp> = fc.record({
   id: ids,
-  command: fc.constant('Round' as const),
+  command: fc.constantFrom('Round' as const, 'Raise' as const),
   key: fc.option(fc.constantFrom('k1', 'k2', 'k3'), { nil: undefined }),
+  create: fc.boolean(),
 })
 const op = fc.oneof(
   {
@@ -255,8 +257,9 @@ async function checkAppends(
   const now = Date.now()
   const fired = appends.map((request) => {
     if ('command' in request) {
-      const { id, command: type, key: requestKey } = request
-      return { request, promise: outcome(engine.execute({ id, command: { type, data: {} }, requestKey })) }
+      const { id, command: type, key: requestKey, create } = request
+      const newType = create ? 'account' : undefined
+      return { request, promise: outcome(engine.execute({ id, newType, command: { type, data: {} }, requestKey })) }
     }
     const version = model.get(request.id)?.events.length ?? 0
     const events = request.events.map(
@@ -287,26 +290,34 @@ async function checkAppends(
   }
 }
 
-async function checkCommand(model: Map<string, ModelEntity>, { id, key }: CommandOp, result: unknown): Promise<void> {
-  const entity = model.get(id)
-  if (entity === undefined) return expect(result).toBe('KUMA_NOT_FOUND')
+async function checkCommand(
+  model: Map<string, ModelEntity>,
+  { id, command, key, create }: CommandOp,
+  result: unknown,
+): Promise<void> {
+  if (!model.has(id) && !create) return expect(result).toBe('KUMA_NOT_FOUND')
+  if (!model.has(id) && command === 'Round')
+    return expect(result).toMatchObject({ version: 0, events: [], state: { balance: 0, events: 0 } })
+  const entity: ModelEntity = model.get(id) ?? { type: 'account', events: [], keys: new Map() }
+  model.set(id, entity)
   const used = key === undefined ? undefined : entity.keys.get(key)
   if (used !== undefined) {
-    if (used.request === 'Round') expect(result).toEqual({ ...used.answer, repeated: true })
+    if (used.request === command) expect(result).toEqual({ ...used.answer, repeated: true })
     else expect(result).toBe('KUMA_REQUEST_KEY_REUSED')
     return
   }
   if (entity.type !== 'account') return expect(result).toBe('KUMA_INVALID_COMMAND')
   const before = entity.events.length
   const { balance } = stateOf(entity, before) as { balance: number }
-  if (balance < 0) return expect(result).toBe('KUMA_REJECTED')
+  if (command === 'Round' && balance < 0) return expect(result).toBe('KUMA_REJECTED')
   const answer = result as Answer
-  if (balance % 2 === 1) entity.events.push({ type: 'Withdrawn', data: { amount: 1 }, at: answer.at })
+  if (command === 'Raise') entity.events.push({ type: 'Deposited', data: { amount: 1 }, at: answer.at })
+  else if (balance % 2 === 1) entity.events.push({ type: 'Withdrawn', data: { amount: 1 }, at: answer.at })
   const { length: version } = entity.events
   expect(result).toMatchObject({ version, at: entity.events.at(-1)!.at, state: stateOf(entity, version) })
   expect(answer.events).toHaveLength(version - before)
   expect(result).not.toHaveProperty('repeated')
-  if (key !== undefined) entity.keys.set(key, { request: 'Round', answer })
+  if (key !== undefined) entity.keys.set(key, { request: command, answer })
 }
 
 /** All of them or none. */
@@ -395,6 +406,7 @@ async function checkList(engine: Engine, model: Map<string, ModelEntity>): Promi
     id,
     type,
     version: events.length,
+    createdAt: events[0]!.at,
     updatedAt: events.at(-1)!.at,
   }))
   const byId = (a: { id: string }, b: { id: string }) => (a.id < b.id ? -1 : 1)

@@ -84,6 +84,17 @@ export async function bid(store: kuma.Context, id: string, cents: number): Promi
   return done.state.phase === 'closed' ? done.state.winner : null
 }
 
+/** A command makes what is not there, and so do events of one's own. */
+export async function begin(store: kuma.Context, id: string): Promise<number> {
+  const opened = await store.execute(Auction, id, { type: 'Open' }, { requestKey: `open-${id}` })
+  if (opened.version === 0) return 0
+  opened.state.phase satisfies AuctionState['phase']
+  const bids = [1, 2].map((cents) => ({ type: 'Bid' as const, data: { bidder: 'bo', cents } }))
+  await store.append(Auction, `${id}-2`, [{ type: 'Opened' }, ...bids], { expectedVersion: 0 })
+  const { version } = await store.append(Auction, `${id}-3`, { type: 'Opened', data: { startingAt: 5 } })
+  return version satisfies number
+}
+
 /** Commands are values: they can be kept, listed and passed on. */
 export const evening: readonly kuma.CommandOf<typeof Auction>[] = [{ type: 'Open' }, { type: 'Close', data: {} }]
 

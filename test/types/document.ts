@@ -14,3 +14,12 @@ for await (const { event } of note.replay()) event.data['items'] satisfies kuma.
 
 const nested: kuma.JsonObject = { a: [1, 'two', { three: null, four: undefined }] }
 await note.append({ type: 'Edited', data: nested })
+
+// nor of a stream, which has no state at all
+const clicks = await store.spawn(kuma.stream, 'clicks')
+clicks.type satisfies 'stream'
+await store.append(kuma.stream, 'clicks', [{ type: 'Clicked', data: { x: 1 }, at: 1_000 }], {
+  expectedVersion: 'exists',
+})
+for await (const event of clicks.log({ type: 'Clicked' })) event.data['x'] satisfies kuma.Json | undefined
+for await (const { createdAt, updatedAt } of store.entities()) (updatedAt - createdAt) satisfies number

@@ -33,7 +33,7 @@ export const Locker = kuma
   })
 
 export async function deliver(store: kuma.Context): Promise<number> {
-  const locker = await store.spawn(Locker, 'l9', { parcels: 1 })
+  const locker = await store.spawn(Locker, 'l9')
   await locker.execute({ type: 'Fill', data: { parcels: '2' } }) // coerced
   await locker.execute({ type: 'Recode' })
   const { state } = await locker.execute({ type: 'Empty', data: { by: 'bo' } }) // `force` has a default

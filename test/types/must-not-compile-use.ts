@@ -1,6 +1,7 @@
 // Each line under an expected error must be refused by the compiler. Entities, contexts and errors.
 import * as kuma from 'kuma'
 import { Auction } from './auction.ts'
+import { Locker } from './locker.ts'
 import { Parcel } from './parcel.ts'
 import { Reservation } from './reservation.ts'
 import { Thermostat } from './thermostat.ts'
@@ -28,6 +29,12 @@ await hall.appendAll([{ type: 'Reset' }, { type: 'MovedTo', data: { rom: 'attic'
 await hall.append({ type: 'Reset', meta: { by: 7 } })
 // @ts-expect-error a version is a number
 await hall.append({ type: 'Reset' }, { expectedVersion: '3' })
+// @ts-expect-error or says only that it exists
+await hall.append({ type: 'Reset' }, { expectedVersion: 'there' })
+// @ts-expect-error when it happened is a number
+await hall.append({ type: 'Reset', at: new Date() })
+// @ts-expect-error a stream has no state
+;(await (await store.entity(kuma.stream, 'clicks')).read()).clicks
 // @ts-expect-error a write cannot be aborted, since its outcome would be unknown
 await hall.append({ type: 'Reset' }, { signal: AbortSignal.timeout(1) })
 
@@ -52,6 +59,14 @@ await auction.execute({ type: 'Open', meta: { by: 'bo' } })
 await hall.execute({ type: 'SetTarget', data: { celsius: 20 } })
 // @ts-expect-error of an entity of any type no command is known
 await (await store.entity('a1')).execute({ type: 'Open' })
+// @ts-expect-error no such command, of one that may not be there either
+await store.execute(Auction, 'a2', { type: 'PlaceBidd', data: { bidder: 'bo', cents: 1 } })
+// @ts-expect-error an entity without commands takes none there
+await store.execute(Thermostat, 'hall', { type: 'SetTarget', data: { celsius: 20 } })
+// @ts-expect-error an event that the definition does not have
+await store.append(Auction, 'a2', { type: 'Bidd', data: { bidder: 'bo', cents: 1 } })
+// @ts-expect-error the second of them is wrong
+await store.append(Auction, 'a2', [{ type: 'Opened' }, { type: 'Bid', data: { bidder: 'bo' } }])
 // @ts-expect-error the state that comes of it is the store's
 ;(await auction.execute({ type: 'Open' })).state.phase = 'closed'
 
@@ -93,6 +108,8 @@ await store.spawn(Parcel, '0035')
 await store.spawn(Parcel, '0035', { sender: 'bo', service: 'pigeon' })
 // @ts-expect-error a part of a union is no state
 await store.spawn(Reservation, 'r2', { phase: 'held' })
+// @ts-expect-error commands say what may happen: no state is handed in past them
+await store.spawn(Locker, 'l9', { parcels: 1_000_000 })
 // @ts-expect-error no such choice
 await store.spawn(Thermostat, 'porch', {}, { ifExists: 'replace' })
 // @ts-expect-error an id is a string

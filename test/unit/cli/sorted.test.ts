@@ -17,6 +17,7 @@ const entity = (id: string, version: number, updatedAt: number): EntitySummary =
   id,
   type: 't',
   version,
+  createdAt: 0,
   updatedAt,
 })
 
