@@ -4,6 +4,7 @@ import { run } from '@oclif/core/run'
 import { nearest } from '../nearest.ts'
 import { packageFolder } from '../store/bundled.ts'
 import { hasFlag } from './base-command.ts'
+import { endSoon } from './end-soon.ts'
 import { usage } from './event-data.ts'
 import { exitCodeOf } from './exit-codes.ts'
 import { receiveKey } from './key-pipe.ts'
@@ -20,6 +21,7 @@ export async function main(given: readonly string[]): Promise<void> {
   } catch (error) {
     fail(error, given)
   }
+  await endSoon()
 }
 
 /** Runs what somebody has typed after `kuma`. Whatever becomes of it, `process.exitCode` tells. */

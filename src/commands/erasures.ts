@@ -21,6 +21,8 @@ export default class Erasures extends BaseCommand {
     'Each entity is named by where its erasure is recorded. Written as NDJSON, the list is what `restore --erasures` takes.'
   static override examples = ['<%= config.bin %> erasures', '<%= config.bin %> erasures --json > erasures.ndjson']
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { flags } = await this.parse(Erasures)
     const { path } = await this.locate(flags)

@@ -23,6 +23,8 @@ export default class Export extends BaseCommand {
     format: Flags.string({ description: 'what is written', options: [...FORMATS], default: 'json' }),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Export)
     const { entity } = args
@@ -32,6 +34,7 @@ export default class Export extends BaseCommand {
     checkWord(prefix, 'the prefix')
     const bar = isTerminal() ? null : progressBar('events') // on a terminal the data itself shows it
     let [entities, events] = [0, 0]
+    const unknownTypes = new Set<string>()
     const write = (signal: AbortSignal) =>
       this.withEngine(flags, { access: 'read' }, async (engine) => {
         const options = { format: flags.format as ExportFormat, source: sourceOf(engine), signal }
@@ -41,11 +44,14 @@ export default class Export extends BaseCommand {
           if (!(await print(piece.text))) break
           entities += piece.entities
           events += piece.events
+          if (piece.unknownType !== undefined) unknownTypes.add(piece.unknownType)
           bar?.update(events)
         }
         return true
       })
     const written = await interruptible(write, 'what was written is not whole').finally(() => bar?.stop())
+    for (const name of unknownTypes)
+      note(`the entity type ${JSON.stringify(name)} is not defined here: the events are there, the state is null`)
     if (written !== null && filtered)
       note(flags.json ? JSON.stringify({ entities, events }) : `exported ${entities} entities, ${events} events`)
   }

@@ -45,6 +45,8 @@ export default class Log extends BaseCommand {
     reverse: Flags.boolean({ description: 'newest first', default: false }),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Log)
     const { event: types, by, ip, reason, limit, reverse } = flags

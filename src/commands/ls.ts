@@ -33,6 +33,8 @@ export default class Ls extends BaseCommand {
     sort: Flags.string({ description: 'the order', options: ['updated', 'version', 'id'], default: 'id' }),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Ls)
     const { type, limit } = flags

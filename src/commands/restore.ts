@@ -60,6 +60,8 @@ export default class Restore extends BaseCommand {
     'if-not-exists': Flags.boolean({ description: 'leave a store that is there already as it is' }),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Restore)
     if ((args.store === undefined) !== (flags.entity !== undefined)) throw usage('give either NEWDIR or --entity')

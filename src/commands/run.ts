@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { constants } from 'node:os'
 import * as Args from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.ts'
-import { endSoon } from '../cli/end-soon.ts'
 import { EXIT } from '../cli/exit-codes.ts'
 import { serve } from '../cli/serve.ts'
 import { KumaError } from '../errors.ts'
@@ -45,7 +44,6 @@ export default class Run extends BaseCommand {
       daemon.stop()
       await daemon.stopped
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.removeAllListeners(signal)
-      endSoon()
     }
   }
 

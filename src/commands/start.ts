@@ -1,7 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.ts'
 import { detach } from '../cli/detach.ts'
-import { endSoon } from '../cli/end-soon.ts'
 import { EXIT } from '../cli/exit-codes.ts'
 import { note } from '../cli/output.ts'
 import { serve, tcpOf } from '../cli/serve.ts'
@@ -51,6 +50,5 @@ export default class Start extends BaseCommand {
     const { poisonedShards, isWhole } = await daemon.stopped
     process.off('SIGINT', stop).off('SIGTERM', stop)
     if (poisonedShards.length > 0 || !isWhole) process.exitCode = EXIT.error
-    endSoon()
   }
 }

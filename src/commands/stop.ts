@@ -7,6 +7,8 @@ export default class Stop extends BaseCommand {
   static override description = 'Returns when it has ended and others may write. Exit code 3 if none runs.'
   static override examples = ['<%= config.bin %> stop']
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { flags } = await this.parse(Stop)
     const client = await Client.connect(await this.target(flags), { reconnect: false })

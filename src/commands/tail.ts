@@ -64,6 +64,8 @@ export default class Tail extends BaseCommand {
     follow: Flags.boolean({ char: 'f', description: 'wait for what comes' }),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Tail)
     const { type: entityTypes, event: types, follow, exec: command, batch: linesMax = BATCH_LINES } = flags

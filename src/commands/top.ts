@@ -40,6 +40,8 @@ export default class Top extends BaseCommand {
     'read-only': Flags.boolean({ description: 'no key changes anything' }),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { flags } = await this.parse(Top)
     if (flags.interval < INTERVAL_MS_MIN) throw usage(`--interval must be ${INTERVAL_MS_MIN}ms or more`)
