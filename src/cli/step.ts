@@ -1,6 +1,7 @@
 /** Walks through an entity's history on a terminal, event by event, with arrow keys. */
 import { on } from 'node:events'
 import { emitKeypressEvents, type Key } from 'node:readline'
+import widthOf from 'string-width'
 import type { Engine } from '../engine.ts'
 import { Screen } from '../tui/screen.ts'
 import { changes } from './changes.ts'
@@ -93,8 +94,12 @@ function cut(line: string, columns: number): string {
   return parts
     .map((part, i) => {
       if (i % 2 === 1) return part
-      const kept = part.slice(0, room)
-      room -= kept.length
+      let kept = ''
+      for (const char of part) {
+        room -= widthOf(char)
+        if (room < 0) break
+        kept += char
+      }
       return kept
     })
     .join('')

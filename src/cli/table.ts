@@ -34,13 +34,13 @@ export async function list<T>(
 
 /** cli-table3 colours even a pipe, unless told not to. */
 export async function table<T>(rows: readonly T[], columns: readonly Column<T>[]): Promise<string> {
-  const { default: Table } = await import('cli-table3')
+  const [{ default: Table }, { default: widthOf }] = await Promise.all([import('cli-table3'), import('string-width')])
   const color = wantsColor(process.stdout)
   const heads = columns.map(({ head }) => visible(head))
   const texts = rows.map((row) => columns.map(({ text }) => visible(text(row))))
   const drawn = new Table({
     head: heads,
-    colWidths: widths(heads, texts),
+    colWidths: widths([heads, ...texts].map((row) => row.map((text) => widthOf(text)))),
     colAligns: columns.map(({ align }) => align ?? 'left'),
     chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
     style: color ? { head: ['cyan'], border: ['grey'] } : { head: [], border: [] },
@@ -49,9 +49,12 @@ export async function table<T>(rows: readonly T[], columns: readonly Column<T>[]
   return drawn.toString()
 }
 
-/** Each as wide as its longest text, but the last one ends with the terminal: its texts are cut rather than wrapped. */
-function widths(heads: readonly string[], texts: readonly string[][]): number[] {
-  const all = heads.map((head, i) => 2 + Math.max(head.length, ...texts.map((row) => row[i]!.length)))
+/**
+ * Each as wide as its widest text, but the last one ends with the terminal: its texts are cut rather than wrapped.
+ * @param cells of each row, in columns of the terminal: a Japanese character takes two
+ */
+function widths(cells: readonly (readonly number[])[]): number[] {
+  const all = cells[0]!.map((_, i) => 2 + Math.max(...cells.map((row) => row[i]!)))
   const last = all.pop()!
   const room = (process.stdout.columns || Number.POSITIVE_INFINITY) - all.reduce((sum, width) => sum + width + 1, 2)
   return [...all, Math.max(LAST_MIN, Math.min(last, room))]
