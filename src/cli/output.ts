@@ -53,6 +53,8 @@ export function watchOutput(): void {
     }
     broken = true
   })
+  // of a terminal that was closed: who ends for that still has something to do
+  process.stderr.on('error', () => {})
 }
 
 /** What Kuma warns of is for who typed the command: one line, without the frame that Node puts around it. */

@@ -7,6 +7,7 @@ import { Screen } from '../tui/screen.ts'
 import { changes } from './changes.ts'
 import { eventLine } from './event-line.ts'
 import { EXIT } from './exit-codes.ts'
+import { exitCodeFor } from './interrupted.ts'
 import { colors, prettyJson, visible } from './output.ts'
 
 const HOME = '\x1b[H\x1b[J'
@@ -25,7 +26,7 @@ export async function step(engine: Engine, id: string, { first, last, start }: S
   const redraw = () => stdin.emit('keypress', '', { name: 'redraw' })
   const quit = () => stdin.emit('keypress', '', { name: 'q' })
   const onSignal = (signal: NodeJS.Signals) => {
-    process.exitCode = signal === 'SIGTERM' ? EXIT.terminated : EXIT.error
+    process.exitCode = exitCodeFor(signal)
     quit()
   }
   const screen = new Screen({ onSignal, onContinue: redraw })

@@ -5,6 +5,7 @@ import { confirm } from '../cli/confirm.ts'
 import { DOOMED_COLUMNS, doomed, tellReceipt } from '../cli/deletion.ts'
 import { checkWord, usage } from '../cli/event-data.ts'
 import { EXIT } from '../cli/exit-codes.ts'
+import { onEnding } from '../cli/interrupted.ts'
 import { isTerminal, note, print } from '../cli/output.ts'
 import { list } from '../cli/table.ts'
 
@@ -44,11 +45,10 @@ export default class Delete extends BaseCommand {
       return note('nothing was erased')
     }
     const ids = going.map(({ entity }) => entity)
-    const onSignal = (signal: NodeJS.Signals) => {
+    const off = onEnding((signal) => {
       note('interrupted: an erasure that has begun goes on when the store is opened to write next')
       process.kill(process.pid, signal) // nobody listens any more: it ends
-    }
-    process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+    })
     try {
       await this.withEngine(flags, { access: 'write', committer: 'inline' }, async (engine) => {
         const receipt = await engine.erase(ids, { reason: flags.reason, by: flags.as })
@@ -57,7 +57,7 @@ export default class Delete extends BaseCommand {
         else await tellReceipt(engine.path, receipt)
       })
     } finally {
-      process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+      off()
     }
   }
 

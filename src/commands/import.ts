@@ -4,6 +4,7 @@ import { EXIT } from '../cli/exit-codes.ts'
 import { inputOf } from '../cli/import-input.ts'
 import type { ImportCounts, Rejected } from '../cli/import-run.ts'
 import { importFrom } from '../cli/importer.ts'
+import { exitCodeFor, onEnding } from '../cli/interrupted.ts'
 import { note, print, visible } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
 
@@ -24,11 +25,10 @@ export default class Import extends BaseCommand {
     const { args, flags } = await this.parse(Import)
     const input = inputOf(args.file)
     const stop = new AbortController()
-    const onSignal = (signal: NodeJS.Signals) => {
-      process.exitCode = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated
+    const off = onEnding((signal) => {
+      process.exitCode = exitCodeFor(signal)
       stop.abort()
-    }
-    process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+    })
     const bar = progressBar('events')
     const checking = progressBar('events checked')
     // each once: a wrong model rejects every line for the same reason
@@ -60,7 +60,7 @@ export default class Import extends BaseCommand {
       })
       if (!flags.json) for (const hint of hints) note(`  ${visible(hint)}`)
     } finally {
-      process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+      off()
     }
   }
 }

@@ -3,8 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import { BaseCommand, type GlobalFlags } from '../cli/base-command.ts'
 import { parseDuration } from '../cli/duration.ts'
 import { usage } from '../cli/event-data.ts'
-import { EXIT } from '../cli/exit-codes.ts'
-import { interruptible } from '../cli/interrupted.ts'
+import { exitCodeFor, interruptible } from '../cli/interrupted.ts'
 import { colors, isTerminal, print } from '../cli/output.ts'
 import { TopSource } from '../cli/top-source.ts'
 import { notRunning } from '../daemon/protocol.ts'
@@ -89,7 +88,7 @@ async function picture(source: TopSource, flags: TopFlags): Promise<void> {
   await cockpit.start()
   try {
     const signal = await runCockpit(cockpit, quit)
-    if (signal !== null) process.exitCode = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated
+    if (signal !== null) process.exitCode = exitCodeFor(signal)
   } finally {
     cockpit.stop()
   }

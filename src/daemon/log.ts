@@ -40,9 +40,15 @@ export async function openLog(
     ? await forPeople(colorize)
     : isSame(fd, file.path)
       ? bounded(file)
-      : pino.destination({ fd, sync: true })
+      : unheard(pino.destination({ fd, sync: true }))
   const log: Log = pino(options, sink)
   return log
+}
+
+/** Where nobody reads any more the daemon goes on, or ends as it was told to. */
+function unheard<T extends { on(event: 'error', listener: () => void): unknown }>(sink: T): T {
+  sink.on('error', () => {})
+  return sink
 }
 
 function isSame(fd: number, path: string): boolean {
@@ -80,7 +86,11 @@ async function forPeople(colorize: boolean) {
   const destination = new Writable({
     decodeStrings: false,
     write: (text: string | Buffer, _encoding, done) => {
-      writeSync(process.stderr.fd, visibleLines(String(text)))
+      try {
+        writeSync(process.stderr.fd, visibleLines(String(text)))
+      } catch {
+        // the terminal was closed
+      }
       done()
     },
   })
