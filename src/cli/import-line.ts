@@ -5,8 +5,8 @@
  *     {"specversion":"1.0","id":"k","source":"/app","type":"SignedUp","subject":"user_1","time":"2026-11-01T09:30:00Z","data":{..}}
  *
  * The second is CloudEvents 1.0: its subject is the entity, its source and id together are the request key (an id alone
- * is unique for its source only), and what has no place of its own (source, extensions) goes into meta. `version` and
- * `position` of the first form are those of `kuma log`, and not kept: what is imported gets its own.
+ * is unique for its source only), and what has no place of its own (source, extensions) goes into meta. `version`,
+ * `position` and `time` of the first form are those of `kuma log`, and not kept: what is imported gets its own.
  *
  * A CloudEvent with a `kumaversion` was written by `kuma export` (src/privacy/cloud-event.ts): it is recorded as that
  * version, with the time, type and meta that it had there.
@@ -18,7 +18,7 @@ import { parseTime } from '../entity/time.ts'
 import { KumaError } from '../errors.ts'
 
 const FIELDS = ['entity', 'type', 'data', 'at', 'meta', 'requestKey', 'entityType']
-const IGNORED = ['version', 'position']
+const IGNORED = ['version', 'position', 'time']
 
 /** @throws KUMA_INVALID_DATA, KUMA_INVALID_POINT */
 export function parseLine(text: string, typeFor: (id: string) => string): AppendRequest {

@@ -129,6 +129,12 @@ export function wantsColor(stream: NodeJS.WriteStream): boolean {
   return stream.isTTY === true && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
 }
 
+/** With --json a time is there for people too, beside the milliseconds. */
+export function timed<T extends { readonly at: number }>(row: T): T & { readonly time: string } {
+  const entries = Object.entries(row).flatMap((entry) => (entry[0] === 'at' ? [entry, ['time', iso(row.at)]] : [entry]))
+  return Object.fromEntries(entries)
+}
+
 export function iso(at: number): string {
   return new Date(at).toISOString()
 }

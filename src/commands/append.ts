@@ -3,7 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import { BaseCommand, expectVersionFlag, requestKeyFlag, writeFlags, writeMeta } from '../cli/base-command.ts'
 import { checkWord, parsePairs, usage } from '../cli/event-data.ts'
 import { eventsOf } from '../cli/events-of.ts'
-import { note, print, visible } from '../cli/output.ts'
+import { note, print, timed, visible } from '../cli/output.ts'
 import type { AppendRequest } from '../engine.ts'
 import { parseTime } from '../entity/time.ts'
 
@@ -61,7 +61,7 @@ export default class Append extends BaseCommand {
       }
       const { version, position, at: recordedAt, repeated } = await engine.append(request)
       const answer = { entity: args.entity, version, position, at: recordedAt }
-      await print(flags.json ? JSON.stringify(answer) : `ok ${visible(args.entity)} v${version} ${position}`)
+      await print(flags.json ? JSON.stringify(timed(answer)) : `ok ${visible(args.entity)} v${version} ${position}`)
       if (repeated) note('this request key was used before: nothing was recorded, this is the first answer')
       // so that `amount=50` is seen to be a text
       else if (process.stderr.isTTY)

@@ -1,7 +1,7 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand, pointOf } from '../cli/base-command.ts'
-import { iso } from '../cli/output.ts'
+import { iso, timed } from '../cli/output.ts'
 import { type Column, list } from '../cli/table.ts'
 import { told } from '../cli/told.ts'
 import type { Engine, EngineLogQuery } from '../engine.ts'
@@ -64,10 +64,12 @@ export default class Log extends BaseCommand {
       reverse,
     }
     const columns = args.entity === undefined ? COLUMNS : COLUMNS.filter(({ head }) => head !== 'entity')
-    await this.withEngine(flags, { access: 'read' }, (engine) => list(lines(engine, query), columns, flags.json))
+    await this.withEngine(flags, { access: 'read' }, (engine) =>
+      list(lines(engine, query, flags.json), columns, flags.json),
+    )
   }
 }
 
-async function* lines(engine: Engine, query: EngineLogQuery): AsyncGenerator<RecordedEvent> {
-  for await (const event of engine.log(query)) yield inOrder(event)
+async function* lines(engine: Engine, query: EngineLogQuery, json: boolean): AsyncGenerator<RecordedEvent> {
+  for await (const event of engine.log(query)) yield json ? timed(inOrder(event)) : inOrder(event)
 }
