@@ -67,6 +67,15 @@ export function watchWarnings(): void {
   })
 }
 
+/** What oclif prints by itself (help, the version) is data too. */
+export async function asData(run: () => Promise<unknown>): Promise<void> {
+  const kept = process.stdout.write
+  process.stdout.write = write
+  await run().finally(() => {
+    process.stdout.write = kept
+  })
+}
+
 /** Writes a line of data. False when nobody reads any more: the command may stop. */
 export async function print(line: string): Promise<boolean> {
   if (broken) return false

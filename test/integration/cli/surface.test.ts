@@ -15,6 +15,8 @@ describe('help', () => {
     const commands =
       'append backup blame compact delete demo diff erasures export fork import init log ls read repair replay restore revert run start status stop tail verify'
     for (const command of commands.split(' ')) expect(stdout).toMatch(new RegExp(`^ +${command} `, 'm'))
+    expect(stdout).toContain('START HERE\n  $ kuma demo ')
+    expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([])
   })
 
   test.each([[['append', '--help']], [['help', 'append']], [['--help', 'append']]])('kuma %j', async (args) => {
