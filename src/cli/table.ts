@@ -14,22 +14,29 @@ const ROWS_MAX = 1_000
 /** Columns of the terminal that the last column gets however narrow the terminal is. */
 const LAST_MIN = 12
 
+/** @returns how many there were; fewer if nobody reads any more */
 export async function list<T>(
   rows: AsyncIterable<T> | Iterable<T>,
   columns: readonly Column<T>[],
   json: boolean,
-): Promise<void> {
+): Promise<number> {
+  let count = 0
   if (json || !isTerminal()) {
-    for await (const row of rows) if (!(await print(JSON.stringify(row)))) return
-    return
+    for await (const row of rows) {
+      count++
+      if (!(await print(JSON.stringify(row)))) break
+    }
+    return count
   }
   let page: T[] = []
   for await (const row of rows) {
+    count++
     if (page.push(row) < ROWS_MAX) continue
-    if (!(await print(await table(page, columns)))) return
+    if (!(await print(await table(page, columns)))) return count
     page = []
   }
   if (page.length > 0) await print(await table(page, columns))
+  return count
 }
 
 /** cli-table3 colours even a pipe, unless told not to. */

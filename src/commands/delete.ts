@@ -38,7 +38,7 @@ export default class Delete extends BaseCommand {
     checkWord(prefix, 'the prefix')
     checkAuthor(flags)
     const going = await this.withEngine(flags, { access: 'read' }, (engine) => doomed(engine, given, prefix))
-    if (flags['dry-run']) return list(going, DOOMED_COLUMNS, flags.json)
+    if (flags['dry-run']) return void (await list(going, DOOMED_COLUMNS, flags.json))
     if (going.length === 0) return note(`nothing begins with ${JSON.stringify(prefix)}: nothing was erased`)
     if (!flags.yes && !(await this.confirmed(going))) {
       process.exitCode ??= EXIT.error

@@ -4,6 +4,7 @@ import { BaseCommand } from '../cli/base-command.ts'
 import { checkWord, usage } from '../cli/event-data.ts'
 import { type ExportFormat, exportMany, exportOne, FORMATS, sourceOf } from '../cli/exporter.ts'
 import { interruptible } from '../cli/interrupted.ts'
+import { tellMistypedTypes } from '../cli/mistyped.ts'
 import { isTerminal, note, print } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
 
@@ -36,7 +37,7 @@ export default class Export extends BaseCommand {
     let [entities, events] = [0, 0]
     const unknownTypes = new Set<string>()
     const write = (signal: AbortSignal) =>
-      this.withEngine(flags, { access: 'read' }, async (engine) => {
+      this.withEngine(flags, { access: 'read' }, async (engine, { config }) => {
         const options = { format: flags.format as ExportFormat, source: sourceOf(engine), signal }
         const pieces =
           entity === undefined ? exportMany(engine, { prefix, type }, options) : exportOne(engine, entity, options)
@@ -47,6 +48,7 @@ export default class Export extends BaseCommand {
           if (piece.unknownType !== undefined) unknownTypes.add(piece.unknownType)
           bar?.update(events)
         }
+        if (entities === 0 && type !== undefined) await tellMistypedTypes([type], { engine, config })
         return true
       })
     const written = await interruptible(write, 'what was written is not whole').finally(() => bar?.stop())

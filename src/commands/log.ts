@@ -1,6 +1,7 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand, pointOf } from '../cli/base-command.ts'
+import { tellMistypedEvents } from '../cli/mistyped.ts'
 import { iso, timed } from '../cli/output.ts'
 import { type Column, list } from '../cli/table.ts'
 import { told } from '../cli/told.ts'
@@ -64,12 +65,23 @@ export default class Log extends BaseCommand {
       reverse,
     }
     const columns = args.entity === undefined ? COLUMNS : COLUMNS.filter(({ head }) => head !== 'entity')
-    await this.withEngine(flags, { access: 'read' }, (engine) =>
-      list(lines(engine, query, flags.json), columns, flags.json),
-    )
+    await this.withEngine(flags, { access: 'read' }, async (engine, { config }) => {
+      const notMet = new Set(types)
+      const met = ({ type }: RecordedEvent) => void notMet.delete(type)
+      await list(lines(engine, query, flags.json, met), columns, flags.json)
+      if (limit === undefined) await tellMistypedEvents(notMet, { engine, config, id: args.entity })
+    })
   }
 }
 
-async function* lines(engine: Engine, query: EngineLogQuery, json: boolean): AsyncGenerator<RecordedEvent> {
-  for await (const event of engine.log(query)) yield json ? timed(inOrder(event)) : inOrder(event)
+async function* lines(
+  engine: Engine,
+  query: EngineLogQuery,
+  json: boolean,
+  met: (event: RecordedEvent) => void,
+): AsyncGenerator<RecordedEvent> {
+  for await (const event of engine.log(query)) {
+    met(event)
+    yield json ? timed(inOrder(event)) : inOrder(event)
+  }
 }

@@ -3,6 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import { BaseCommand, pointOf, timeIn } from '../cli/base-command.ts'
 import { checkWord, usage } from '../cli/event-data.ts'
 import { eventLine } from '../cli/event-line.ts'
+import { tellMistypedTypes } from '../cli/mistyped.ts'
 import { isTerminal, prettyJson, print, timed } from '../cli/output.ts'
 import { envelope, printState } from '../cli/print-state.ts'
 import { counted } from '../cli/progress.ts'
@@ -51,9 +52,11 @@ export default class Replay extends BaseCommand {
     checkWord(flags.prefix, 'the prefix')
     const [at, from, to] = [pointOf(flags.at), pointOf(flags.from), pointOf(flags.to)]
     const id = args.entity
-    await this.withEngine(flags, { access: 'read' }, async (engine) => {
-      if (id === undefined) await printAll(engine, flags)
-      else if (flags.step) await walk(engine, id, { at, from, to })
+    await this.withEngine(flags, { access: 'read' }, async (engine, { config }) => {
+      if (id === undefined) {
+        const count = await printAll(engine, flags)
+        if (count === 0 && flags.type !== undefined) await tellMistypedTypes([flags.type], { engine, config })
+      } else if (flags.step) await walk(engine, id, { at, from, to })
       else if (at !== undefined) await printState(await engine.inspect(id, at), flags.json)
       else
         await printSteps(engine, id, { from, to, untilEvent }, flags.json ? timedLine : isTerminal() ? paragraph : line)
@@ -64,14 +67,17 @@ export default class Replay extends BaseCommand {
 async function printAll(
   engine: Engine,
   flags: { at?: string | undefined; prefix?: string | undefined; type?: string | undefined; json: boolean },
-): Promise<void> {
+): Promise<number> {
   const { prefix, type } = flags
   const at = timeIn(flags.at, '--all')
   const all = engine.inspectAll({ at, prefix, type })
   // on a terminal the data itself shows how it goes on
+  let count = 0
   for await (const inspected of isTerminal() ? all : counted(all, 'entities')) {
-    if (!(await print(envelope(inspected, flags.json)))) return
+    count++
+    if (!(await print(envelope(inspected, flags.json)))) break
   }
+  return count
 }
 
 async function printSteps(

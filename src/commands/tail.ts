@@ -6,6 +6,7 @@ import { CURSOR_MS, Cursor } from '../cli/cursor.ts'
 import { usage } from '../cli/event-data.ts'
 import { handOver } from '../cli/hand-over.ts'
 import { interruptible } from '../cli/interrupted.ts'
+import { tellMistypedEvents, tellMistypedTypes } from '../cli/mistyped.ts'
 import { flushed, isPipe, print, timed } from '../cli/output.ts'
 import type { Engine, FeedPage, FeedRequest } from '../engine.ts'
 import { inOrder } from '../entity/event.ts'
@@ -74,10 +75,13 @@ export default class Tail extends BaseCommand {
     if (flags.cursor !== undefined && command === undefined && flags['cursor-on'] === undefined && isPipe())
       throw unseen()
     const line = flags.json ? timedLineOf : lineOf
-    await this.withEngine(flags, { access: 'read' }, async (engine) => {
+    await this.withEngine(flags, { access: 'read' }, async (engine, { config }) => {
       const cursor = flags.cursor === undefined ? null : new Cursor(flags.cursor, engine.store)
       const kept = cursor?.read() ?? { from: fromOf(flags.from), crcs: cursor === null ? undefined : true }
       const request = { id: args.entity, entityTypes, types, ...kept, follow } as const
+      // who waits for what never comes would wait for ever
+      await tellMistypedTypes(entityTypes ?? [], { engine, config, isAwaited: true })
+      await tellMistypedEvents(types ?? [], { engine, config, isAwaited: true })
       await interruptible((signal) => {
         if (command === undefined) return printFeed(engine, { ...request, signal }, cursor, line)
         return handOver(engine, { ...request, signal }, { command, linesMax, lineOf: line, cursor })

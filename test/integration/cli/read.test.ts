@@ -53,6 +53,25 @@ describe('read', () => {
   })
 })
 
+test('a filter by a name that nothing has tells which one may be meant', async () => {
+  const { run } = await story()
+  for (const [words, told] of [
+    [
+      ['log', '--event', 'SignedUp', '--event', 'PlanChange'],
+      'no event has the type "PlanChange": did you mean PlanChanged?',
+    ],
+    [['log', 'user_2', '--event', 'Moved'], 'no event has the type "Moved": there are SignedUp'],
+    [['tail', '--event', 'SingedUp'], 'no event has the type "SingedUp": did you mean SignedUp?'],
+    [['ls', '--type', 'documnet'], 'no entity has the type "documnet": did you mean document?'],
+    [['replay', '--all', '--type', 'documents'], 'no entity has the type "documents": did you mean document?'],
+    [['export', '--type', 'user'], 'no entity has the type "user": there are document\nexported 0 entities, 0 events'],
+    // there is such an event, but not then
+    [['log', '--event', 'PlanChanged', '--to', '2026-01-15'], ''],
+    [['tail', '--event', 'Awaited'], ''],
+  ] as const)
+    expect({ words, ...(await run(words)) }).toMatchObject({ words, code: 0, stderr: told === '' ? '' : `${told}\n` })
+})
+
 test('with --json each line of a time has it for people too, and such a log is imported', async () => {
   const { run } = await story()
   const { stdout: log } = await run(['log', '--json'])
