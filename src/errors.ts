@@ -151,6 +151,11 @@ export class KumaError<C extends KumaErrorCode = KumaErrorCode> extends Error {
     this.details = details
     this.hint = options.hint ?? null
   }
+
+  /** With its message, which JSON leaves out of other errors. */
+  toJSON(): WireError & { readonly name: string } {
+    return { name: this.name, ...toWire(this) }
+  }
 }
 
 /** A union over the codes, so that `switch (error.code)` narrows `error.details`. */

@@ -55,6 +55,7 @@ export const writeFlags = {
 
 export const expectVersionFlag = {
   'expect-version': Flags.integer({
+    aliases: ['expected-version'], // as the library calls it
     description: 'refuse unless the entity is at this version; 0: it must not exist',
     min: 0,
     helpValue: 'N',

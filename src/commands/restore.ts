@@ -14,6 +14,7 @@ import { checkWord, usage } from '../cli/event-data.ts'
 import { interruptible } from '../cli/interrupted.ts'
 import { isTerminal, note, print, visible } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
+import { storePath } from '../cli/store-path.ts'
 import { parseTime } from '../entity/time.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { openEngine } from '../kuma.ts'
@@ -137,9 +138,13 @@ export default class Restore extends BaseCommand {
     return [...given, ...(known?.erased ?? [])]
   }
 
-  /** Where the store may be that a backup is of: its own place is in it. */
+  /** Where the store may be that a backup is of: its own place is in it; and whatever names a store here. */
   private async storesNear(backup: string, flags: GlobalFlags): Promise<string[]> {
-    return [dirname(dirname(backup)), (await this.locate(flags)).path]
+    const { path } = await this.locate(flags)
+    const { config } = await this.loadConfig(flags) // that of `locate` says what --dir does
+    const cwd = process.cwd()
+    const named = process.env['KUMA_DIR']
+    return [dirname(dirname(backup)), path, ...(named ? [resolve(named)] : []), storePath(undefined, config, cwd), cwd]
   }
 
   /** Of an encrypted backup: the file given, or that of its store, if that is within reach. */

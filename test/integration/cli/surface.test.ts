@@ -50,6 +50,11 @@ describe('a mistake has exit code 2 and a next step:', () => {
     expect(stderr).not.toMatch(/^ +at /m)
   })
 
+  test('in a value of a flag, told as one sentence', async () => {
+    const { stderr } = await kuma(['read', 'x', '--lock-timeout', 'soon'])
+    expect(stderr).toMatch(/^Error: Parsing --lock-timeout: cannot read the time "soon"\n {2}write 500ms, .*\n$/)
+  })
+
   test('told as JSON with --json', async () => {
     for (const args of [
       ['raed', '--json'],
