@@ -3,6 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import { BaseCommand, expectVersionFlag, requestKeyFlag, writeFlags, writeMeta } from '../cli/base-command.ts'
 import { checkWord, parsePairs, usage } from '../cli/event-data.ts'
 import { eventsOf } from '../cli/events-of.ts'
+import { tellLookalikes } from '../cli/lookalikes.ts'
 import { note, print, timed, visible } from '../cli/output.ts'
 import type { AppendRequest } from '../engine.ts'
 import { parseTime } from '../entity/time.ts'
@@ -66,6 +67,7 @@ export default class Append extends BaseCommand {
       // so that `amount=50` is seen to be a text
       else if (process.stderr.isTTY)
         for (const { type, data } of events) note(visible(`${type} ${JSON.stringify(data ?? {})}`))
+      if (version === events.length) await tellLookalikes(engine, args.entity, 'made now')
     })
   }
 }

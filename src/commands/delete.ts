@@ -6,6 +6,7 @@ import { DOOMED_COLUMNS, doomed, tellReceipt } from '../cli/deletion.ts'
 import { checkWord, usage } from '../cli/event-data.ts'
 import { EXIT } from '../cli/exit-codes.ts'
 import { onEnding } from '../cli/interrupted.ts'
+import { tellLookalikes } from '../cli/lookalikes.ts'
 import { isTerminal, note, print } from '../cli/output.ts'
 import { list } from '../cli/table.ts'
 
@@ -37,7 +38,12 @@ export default class Delete extends BaseCommand {
     if (prefix === '') throw usage('an empty prefix would erase everything', 'to do that, remove the store')
     checkWord(prefix, 'the prefix')
     checkAuthor(flags)
-    const going = await this.withEngine(flags, { access: 'read' }, (engine) => doomed(engine, given, prefix))
+    const going = await this.withEngine(flags, { access: 'read' }, async (engine) => {
+      const found = await doomed(engine, given, prefix)
+      const ids = found.map(({ entity }) => entity)
+      for (const id of ids) await tellLookalikes(engine, id, 'to be erased', ids)
+      return found
+    })
     if (flags['dry-run']) return void (await list(going, DOOMED_COLUMNS, flags.json))
     if (going.length === 0) return note(`nothing begins with ${JSON.stringify(prefix)}: nothing was erased`)
     if (!flags.yes && !(await this.confirmed(going))) {

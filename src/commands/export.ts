@@ -4,6 +4,7 @@ import { BaseCommand } from '../cli/base-command.ts'
 import { checkWord, usage } from '../cli/event-data.ts'
 import { type ExportFormat, exportMany, exportOne, FORMATS, sourceOf } from '../cli/exporter.ts'
 import { interruptible } from '../cli/interrupted.ts'
+import { tellLookalikes } from '../cli/lookalikes.ts'
 import { tellMistypedTypes } from '../cli/mistyped.ts'
 import { isTerminal, note, print } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
@@ -48,6 +49,7 @@ export default class Export extends BaseCommand {
           if (piece.unknownType !== undefined) unknownTypes.add(piece.unknownType)
           bar?.update(events)
         }
+        if (entity !== undefined) await tellLookalikes(engine, entity, 'exported')
         if (entities === 0 && type !== undefined) await tellMistypedTypes([type], { engine, config })
         return true
       })
