@@ -83,7 +83,7 @@ export interface KumaErrorDetails {
   /** Refused as it came: from a web page, or under a name that is not the daemon's. */
   KUMA_FORBIDDEN: Record<never, never>
   /** A daemon was asked for something that does not exist, or with parameters of the wrong kind. */
-  KUMA_INVALID_REQUEST: { readonly call: string }
+  KUMA_INVALID_REQUEST: { readonly call: string; readonly field?: string }
   KUMA_NOT_A_STORE: { readonly path: string }
   KUMA_NOT_A_BACKUP: { readonly path: string }
   KUMA_STORE_EXISTS: { readonly path: string }

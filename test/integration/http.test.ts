@@ -216,6 +216,21 @@ describe('over the socket', () => {
     expect(JSON.parse((await run(['read', 'a', '--json'])).stdout).version).toBeGreaterThanOrEqual(acknowledged.length)
   })
 
+  test('what is wrong with a body is told with its field', async () => {
+    const { store } = await started()
+    const refused = async (body: object) =>
+      JSON.parse((await http(store, { method: 'POST', path: '/v1/entities/a/events', body })).text).error
+    expect(await refused({ events: [{ type: 'A' }, { tpe: 'A' }] })).toMatchObject({
+      message: expect.stringContaining('its events[1].type is'),
+      details: { field: 'events[1].type' },
+    })
+    expect(await refused({ events: [], requestkey: 'k' })).toMatchObject({
+      hint: 'did you mean requestKey?',
+      details: { field: 'requestkey' },
+    })
+    expect(await refused({ event: [] })).toMatchObject({ details: { field: 'events' } })
+  })
+
   test('metrics are in the format of Prometheus', async () => {
     const { store, run } = await started()
     await run(['append', 'a', 'Set'])
