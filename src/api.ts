@@ -181,7 +181,7 @@ export interface EntityExport<F extends Facts = any> {
   /** of the first and of the last event, in milliseconds since 1970 */
   readonly createdAt: number
   readonly updatedAt: number
-  /** As JSON gives it back. */
+  /** As JSON gives it back. Null where the entity's type is not defined (any more): its events are there all the same. */
   readonly state: F['state']
   /** The rows that read models hold about it, by table. */
   readonly readModels: { readonly [table: string]: readonly JsonObject[] }

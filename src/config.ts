@@ -9,7 +9,7 @@ import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Config, DaemonBounds, ReadModelsConfig } from './api.ts'
 import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.ts'
-import { KumaError } from './errors.ts'
+import { isKumaError, KumaError } from './errors.ts'
 import { nearest } from './nearest.ts'
 import { projectionOf } from './projection/define-projection.ts'
 import { parseRqliteUrl } from './projection/rqlite-url.ts'
@@ -22,6 +22,7 @@ type Range = readonly [min: number, max: number]
 /** In such a folder nobody can remove or rename what is somebody else's. */
 const STICKY = 0o1000
 const NAMES = ['kuma.config.ts', 'kuma.config.mts', 'kuma.config.js', 'kuma.config.mjs']
+const TSCONFIG = 'tsconfig.json'
 /** Settings that are numbers: their least and greatest values. */
 const NUMBERS = {
   shards: [1, 999],
@@ -78,24 +79,40 @@ export interface LoadedConfig {
   readonly file: string | null
   /** Has the file changed since it was loaded, or a file that it imports? Or is there one now that would be loaded? */
   readonly isStale: () => boolean
+  /** Why the file that is there is not gone by: then the config is empty. Only for who can do without. */
+  readonly broken?: KumaError
 }
 
-/**
- * @param file one that must exist, instead of looking for one. It was named, so it may be anybody's
- * @throws KUMA_INVALID_CONFIG
- */
-export async function loadConfig({ cwd, file }: { cwd: string; file?: string | undefined }): Promise<LoadedConfig> {
-  const found = file === undefined ? lookUpwards(cwd) : { file: resolve(cwd, file), problem: null }
-  if (found === null) return { config: {}, file: null, isStale: () => lookUpwards(cwd)?.problem === null }
+interface LoadOptions {
+  readonly cwd: string
+  /** One that must exist, instead of looking for one. It was named, so it may be anybody's. */
+  readonly file?: string | undefined
+  /** Goes on without one that does not load, or that says what none may. */
+  readonly canDoWithout?: boolean
+}
+
+/** @throws KUMA_INVALID_CONFIG */
+export async function loadConfig({ cwd, file, canDoWithout }: LoadOptions): Promise<LoadedConfig> {
+  const found = file === undefined ? lookUpwards(cwd, NAMES) : { file: resolve(cwd, file), problem: null }
+  if (found === null) return { config: {}, file: null, isStale: () => lookUpwards(cwd, NAMES)?.problem === null }
   if (found.problem !== null) throw notTrusted(found.file, found.problem)
   if (!existsSync(found.file)) throw invalid(found.file, `there is no config file ${found.file}`)
-  const { config, files } = await load(found.file)
-  checkConfig(config, found.file)
+  try {
+    return await loadFile(found.file)
+  } catch (error) {
+    if (!canDoWithout || !isKumaError(error, 'KUMA_INVALID_CONFIG')) throw error
+    return { config: {}, file: found.file, isStale: () => false, broken: error }
+  }
+}
+
+async function loadFile(file: string): Promise<LoadedConfig> {
+  const { config, files } = await load(file)
+  checkConfig(config, file)
   const stamp = stampOf(files)
   const absolute: { -readonly [K in 'path' | 'masterKeyFile']?: string } = {}
   for (const name of ['path', 'masterKeyFile'] as const)
-    if (config[name] !== undefined) absolute[name] = resolve(dirname(found.file), config[name])
-  return { config: { ...config, ...absolute }, file: found.file, isStale: () => stampOf(files) !== stamp }
+    if (config[name] !== undefined) absolute[name] = resolve(dirname(file), config[name])
+  return { config: { ...config, ...absolute }, file, isStale: () => stampOf(files) !== stamp }
 }
 
 interface Found {
@@ -110,13 +127,13 @@ interface Found {
  * for everybody's files (/tmp) is passed by who has a folder in it, and so is a config there that is not his own: else
  * anybody could stop him.
  */
-function lookUpwards(cwd: string): Found | null {
+function lookUpwards(cwd: string, names: readonly string[]): Found | null {
   let below: Stats | null = null
   for (let folder = cwd; ; folder = dirname(folder)) {
     const stats = statsOf(folder)
     if (stats === null) return null
     const isPassed = below !== null && isMine(below) && (stats.mode & STICKY) !== 0
-    const file = NAMES.map((name) => join(folder, name)).find((path) => existsSync(path))
+    const file = names.map((name) => join(folder, name)).find((path) => existsSync(path))
     if (file !== undefined) {
       const problem = foreignnessOfFile(file)
       if (problem === null || !isPassed || isMine(lstatSync(file))) return { file, problem }
@@ -144,35 +161,51 @@ function stampOf(files: readonly string[]): string {
 async function load(file: string): Promise<{ config: Config; files: readonly string[] }> {
   // loaded here and not above: a command without a config does not pay for it
   const { createJiti } = await import('jiti')
-  const jiti = createJiti(pathToFileURL(file).href, {
-    // the config means this installation when it says 'kuma', also in a folder that has none
-    alias: { kuma: bundled('index') },
-    interopDefault: false,
-    fsCache: cacheFolder(),
-  })
+  const tsconfig = tsconfigFor(file)
+  const loader = (tsconfigPaths: string | false) =>
+    createJiti(pathToFileURL(file).href, {
+      // the config means this installation when it says 'kuma', also in a folder that has none
+      alias: { kuma: bundled('index') },
+      interopDefault: false,
+      fsCache: cacheFolder(),
+      tsconfigPaths,
+    })
+  let jiti: ReturnType<typeof loader>
+  let hint: string | undefined
+  try {
+    jiti = loader(tsconfig ?? false)
+  } catch (error) {
+    // what it extends is often not there where programs run, and need not be if no alias is used
+    jiti = loader(false)
+    hint = `the aliases of ${tsconfig} are not known: ${(error as Error).message}`
+  }
   let module: { default?: unknown }
   try {
     module = await jiti.import<{ default?: unknown }>(file)
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause)
     const place = userFrame(cause)
-    throw invalid(
-      file,
-      `${file} does not load: ${message}${place === null ? '' : `\n    at ${place}`}`,
-      undefined,
-      cause,
-    )
+    throw invalid(file, `${file} does not load: ${message}${place === null ? '' : `\n    at ${place}`}`, hint, cause)
   }
   if (typeof module.default === 'object' && module.default !== null) {
     const own = dirname(bundled('index'))
     const files = Object.keys(jiti.cache).filter((path) => !path.includes('/node_modules/') && !path.startsWith(own))
-    return { config: module.default as Config, files: [file, ...files] }
+    return { config: module.default as Config, files: [file, ...files, ...(tsconfig === null ? [] : [tsconfig])] }
   }
   throw invalid(
     file,
     `${file} has no config as its default export`,
     'end it with `export default defineConfig({ ... })`',
   )
+}
+
+/**
+ * What says which files the aliases of imports stand for. That decides which code is run, so it is looked for as the config
+ * is, and not gone by where somebody else could have written it.
+ */
+function tsconfigFor(file: string): string | null {
+  const found = lookUpwards(dirname(file), [TSCONFIG])
+  return found?.problem === null ? found.file : null
 }
 
 /**

@@ -203,6 +203,8 @@ export interface ReadModelQuery {
   /** Who asks, where several do: they take turns. */
   readonly asker?: unknown
   readonly signal?: AbortSignal | undefined
+  /** Told of how many events are left, where the tables have to catch up first. Not through a daemon, whose do not. */
+  readonly onCatchUp?: ((leftEvents: number) => void) | undefined
 }
 
 /** How the queries of an engine do, and what they may take; null where there is no bound. */

@@ -102,7 +102,7 @@ export interface KumaErrorDetails {
   /** Refused as it came: from a web page, or under a name that is not the daemon's. */
   KUMA_FORBIDDEN: Record<never, never>
   /** A daemon was asked for something that does not exist, or with parameters of the wrong kind. */
-  KUMA_INVALID_REQUEST: { readonly call: string }
+  KUMA_INVALID_REQUEST: { readonly call: string; readonly field?: string }
   /** There is no store in that directory. */
   KUMA_NOT_A_STORE: { readonly path: string }
   /** There is no backup there, or none that is whole. */
@@ -177,6 +177,11 @@ export class KumaError<C extends KumaErrorCode = KumaErrorCode> extends Error {
     this.code = code
     this.details = details
     this.hint = options.hint ?? null
+  }
+
+  /** With its message, which JSON leaves out of other errors. */
+  toJSON(): WireError & { readonly name: string } {
+    return { name: this.name, ...toWire(this) }
   }
 }
 

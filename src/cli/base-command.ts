@@ -10,14 +10,15 @@ import type { Client, Target } from '../daemon/client.ts'
 import type { Engine } from '../engine.ts'
 import type { Meta } from '../entity/event.ts'
 import { parsePoint, type ResolvedPoint, timeOf } from '../entity/time.ts'
+import type { KumaError } from '../errors.ts'
 import { type EngineOptions, openEngine } from '../kuma.ts'
 import { SOCKET } from '../store/manifest.ts'
 import { parseDuration } from './duration.ts'
 import { checkWord, usage } from './event-data.ts'
 import { exitCodeOf } from './exit-codes.ts'
-import { note } from './output.ts'
+import { keepOutput, note } from './output.ts'
 import { reportError } from './report-error.ts'
-import { storePath } from './store-path.ts'
+import { STORE_FILE, storePath } from './store-path.ts'
 
 const GLOBAL = 'GLOBAL'
 /** They say which store is meant. */
@@ -54,6 +55,7 @@ export const writeFlags = {
 
 export const expectVersionFlag = {
   'expect-version': Flags.custom<number | 'exists'>({
+    aliases: ['expected-version'], // as the library calls it
     description: 'refuse unless the entity is at this version; 0: it must not exist; exists: it must',
     helpValue: 'N',
     parse: async (text) => expectedVersionOf(text),
@@ -160,6 +162,10 @@ export abstract class BaseCommand extends Command {
     }),
   }
 
+  /** Does it need the definitions, or anything else that only the config tells? */
+  protected readonly needsConfig: boolean = true
+  private isWithout = false
+
   /** The config, and the store that it or a flag names. @throws KUMA_USAGE if that is a daemon elsewhere */
   protected async locate(flags: GlobalFlags): Promise<Located> {
     if (this.urlOf(flags) === undefined) return this.locateHere(flags)
@@ -168,8 +174,9 @@ export abstract class BaseCommand extends Command {
   }
 
   private async locateHere(flags: GlobalFlags): Promise<Located> {
-    const { config, isStale } = await this.loadConfig(flags)
+    const { config, isStale, broken } = await this.loadConfig(flags)
     const path = storePath(flags.dir, config, process.cwd())
+    if (broken !== undefined) this.goOnWithout(broken, path, flags)
     const lockTimeoutMs = flags['lock-timeout'] ?? config.lockTimeoutMs
     // a flag comes before the config, also before what it says in another way
     const key = flags['master-key-file']
@@ -184,7 +191,17 @@ export abstract class BaseCommand extends Command {
 
   /** The config that it goes by. @throws KUMA_INVALID_CONFIG */
   protected async loadConfig({ config }: GlobalFlags): Promise<LoadedConfig> {
-    return loadConfig({ cwd: process.cwd(), file: config })
+    keepOutput()
+    return loadConfig({ cwd: process.cwd(), file: config, canDoWithout: !this.needsConfig })
+  }
+
+  /** The config would say which store is meant: without it only one that is named, or there, is taken. @throws broken */
+  private goOnWithout(broken: KumaError, path: string, flags: GlobalFlags): void {
+    const url = this.urlOf(flags)
+    if (url === undefined && flags.dir === undefined && !existsSync(join(path, STORE_FILE))) throw broken
+    if (this.isWithout) return
+    this.isWithout = true
+    note(`${broken.message.split('\n')[0]}\n  this needs no config: it goes on with ${url ?? path}`)
   }
 
   /** Of a daemon elsewhere. A --dir that was typed comes before a KUMA_URL. @throws KUMA_USAGE */

@@ -11,6 +11,7 @@ import type { Engine, FeedPage, FeedRequest } from '../engine.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { withoutMasterKey } from '../store/master-key.ts'
 import { CURSOR_MS, type Cursor, type Reached, reachedIn } from './cursor.ts'
+import { ENDING } from './interrupted.ts'
 import { note } from './output.ts'
 
 /** A batch that is not full waits so long for more. */
@@ -144,7 +145,7 @@ async function run(command: string, input: string, stopping: AbortSignal): Promi
   const pass = (signal: NodeJS.Signals) => void child?.kill(signal)
   const listen = () => {
     note('interrupted: the batch under way comes to its end first; a second signal is passed on to its command')
-    process.on('SIGINT', pass).on('SIGTERM', pass)
+    for (const signal of ENDING) process.on(signal, pass)
   }
   stopping.addEventListener('abort', listen)
   try {
@@ -157,6 +158,6 @@ async function run(command: string, input: string, stopping: AbortSignal): Promi
     return { exitCode: null, signal: null, problem: `could not be run (${(cause as Error).message})` }
   } finally {
     stopping.removeEventListener('abort', listen)
-    process.off('SIGINT', pass).off('SIGTERM', pass)
+    for (const signal of ENDING) process.off(signal, pass)
   }
 }

@@ -1,8 +1,23 @@
-/** SIGINT and SIGTERM for something long that can be ended in between and then leaves nothing half done. */
+/** Signals that ask for an end: Ctrl-C, a supervisor, and a terminal that was closed, which asks as a supervisor does. */
 import { EXIT } from './exit-codes.ts'
 import { note } from './output.ts'
 
+export const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** Tells of each of them once; of a second one nobody, and it ends the process. @returns stops that */
+export function onEnding(tell: (signal: NodeJS.Signals) => void): () => void {
+  for (const signal of ENDING) process.once(signal, tell)
+  return () => {
+    for (const signal of ENDING) process.off(signal, tell)
+  }
+}
+
+export function exitCodeFor(signal: NodeJS.Signals): number {
+  return signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated
+}
+
 /**
+ * For something long that can be ended in between and then leaves nothing half done.
  * @param instead what is noted then; null for what is always ended like this
  * @returns null if it was interrupted, which sets the exit code
  */
@@ -11,11 +26,10 @@ export async function interruptible<T>(
   instead: string | null,
 ): Promise<T | null> {
   const stop = new AbortController()
-  const onSignal = (signal: NodeJS.Signals) => {
-    process.exitCode = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated
+  const off = onEnding((signal) => {
+    process.exitCode = exitCodeFor(signal)
     stop.abort()
-  }
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+  })
   try {
     return await run(stop.signal)
   } catch (error) {
@@ -23,6 +37,6 @@ export async function interruptible<T>(
     if (instead !== null) note(`interrupted: ${instead}`)
     return null
   } finally {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+    off()
   }
 }

@@ -4,11 +4,12 @@ import { run } from '@oclif/core/run'
 import { nearest } from '../nearest.ts'
 import { packageFolder } from '../store/bundled.ts'
 import { hasFlag } from './base-command.ts'
+import { endSoon } from './end-soon.ts'
 import { usage } from './event-data.ts'
 import { exitCodeOf } from './exit-codes.ts'
 import { receiveKey } from './key-pipe.ts'
 import { oclifConfig } from './oclif-config.ts'
-import { watchOutput, watchWarnings } from './output.ts'
+import { asData, print, watchOutput, watchWarnings } from './output.ts'
 import { reportError } from './report-error.ts'
 
 export async function main(given: readonly string[]): Promise<void> {
@@ -20,6 +21,7 @@ export async function main(given: readonly string[]): Promise<void> {
   } catch (error) {
     fail(error, given)
   }
+  await endSoon()
 }
 
 /** Runs what somebody has typed after `kuma`. Whatever becomes of it, `process.exitCode` tells. */
@@ -27,13 +29,19 @@ export async function runWords(given: readonly string[], config: Config): Promis
   try {
     const argv = arrange(given, (id) => config.findCommand(id) !== undefined)
     const [id, ...rest] = argv
-    if (id === undefined || id.startsWith('-') || hasFlag(rest, '--help')) await run(argv, config)
+    if (id === undefined || (id.startsWith('-') && hasFlag(argv, '--help'))) await printHelp(config)
+    else if (id.startsWith('-') || hasFlag(rest, '--help')) await asData(() => run(argv, config))
     else if (config.findCommand(id) === undefined) throw unknownCommand(id, config)
     else if (isMistyped(id, rest[0], config)) throw unknownCommand(`${id} ${rest[0]}`, config)
     else await config.runCommand(id, rest) // oclif's own way would take a word too many for a part of the name
   } catch (error) {
     fail(error, given)
   }
+}
+
+async function printHelp(config: Config): Promise<void> {
+  const { rootHelp } = await import('./root-help.ts')
+  for (const line of rootHelp(config, process.stdout.columns)) await print(line)
 }
 
 function fail(error: unknown, words: readonly string[]): void {

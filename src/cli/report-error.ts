@@ -25,22 +25,30 @@ export function reportError(error: unknown, json: boolean, flags: readonly strin
 }
 
 function tell(error: unknown, flags: readonly string[]): Told {
-  if (isKumaError(error)) return { code: error.code, message: error.message, hint: error.hint }
+  if (isKumaError(error)) return { code: error.code, message: withoutFrame(error.message), hint: error.hint }
   const message = error instanceof Error ? error.message : String(error)
   if (isUsage(error)) return tellUsage(message, flags)
   const stack = error instanceof Error ? (error.stack ?? message) : message
   return { code: 'KUMA_INTERNAL', message: stack, hint: 'this is a defect of Kuma: please report it' }
 }
 
+/** What oclif puts around an error of a flag's value, ours too. */
+function withoutFrame(message: string): string {
+  return message.startsWith('Parsing --') ? said(message) : message
+}
+
 /** oclif's own errors come with a last line that repeats how to ask for help, and with notes about flags not given. */
-function tellUsage(message: string, flags: readonly string[]): Told {
+function said(message: string): string {
   const lines = message
     .replaceAll(/\s*\n\t/g, ': ')
     .replaceAll('\t', ' ')
     .split('\n')
-  const said = lines.filter((line) => line.trim() !== '' && !/^(see more help|note: |alternatively, )/i.test(line))
+  return lines.filter((line) => line.trim() !== '' && !/^(see more help|note: |alternatively, )/i.test(line)).join('\n')
+}
+
+function tellUsage(message: string, flags: readonly string[]): Told {
   const [, unknown] = /^Nonexistent flags?: --([\w-]+)/.exec(message) ?? []
   const meant = unknown && nearest(unknown, flags)
   const hint = meant ? `did you mean --${meant}?` : 'add --help to see what the command takes'
-  return { code: 'KUMA_USAGE', message: said.join('\n'), hint }
+  return { code: 'KUMA_USAGE', message: said(message), hint }
 }

@@ -1,11 +1,13 @@
 /** Walks through an entity's history on a terminal, event by event, with arrow keys. */
 import { on } from 'node:events'
 import { emitKeypressEvents, type Key } from 'node:readline'
+import widthOf from 'string-width'
 import type { Engine } from '../engine.ts'
 import { Screen } from '../tui/screen.ts'
 import { changes } from './changes.ts'
 import { eventLine } from './event-line.ts'
 import { EXIT } from './exit-codes.ts'
+import { exitCodeFor } from './interrupted.ts'
 import { colors, prettyJson, visible } from './output.ts'
 
 const HOME = '\x1b[H\x1b[J'
@@ -24,7 +26,7 @@ export async function step(engine: Engine, id: string, { first, last, start }: S
   const redraw = () => stdin.emit('keypress', '', { name: 'redraw' })
   const quit = () => stdin.emit('keypress', '', { name: 'q' })
   const onSignal = (signal: NodeJS.Signals) => {
-    process.exitCode = signal === 'SIGTERM' ? EXIT.terminated : EXIT.error
+    process.exitCode = exitCodeFor(signal)
     quit()
   }
   const screen = new Screen({ onSignal, onContinue: redraw })
@@ -93,8 +95,12 @@ function cut(line: string, columns: number): string {
   return parts
     .map((part, i) => {
       if (i % 2 === 1) return part
-      const kept = part.slice(0, room)
-      room -= kept.length
+      let kept = ''
+      for (const char of part) {
+        room -= widthOf(char)
+        if (room < 0) break
+        kept += char
+      }
       return kept
     })
     .join('')

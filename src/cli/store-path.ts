@@ -5,6 +5,8 @@ import type { Config } from '../api.ts'
 import { isMine } from '../store/directory.ts'
 
 export const STORE_NAME = 'kuma-data'
+/** Where it is, there is a store. */
+export const STORE_FILE = 'kuma.json'
 
 /** @param dir from --dir or KUMA_DIR */
 export function storePath(dir: string | undefined, config: Config, cwd: string): string {
@@ -16,7 +18,7 @@ export function storePath(dir: string | undefined, config: Config, cwd: string):
 function lookUpwards(cwd: string): string | undefined {
   for (let folder = cwd; ; folder = dirname(folder)) {
     const candidate = join(folder, STORE_NAME)
-    if (existsSync(join(candidate, 'kuma.json')) && isMine(lstatSync(candidate))) return candidate
+    if (existsSync(join(candidate, STORE_FILE)) && isMine(lstatSync(candidate))) return candidate
     if (dirname(folder) === folder) return undefined
   }
 }

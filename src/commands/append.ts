@@ -3,7 +3,8 @@ import * as Flags from '@oclif/core/flags'
 import { BaseCommand, expectVersionFlag, metaFlag, requestKeyFlag, writeFlags, writeMeta } from '../cli/base-command.ts'
 import { checkWord, parsePairs, usage } from '../cli/event-data.ts'
 import { eventsOf } from '../cli/events-of.ts'
-import { note, print, visible } from '../cli/output.ts'
+import { tellLookalikes } from '../cli/lookalikes.ts'
+import { note, print, timed, visible } from '../cli/output.ts'
 import type { AppendRequest } from '../engine.ts'
 import { DOCUMENT } from '../entity/document.ts'
 import { parseTime } from '../entity/time.ts'
@@ -57,11 +58,12 @@ export default class Append extends BaseCommand {
       }
       const { version, position, at: recordedAt, repeated } = await engine.append(request)
       const answer = { entity: args.entity, version, position, at: recordedAt }
-      await print(flags.json ? JSON.stringify(answer) : `ok ${visible(args.entity)} v${version} ${position}`)
+      await print(flags.json ? JSON.stringify(timed(answer)) : `ok ${visible(args.entity)} v${version} ${position}`)
       if (repeated) note('this request key was used before: nothing was recorded, this is the first answer')
       // so that `amount=50` is seen to be a text
       else if (process.stderr.isTTY)
         for (const { type, data } of events) note(visible(`${type} ${JSON.stringify(data ?? {})}`))
+      if (version === events.length) await tellLookalikes(engine, args.entity, 'made now')
     })
   }
 }

@@ -42,6 +42,8 @@ export default class Backup extends BaseCommand {
     })(),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { flags } = await this.parse(Backup)
     const { path, config } = await this.locate(flags)

@@ -1,7 +1,7 @@
 import * as Args from '@oclif/core/args'
 import type { Blame as BlamedField } from '../api.ts'
 import { BaseCommand } from '../cli/base-command.ts'
-import { iso } from '../cli/output.ts'
+import { iso, timed } from '../cli/output.ts'
 import { pointerOf } from '../cli/pointer.ts'
 import { type Column, list } from '../cli/table.ts'
 import { told } from '../cli/told.ts'
@@ -29,9 +29,11 @@ export default class Blame extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Blame)
-    await this.withEngine(flags, { access: 'read' }, async (engine) =>
-      list(await engine.blame(args.entity, pointerOf(args.path ?? '')), COLUMNS, flags.json),
-    )
+    await this.withEngine(flags, { access: 'read' }, async (engine) => {
+      const fields = await engine.blame(args.entity, pointerOf(args.path ?? ''))
+      const told = ({ event, ...field }: BlamedField) => ({ ...field, event: event && timed(event) })
+      await list(flags.json ? fields.map(told) : fields, COLUMNS, flags.json)
+    })
   }
 }
 

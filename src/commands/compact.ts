@@ -11,6 +11,8 @@ export default class Compact extends BaseCommand {
     'Erased rows leave a few bytes each, and files never shrink by themselves. Nobody else can write meanwhile, and it takes as much memory as the largest shard.'
   static override examples = ['<%= config.bin %> compact']
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { flags } = await this.parse(Compact)
     const { path, config } = await this.locate(flags)

@@ -5,6 +5,8 @@ import { confirm } from '../cli/confirm.ts'
 import { DOOMED_COLUMNS, doomed, tellReceipt } from '../cli/deletion.ts'
 import { checkWord, usage } from '../cli/event-data.ts'
 import { EXIT } from '../cli/exit-codes.ts'
+import { onEnding } from '../cli/interrupted.ts'
+import { tellLookalikes } from '../cli/lookalikes.ts'
 import { isTerminal, note, print } from '../cli/output.ts'
 import { list } from '../cli/table.ts'
 
@@ -36,19 +38,23 @@ export default class Delete extends BaseCommand {
     if (prefix === '') throw usage('an empty prefix would erase everything', 'to do that, remove the store')
     checkWord(prefix, 'the prefix')
     checkAuthor(flags)
-    const going = await this.withEngine(flags, { access: 'read' }, (engine) => doomed(engine, given, prefix))
-    if (flags['dry-run']) return list(going, DOOMED_COLUMNS, flags.json)
+    const going = await this.withEngine(flags, { access: 'read' }, async (engine) => {
+      const found = await doomed(engine, given, prefix)
+      const ids = found.map(({ entity }) => entity)
+      for (const id of ids) await tellLookalikes(engine, id, 'to be erased', ids)
+      return found
+    })
+    if (flags['dry-run']) return void (await list(going, DOOMED_COLUMNS, flags.json))
     if (going.length === 0) return note(`nothing begins with ${JSON.stringify(prefix)}: nothing was erased`)
     if (!flags.yes && !(await this.confirmed(going))) {
       process.exitCode ??= EXIT.error
       return note('nothing was erased')
     }
     const ids = going.map(({ entity }) => entity)
-    const onSignal = (signal: NodeJS.Signals) => {
+    const off = onEnding((signal) => {
       note('interrupted: an erasure that has begun goes on when the store is opened to write next')
       process.kill(process.pid, signal) // nobody listens any more: it ends
-    }
-    process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+    })
     try {
       await this.withEngine(flags, { access: 'write', committer: 'inline' }, async (engine) => {
         const receipt = await engine.erase(ids, { reason: flags.reason, by: flags.as })
@@ -57,7 +63,7 @@ export default class Delete extends BaseCommand {
         else await tellReceipt(engine.path, receipt)
       })
     } finally {
-      process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+      off()
     }
   }
 

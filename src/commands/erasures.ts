@@ -1,5 +1,5 @@
 import { BaseCommand } from '../cli/base-command.ts'
-import { iso } from '../cli/output.ts'
+import { iso, timed } from '../cli/output.ts'
 import { type Column, list } from '../cli/table.ts'
 import { type ListedErasure, listErasures } from '../privacy/erasures.ts'
 
@@ -21,9 +21,15 @@ export default class Erasures extends BaseCommand {
     'Each entity is named by where its erasure is recorded. Written as NDJSON, the list is what `restore --erasures` takes.'
   static override examples = ['<%= config.bin %> erasures', '<%= config.bin %> erasures --json > erasures.ndjson']
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { flags } = await this.parse(Erasures)
     const { path } = await this.locate(flags)
-    await list(listErasures(path), COLUMNS, flags.json)
+    await list(erasures(path, flags.json), COLUMNS, flags.json)
   }
+}
+
+async function* erasures(path: string, json: boolean): AsyncGenerator<ListedErasure> {
+  for await (const erasure of listErasures(path)) yield json ? timed(erasure) : erasure
 }

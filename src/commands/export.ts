@@ -4,6 +4,8 @@ import { BaseCommand } from '../cli/base-command.ts'
 import { checkWord, usage } from '../cli/event-data.ts'
 import { type ExportFormat, exportMany, exportOne, FORMATS, sourceOf } from '../cli/exporter.ts'
 import { interruptible } from '../cli/interrupted.ts'
+import { tellLookalikes } from '../cli/lookalikes.ts'
+import { tellMistypedTypes } from '../cli/mistyped.ts'
 import { isTerminal, note, print } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
 
@@ -23,6 +25,8 @@ export default class Export extends BaseCommand {
     format: Flags.string({ description: 'what is written', options: [...FORMATS], default: 'json' }),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Export)
     const { entity } = args
@@ -32,8 +36,9 @@ export default class Export extends BaseCommand {
     checkWord(prefix, 'the prefix')
     const bar = isTerminal() ? null : progressBar('events') // on a terminal the data itself shows it
     let [entities, events] = [0, 0]
+    const unknownTypes = new Set<string>()
     const write = (signal: AbortSignal) =>
-      this.withEngine(flags, { access: 'read' }, async (engine) => {
+      this.withEngine(flags, { access: 'read' }, async (engine, { config }) => {
         const options = { format: flags.format as ExportFormat, source: sourceOf(engine), signal }
         const pieces =
           entity === undefined ? exportMany(engine, { prefix, type }, options) : exportOne(engine, entity, options)
@@ -41,11 +46,16 @@ export default class Export extends BaseCommand {
           if (!(await print(piece.text))) break
           entities += piece.entities
           events += piece.events
+          if (piece.unknownType !== undefined) unknownTypes.add(piece.unknownType)
           bar?.update(events)
         }
+        if (entity !== undefined) await tellLookalikes(engine, entity, 'exported')
+        if (entities === 0 && type !== undefined) await tellMistypedTypes([type], { engine, config })
         return true
       })
     const written = await interruptible(write, 'what was written is not whole').finally(() => bar?.stop())
+    for (const name of unknownTypes)
+      note(`the entity type ${JSON.stringify(name)} is not defined here: the events are there, the state is null`)
     if (written !== null && filtered)
       note(flags.json ? JSON.stringify({ entities, events }) : `exported ${entities} entities, ${events} events`)
   }

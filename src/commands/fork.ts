@@ -27,6 +27,8 @@ export default class Fork extends BaseCommand {
     type: Flags.string({ description: 'only entities of this type' }),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Fork)
     const { entity, prefix, type } = flags

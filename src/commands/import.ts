@@ -7,6 +7,7 @@ import { lineKeys } from '../cli/import-keys.ts'
 import { Recorded, type Recorder } from '../cli/import-recorder.ts'
 import type { ImportCounts, Rejected, Untold } from '../cli/import-run.ts'
 import { importFrom } from '../cli/importer.ts'
+import { exitCodeFor, onEnding } from '../cli/interrupted.ts'
 import { note, print, visible } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
 import type { Engine } from '../engine.ts'
@@ -49,11 +50,10 @@ export default class Import extends BaseCommand {
     const isDry = flags['dry-run']
     const input = inputOf(args.file)
     const stop = new AbortController()
-    const onSignal = (signal: NodeJS.Signals) => {
-      process.exitCode = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated
+    const off = onEnding((signal) => {
+      process.exitCode = exitCodeFor(signal)
       stop.abort()
-    }
-    process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+    })
     const bar = progressBar('events')
     const checking = progressBar('events checked')
     // each once: a wrong model rejects every line for the same reason
@@ -94,7 +94,7 @@ export default class Import extends BaseCommand {
       })
       if (!flags.json) for (const hint of hints) note(`  ${visible(hint)}`)
     } finally {
-      process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+      off()
     }
   }
 }

@@ -2,11 +2,10 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
-import { BaseCommand } from '../cli/base-command.ts'
+import { BaseCommand, type GlobalFlags } from '../cli/base-command.ts'
 import { note, print } from '../cli/output.ts'
 import { SAMPLE_CONFIG } from '../cli/sample-config.ts'
 import { STORE_NAME } from '../cli/store-path.ts'
-import { loadConfig } from '../config.ts'
 import { checkPlace, createStore } from '../store/create.ts'
 import { SHARDS_DEFAULT } from '../store/manifest.ts'
 import { createMasterKeyFile, masterKeyFrom } from '../store/master-key.ts'
@@ -40,7 +39,7 @@ export default class Init extends BaseCommand {
     const { args, flags } = await this.parse(Init)
     const { config } = await this.locate(flags)
     const given = args.dir ?? flags.dir
-    const path = given === undefined ? await this.defaultPath(flags.config) : resolve(given)
+    const path = given === undefined ? await this.defaultPath(flags) : resolve(given)
     const encryption = flags.encrypt ? 'entity-keys' : config.encryption
     const { masterKeyFile } = config
     checkPlace(path)
@@ -57,8 +56,8 @@ export default class Init extends BaseCommand {
   }
 
   /** Not one above: a new store is made here. */
-  private async defaultPath(file: string | undefined): Promise<string> {
-    const { config } = await loadConfig({ cwd: process.cwd(), file })
+  private async defaultPath(flags: GlobalFlags): Promise<string> {
+    const { config } = await this.loadConfig(flags)
     return config.path ?? join(process.cwd(), STORE_NAME)
   }
 }

@@ -1,7 +1,8 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand, pointOf } from '../cli/base-command.ts'
-import { iso } from '../cli/output.ts'
+import { tellMistypedEvents } from '../cli/mistyped.ts'
+import { iso, timed } from '../cli/output.ts'
 import { type Column, list } from '../cli/table.ts'
 import { told } from '../cli/told.ts'
 import type { Engine, EngineLogQuery } from '../engine.ts'
@@ -45,6 +46,8 @@ export default class Log extends BaseCommand {
     reverse: Flags.boolean({ description: 'newest first', default: false }),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Log)
     const { event: types, by, ip, reason, limit, reverse } = flags
@@ -62,10 +65,23 @@ export default class Log extends BaseCommand {
       reverse,
     }
     const columns = args.entity === undefined ? COLUMNS : COLUMNS.filter(({ head }) => head !== 'entity')
-    await this.withEngine(flags, { access: 'read' }, (engine) => list(lines(engine, query), columns, flags.json))
+    await this.withEngine(flags, { access: 'read' }, async (engine, { config }) => {
+      const notMet = new Set(types)
+      const met = ({ type }: RecordedEvent) => void notMet.delete(type)
+      await list(lines(engine, query, flags.json, met), columns, flags.json)
+      if (limit === undefined) await tellMistypedEvents(notMet, { engine, config, id: args.entity })
+    })
   }
 }
 
-async function* lines(engine: Engine, query: EngineLogQuery): AsyncGenerator<RecordedEvent> {
-  for await (const event of engine.log(query)) yield inOrder(event)
+async function* lines(
+  engine: Engine,
+  query: EngineLogQuery,
+  json: boolean,
+  met: (event: RecordedEvent) => void,
+): AsyncGenerator<RecordedEvent> {
+  for await (const event of engine.log(query)) {
+    met(event)
+    yield json ? timed(inOrder(event)) : inOrder(event)
+  }
 }

@@ -3,6 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import type { EntitySummary } from '../api.ts'
 import { BaseCommand, timeIn } from '../cli/base-command.ts'
 import { checkWord } from '../cli/event-data.ts'
+import { tellMistypedTypes } from '../cli/mistyped.ts'
 import { iso } from '../cli/output.ts'
 import { counted } from '../cli/progress.ts'
 import { type Order, sorted } from '../cli/sorted.ts'
@@ -33,14 +34,17 @@ export default class Ls extends BaseCommand {
     sort: Flags.string({ description: 'the order', options: ['updated', 'version', 'id'], default: 'id' }),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Ls)
     const { type, limit } = flags
     checkWord(args.prefix, 'the prefix')
     const at = timeIn(flags.at, 'a list')
-    await this.withEngine(flags, { access: 'read' }, (engine) => {
+    await this.withEngine(flags, { access: 'read' }, async (engine, { config }) => {
       const entities = counted(engine.entities({ prefix: args.prefix, type, at }), 'entities')
-      return list(sorted(entities, flags.sort as Order, limit), COLUMNS, flags.json)
+      const shown = await list(sorted(entities, flags.sort as Order, limit), COLUMNS, flags.json)
+      if (shown === 0 && type !== undefined) await tellMistypedTypes([type], { engine, config })
     })
   }
 }

@@ -2,6 +2,7 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.ts'
 import { parseDuration } from '../cli/duration.ts'
+import { progressBar } from '../cli/progress.ts'
 import { listRows, noted, type RowFormat } from '../cli/rows.ts'
 import { readStdin } from '../cli/stdin.ts'
 import { parseParam } from '../projection/query-rows.ts'
@@ -55,8 +56,15 @@ export default class Query extends BaseCommand {
     const { after, stale, timeout: timeoutMs } = flags
     const params = (flags.param ?? []).map(parseParam)
     const format: RowFormat = flags.csv ? (flags.raw ? 'raw csv' : 'csv') : flags.json ? 'json' : 'table'
+    const bar = progressBar('events')
+    let most = 0
+    const onCatchUp = (left: number) => {
+      most = Math.max(most, left)
+      if (most > 0) bar.update(most - left, 1 - left / most)
+      if (left === 0) bar.stop()
+    }
     await this.withEngine(flags, { access: 'read' }, ({ readModels }) =>
-      listRows(noted(readModels.query({ sql, params, after, stale, timeoutMs })), format),
-    )
+      listRows(noted(readModels.query({ sql, params, after, stale, timeoutMs, onCatchUp })), format),
+    ).finally(() => bar.stop())
   }
 }

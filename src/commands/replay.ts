@@ -3,7 +3,8 @@ import * as Flags from '@oclif/core/flags'
 import { BaseCommand, pointOf, timeIn } from '../cli/base-command.ts'
 import { checkWord, usage } from '../cli/event-data.ts'
 import { eventLine } from '../cli/event-line.ts'
-import { isTerminal, prettyJson, print } from '../cli/output.ts'
+import { tellMistypedTypes } from '../cli/mistyped.ts'
+import { isTerminal, prettyJson, print, timed } from '../cli/output.ts'
 import { envelope, printState } from '../cli/print-state.ts'
 import { counted } from '../cli/progress.ts'
 import { step } from '../cli/step.ts'
@@ -16,7 +17,7 @@ import { nearest } from '../nearest.ts'
 export default class Replay extends BaseCommand {
   static override summary = 'Show how an entity came to be, or what it was at a point in the past; or all of them.'
   static override description =
-    'Without --at: every event with the state after it, oldest first. POINT is v3 (a version), 2026-11-01, 2026-11-01T09:30Z, "2h ago", yesterday, now, or milliseconds since 1970. Both ends of a range are inclusive. With --all: NDJSON of every entity as it was.'
+    'Without --at: every event with the state after it, oldest first. POINT is v3 (a version), 2026-11-01, 2026-11-01T09:30Z, 2026-11 (its first instant), 2h (ago), yesterday, now, or milliseconds since 1970. Both ends of a range are inclusive. With --all: NDJSON of every entity as it was.'
   static override examples = [
     '<%= config.bin %> replay user_1',
     '<%= config.bin %> replay user_1 --at v1',
@@ -51,26 +52,32 @@ export default class Replay extends BaseCommand {
     checkWord(flags.prefix, 'the prefix')
     const [at, from, to] = [pointOf(flags.at), pointOf(flags.from), pointOf(flags.to)]
     const id = args.entity
-    await this.withEngine(flags, { access: 'read' }, async (engine) => {
-      if (id === undefined) await printAll(engine, flags)
-      else if (flags.step) await walk(engine, id, { at, from, to })
+    await this.withEngine(flags, { access: 'read' }, async (engine, { config }) => {
+      if (id === undefined) {
+        const count = await printAll(engine, flags)
+        if (count === 0 && flags.type !== undefined) await tellMistypedTypes([flags.type], { engine, config })
+      } else if (flags.step) await walk(engine, id, { at, from, to })
       else if (at !== undefined) await printState(await engine.inspect(id, at), flags.json)
-      else await printSteps(engine, id, { from, to, untilEvent }, flags.json || !isTerminal() ? line : paragraph)
+      else
+        await printSteps(engine, id, { from, to, untilEvent }, flags.json ? timedLine : isTerminal() ? paragraph : line)
     })
   }
 }
 
 async function printAll(
   engine: Engine,
-  flags: { at?: string | undefined; prefix?: string | undefined; type?: string | undefined },
-): Promise<void> {
+  flags: { at?: string | undefined; prefix?: string | undefined; type?: string | undefined; json: boolean },
+): Promise<number> {
   const { prefix, type } = flags
   const at = timeIn(flags.at, '--all')
   const all = engine.inspectAll({ at, prefix, type })
   // on a terminal the data itself shows how it goes on
+  let count = 0
   for await (const inspected of isTerminal() ? all : counted(all, 'entities')) {
-    if (!(await print(envelope(inspected)))) return
+    count++
+    if (!(await print(envelope(inspected, flags.json)))) break
   }
+  return count
 }
 
 async function printSteps(
@@ -104,8 +111,16 @@ async function walk(
   await step(engine, id, { first, last, start: Math.max(first, Math.min(last, start)) })
 }
 
-function line({ event: { version, type, at, data, meta }, state }: RecordedStep): string {
-  return writeJson({ version, type, at, data, meta, state }, 'a step')
+function line(step: RecordedStep): string {
+  return writeJson(rowOf(step), 'a step')
+}
+
+function timedLine(step: RecordedStep): string {
+  return writeJson(timed(rowOf(step)), 'a step')
+}
+
+function rowOf({ event: { version, type, at, data, meta }, state }: RecordedStep) {
+  return { version, type, at, data, meta, state }
 }
 
 function paragraph({ event, state }: RecordedStep): string {

@@ -15,6 +15,7 @@ import { EXIT } from '../cli/exit-codes.ts'
 import { interruptible } from '../cli/interrupted.ts'
 import { isTerminal, note, print, visible } from '../cli/output.ts'
 import { progressBar } from '../cli/progress.ts'
+import { storePath } from '../cli/store-path.ts'
 import { TIME_MAX } from '../entity/time.ts'
 import { isKumaError, KumaError } from '../errors.ts'
 import { openEngine } from '../kuma.ts'
@@ -60,6 +61,8 @@ export default class Restore extends BaseCommand {
     }),
     'if-not-exists': Flags.boolean({ description: 'leave a store that is there already as it is' }),
   }
+
+  protected override readonly needsConfig = false
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Restore)
@@ -143,9 +146,13 @@ export default class Restore extends BaseCommand {
     return [...given, ...(known?.erased ?? [])]
   }
 
-  /** Where the store may be that a backup is of: its own place is in it. */
+  /** Where the store may be that a backup is of: its own place is in it; and whatever names a store here. */
   private async storesNear(backup: string, flags: GlobalFlags): Promise<string[]> {
-    return [dirname(dirname(backup)), (await this.locate(flags)).path]
+    const { path } = await this.locate(flags)
+    const { config } = await this.loadConfig(flags) // that of `locate` says what --dir does
+    const cwd = process.cwd()
+    const named = process.env['KUMA_DIR']
+    return [dirname(dirname(backup)), path, ...(named ? [resolve(named)] : []), storePath(undefined, config, cwd), cwd]
   }
 
   /** Of an encrypted backup: the file given, or that of its store, if that is within reach. */

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { constants } from 'node:os'
 import * as Args from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.ts'
-import { endSoon } from '../cli/end-soon.ts'
 import { EXIT } from '../cli/exit-codes.ts'
+import { guard, passSignals } from '../cli/program.ts'
 import { serve } from '../cli/serve.ts'
 import { KumaError } from '../errors.ts'
 import { withoutMasterKey } from '../store/master-key.ts'
@@ -30,22 +30,18 @@ export default class Run extends BaseCommand {
     const daemon = await serve(located, {}, { version: this.config.version, logLevel: 'warn' })
     const [program, ...words] = args.command as unknown as [string, ...string[]]
     const child = spawn(program, words, { stdio: 'inherit', env: { ...withoutMasterKey(), KUMA_DIR: path } })
-    // a terminal sends its signals to both; the daemon ends after the program, whatever that makes of them
-    const pass = (signal: NodeJS.Signals) => void child.kill(signal)
-    process
-      .on('SIGINT', () => {})
-      .on('SIGTERM', pass)
-      .on('SIGHUP', pass)
+    const stopPassing = passSignals(child)
+    const stopGuarding = guard(child)
     try {
       const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
       process.exitCode = code ?? 128 + constants.signals[signal!]
     } catch (cause) {
       throw new KumaError('KUMA_USAGE', `cannot run ${program}: ${(cause as Error).message}`, {}, { cause })
     } finally {
+      stopGuarding()
       daemon.stop()
       await daemon.stopped
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.removeAllListeners(signal)
-      endSoon()
+      stopPassing()
     }
   }
 

@@ -1,16 +1,17 @@
 import * as Flags from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.ts'
 import { detach } from '../cli/detach.ts'
-import { endSoon } from '../cli/end-soon.ts'
 import { EXIT } from '../cli/exit-codes.ts'
+import { exitCodeFor, onEnding } from '../cli/interrupted.ts'
 import { note } from '../cli/output.ts'
 import { serve, tcpOf } from '../cli/serve.ts'
+import type { Daemon } from '../daemon/daemon.ts'
 import { LOG_LEVELS } from '../daemon/log-levels.ts'
 
 export default class Start extends BaseCommand {
   static override summary = 'Run the engine for many programs and commands at once, until it is stopped.'
   static override description =
-    'It listens on kuma.sock in the store, which only you may open. Other commands use it while it runs, so that many may write at once. It ends with `kuma stop`, SIGTERM or Ctrl-C: what was accepted is answered first.'
+    'It listens on kuma.sock in the store, which only you may open. Other commands use it while it runs, so that many may write at once. It ends with `kuma stop`, SIGTERM, SIGHUP or Ctrl-C: what was accepted is answered first.'
   static override examples = [
     '<%= config.bin %> start',
     '<%= config.bin %> start --detach --dir /var/lib/kuma',
@@ -45,12 +46,12 @@ export default class Start extends BaseCommand {
       const { pid, address } = await detach(located.path, this.config.root, ['start', ...words])
       return note(`listening: ${located.path}, ${address === null ? '' : `${address}, `}process ${pid}`)
     }
-    const daemon = await serve(located, flags, { version: this.config.version, logLevel: flags['log-level'] })
-    const stop = () => daemon.stop()
-    process.once('SIGINT', stop).once('SIGTERM', stop)
+    let daemon: Daemon | null = null
+    // from the beginning: whoever reads that it listens may end it at once
+    const off = onEnding((signal) => (daemon === null ? process.exit(exitCodeFor(signal)) : daemon.stop()))
+    daemon = await serve(located, flags, { version: this.config.version, logLevel: flags['log-level'] })
     const { poisonedShards, isWhole } = await daemon.stopped
-    process.off('SIGINT', stop).off('SIGTERM', stop)
+    off()
     if (poisonedShards.length > 0 || !isWhole) process.exitCode = EXIT.error
-    endSoon()
   }
 }

@@ -16,6 +16,8 @@ export default class Status extends BaseCommand {
     'Exit code 0 if it is healthy, 1 if a shard takes no more writes, a projection has failed or the package was replaced, 3 if no daemon runs. With --json all of its statistics.'
   static override examples = ['<%= config.bin %> status', '<%= config.bin %> status --json']
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { flags } = await this.parse(Status)
     const client = await Client.connect(await this.target(flags))

@@ -8,6 +8,8 @@ export default class Stop extends BaseCommand {
     'Returns when it has ended and others may write. Exit code 3 if none runs. A program that serves its own store is not ended.'
   static override examples = ['<%= config.bin %> stop']
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { flags } = await this.parse(Stop)
     const client = await Client.connect(await this.target(flags), { reconnect: false })

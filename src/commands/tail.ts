@@ -6,8 +6,10 @@ import { CURSOR_MS, Cursor } from '../cli/cursor.ts'
 import { usage } from '../cli/event-data.ts'
 import { handOver } from '../cli/hand-over.ts'
 import { interruptible } from '../cli/interrupted.ts'
-import { flushed, isPipe, print } from '../cli/output.ts'
+import { tellMistypedEvents, tellMistypedTypes } from '../cli/mistyped.ts'
+import { flushed, isPipe, print, timed } from '../cli/output.ts'
 import type { Engine, FeedPage, FeedRequest } from '../engine.ts'
+import { inOrder } from '../entity/event.ts'
 import { isPosition } from '../entity/position.ts'
 
 const BATCH_LINES = 100
@@ -64,19 +66,25 @@ export default class Tail extends BaseCommand {
     follow: Flags.boolean({ char: 'f', description: 'wait for what comes' }),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Tail)
     const { type: entityTypes, event: types, follow, exec: command, batch: linesMax = BATCH_LINES } = flags
     if (command?.trim() === '') throw usage('--exec needs a command')
     if (flags.cursor !== undefined && command === undefined && flags['cursor-on'] === undefined && isPipe())
       throw unseen()
-    await this.withEngine(flags, { access: 'read' }, async (engine) => {
+    const line = flags.json ? timedLineOf : lineOf
+    await this.withEngine(flags, { access: 'read' }, async (engine, { config }) => {
       const cursor = flags.cursor === undefined ? null : new Cursor(flags.cursor, engine.store)
       const kept = cursor?.read() ?? { from: fromOf(flags.from), crcs: cursor === null ? undefined : true }
       const request = { id: args.entity, entityTypes, types, ...kept, follow } as const
+      // who waits for what never comes would wait for ever
+      await tellMistypedTypes(entityTypes ?? [], { engine, config, isAwaited: true })
+      await tellMistypedEvents(types ?? [], { engine, config, isAwaited: true })
       await interruptible((signal) => {
-        if (command === undefined) return printFeed(engine, { ...request, signal }, cursor)
-        return handOver(engine, { ...request, signal }, { command, linesMax, lineOf, cursor })
+        if (command === undefined) return printFeed(engine, { ...request, signal }, cursor, line)
+        return handOver(engine, { ...request, signal }, { command, linesMax, lineOf: line, cursor })
       }, null)
     })
   }
@@ -93,7 +101,12 @@ function fromOf(text: string | undefined): FeedRequest['from'] {
 }
 
 /** The cursor follows what has been handed over, also if it ends in between. */
-async function printFeed(engine: Engine, request: FeedRequest, cursor: Cursor | null): Promise<true> {
+async function printFeed(
+  engine: Engine,
+  request: FeedRequest,
+  cursor: Cursor | null,
+  line: (item: FeedItem) => string,
+): Promise<true> {
   let page: FeedPage | null = null
   let kept: FeedPage | null = null
   const keep = async () => {
@@ -107,7 +120,7 @@ async function printFeed(engine: Engine, request: FeedRequest, cursor: Cursor | 
   try {
     const signal = AbortSignal.any([request.signal!, failed.signal])
     for await (const next of engine.feed({ ...request, signal })) {
-      if (next.items.length > 0 && !(await print(next.items.map(lineOf).join('\n')))) break
+      if (next.items.length > 0 && !(await print(next.items.map(line).join('\n')))) break
       page = next
     }
     return true
@@ -126,4 +139,10 @@ function lineOf(item: FeedItem): string {
   const place = `"version":${version},"type":${JSON.stringify(type)},"at":${at},"position":"${event.position}"`
   const content = `"data":${JSON.stringify(data)},"meta":${JSON.stringify(meta)}`
   return `{"kind":"event","position":"${position}","entityKey":"${entityKey}","event":{${names},${place},${content}}}`
+}
+
+function timedLineOf(item: FeedItem): string {
+  if (item.kind === 'erased') return JSON.stringify(item)
+  const { kind, position, entityKey, event } = item
+  return JSON.stringify({ kind, position, entityKey, event: timed(inOrder(event)) })
 }

@@ -3,8 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import { BaseCommand, type GlobalFlags } from '../cli/base-command.ts'
 import { parseDuration } from '../cli/duration.ts'
 import { usage } from '../cli/event-data.ts'
-import { EXIT } from '../cli/exit-codes.ts'
-import { interruptible } from '../cli/interrupted.ts'
+import { exitCodeFor, interruptible } from '../cli/interrupted.ts'
 import { colors, isTerminal, print } from '../cli/output.ts'
 import { TopSource } from '../cli/top-source.ts'
 import { notRunning } from '../daemon/protocol.ts'
@@ -39,6 +38,8 @@ export default class Top extends BaseCommand {
     sort: Flags.option({ description: 'the column by which actors are sorted', options: SORTS })(),
     'read-only': Flags.boolean({ description: 'no key changes anything' }),
   }
+
+  protected override readonly needsConfig = false
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Top)
@@ -87,7 +88,7 @@ async function picture(source: TopSource, flags: TopFlags): Promise<void> {
   await cockpit.start()
   try {
     const signal = await runCockpit(cockpit, quit)
-    if (signal !== null) process.exitCode = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated
+    if (signal !== null) process.exitCode = exitCodeFor(signal)
   } finally {
     cockpit.stop()
   }

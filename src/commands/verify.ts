@@ -23,6 +23,8 @@ export default class Verify extends BaseCommand {
     "SQLite's own check, every crc, versions without a gap, pointers, heads, request keys, and the seal that chains the commits; every receipt of an erasure that the store keeps; and with the master key of an encrypted store, that each value opens, and that whoever wrote a commit had the key. Never writes, and works beside a writer. Exit code 6 if something is wrong."
   static override examples = ['<%= config.bin %> verify', '<%= config.bin %> verify --json']
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { flags } = await this.parse(Verify)
     const { path, config } = await this.locate(flags)

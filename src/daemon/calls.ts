@@ -236,13 +236,25 @@ export function checkParams(call: string, { shape, required }: Method<unknown>, 
   const given = (params ?? {}) as { readonly [field: string]: unknown }
   if (!object(given)) throw invalid(call, 'its parameters must be an object')
   const lacking = required.find((field) => given[field] === undefined)
-  if (lacking !== undefined) throw invalid(call, `it needs ${lacking}`)
+  if (lacking !== undefined) throw invalid(call, `it needs ${lacking}`, { field: lacking })
   for (const [field, value] of Object.entries(given)) {
-    if (!Object.hasOwn(shape, field)) throw invalid(call, `it takes no ${quoted(field)}`)
-    if (!shape[field]!(value))
-      throw invalid(call, `its ${field} is of the wrong kind${isLong(value) ? ', or too long' : ''}`)
+    if (!Object.hasOwn(shape, field)) {
+      const meant = nearest(field, Object.keys(shape))
+      const hint = meant === undefined ? undefined : `did you mean ${meant}?`
+      throw invalid(call, `it takes no ${quoted(field)}`, { field: shortened(field), hint })
+    }
+    if (shape[field]!(value)) continue
+    const place = placeIn(field, value)
+    throw invalid(call, `its ${place} is of the wrong kind${isLong(value) ? ', or too long' : ''}`, { field: place })
   }
   return given as Params
+}
+
+/** Of a list of events: which of them, and what of it. */
+function placeIn(field: string, value: unknown): string {
+  if (field !== 'events' || !Array.isArray(value)) return field
+  const at = value.findIndex((event) => !events([event]))
+  return `events[${at}]${object(value[at]) ? '.type' : ''}`
 }
 
 function isLong(value: unknown): boolean {
@@ -253,9 +265,15 @@ function isLong(value: unknown): boolean {
 /** @throws KUMA_INVALID_REQUEST */
 export function unknownCall(call: string): KumaError<'KUMA_INVALID_REQUEST'> {
   const meant = nearest(call, [...Object.keys(CALLS), ...Object.keys(STREAMS)])
-  return invalid(call, 'there is no such call', meant === undefined ? undefined : `did you mean ${meant}?`)
+  const hint = meant === undefined ? undefined : `did you mean ${meant}?`
+  return invalid(call, 'there is no such call', { hint })
 }
 
-function invalid(call: string, problem: string, hint?: string): KumaError<'KUMA_INVALID_REQUEST'> {
-  return new KumaError('KUMA_INVALID_REQUEST', `${quoted(call)}: ${problem}`, { call: shortened(call) }, { hint })
+function invalid(
+  call: string,
+  problem: string,
+  { field, hint }: { readonly field?: string; readonly hint?: string | undefined } = {},
+): KumaError<'KUMA_INVALID_REQUEST'> {
+  const details = { call: shortened(call), ...(field === undefined ? {} : { field }) }
+  return new KumaError('KUMA_INVALID_REQUEST', `${quoted(call)}: ${problem}`, details, { hint })
 }

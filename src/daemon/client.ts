@@ -469,7 +469,7 @@ type Stream = <T>(call: string, request?: object) => AsyncIterable<T>
 
 function readModelsOf(client: Client, stream: Stream): ReadModels {
   return {
-    query: (query) => stream<QueryPage>('query', query),
+    query: ({ onCatchUp, ...query }) => stream<QueryPage>('query', query),
     waitFor: (projection, position, signal) => client.ask('waitFor', { projection, position }, signal),
     catchUp: (_told, signal) => client.ask('waitFor', { projection: null, position: null }, signal),
     list: () => client.call('projections'),

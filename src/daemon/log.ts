@@ -34,9 +34,15 @@ export async function openLog(
     ? await forPeople(colorize)
     : isSame(fd, file.path)
       ? bounded(file)
-      : pino.destination({ fd, sync: true })
+      : unheard(pino.destination({ fd, sync: true }))
   const log: Log = pino(optionsOf(level), sink)
   return log
+}
+
+/** Where nobody reads any more the daemon goes on, or ends as it was told to. */
+function unheard<T extends { on(event: 'error', listener: () => void): unknown }>(sink: T): T {
+  sink.on('error', () => {})
+  return sink
 }
 
 /** To the file, which only its user may read. */
@@ -88,7 +94,11 @@ async function forPeople(colorize: boolean) {
   const destination = new Writable({
     decodeStrings: false,
     write: (text: string | Buffer, _encoding, done) => {
-      writeSync(process.stderr.fd, visibleLines(String(text)))
+      try {
+        writeSync(process.stderr.fd, visibleLines(String(text)))
+      } catch {
+        // the terminal was closed
+      }
       done()
     },
   })

@@ -1,5 +1,5 @@
 /** What the daemon tells Prometheus: its statistics, and what prom-client knows of any process of Node. */
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client'
 import type { Distribution, Stats } from '../api.ts'
 import type { ProjectionInfo } from '../engine.ts'
 import type { Host } from './host.ts'
@@ -23,6 +23,8 @@ const GAUGES: Numbers = {
   kuma_appends_pending_bytes: ['what they hold in memory', ({ bytesPending }) => bytesPending],
   kuma_poisoned_shards: ['shards that take no more writes', ({ poisonedShards }) => poisonedShards.length],
 }
+/** prom-client's, which are no counters although their names say so; each is there by type, under a name without `_total`. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
 /** By quantile. */
 const SPREADS: {
   readonly [name: string]: readonly [help: string, spread: (stats: Stats) => Distribution, unit: number]
@@ -58,6 +60,7 @@ function measure(): Measured {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
+  for (const name of MISNAMED) registry.removeSingleMetric(name)
   const walBytes = new Gauge({ name: 'kuma_wal_bytes', help: 'of each shard', labelNames: ['shard'], registers })
   const clients = new Gauge({ name: 'kuma_clients', help: 'who is connected', registers })
   const subscribers = new Gauge({ name: 'kuma_subscribers', help: 'who follows the feed', registers })
@@ -97,12 +100,32 @@ function measure(): Measured {
     refresh.push((_, stats) => gauge.set(value(stats)))
   }
   for (const [name, [help, spread, unit]] of Object.entries(SPREADS)) {
-    const gauge = new Gauge({ name, help, labelNames: ['quantile'], registers })
+    let values: readonly SummaryValue[] = []
+    registry.registerMetric(summary(name, help, () => values))
     refresh.push((_, stats) => {
-      const { p50, p99, max } = spread(stats)
-      for (const [quantile, value] of Object.entries({ 0.5: p50, 0.99: p99, 1: max }))
-        gauge.set({ quantile }, value * unit)
+      values = valuesOf(name, spread(stats), unit)
     })
   }
   return { registry, refresh }
+}
+
+interface SummaryValue {
+  readonly metricName?: string
+  readonly labels: { readonly quantile?: number }
+  readonly value: number
+}
+
+function valuesOf(name: string, { count, mean, p50, p99, max }: Distribution, unit: number): SummaryValue[] {
+  const quantiles = [0.5, 0.99, 1].map((quantile, i) => ({ labels: { quantile }, value: [p50, p99, max][i]! * unit }))
+  return [
+    ...quantiles,
+    { metricName: `${name}_sum`, labels: {}, value: mean * count * unit },
+    { metricName: `${name}_count`, labels: {}, value: count },
+  ]
+}
+
+/** Of numbers that are known: prom-client's own summary would want to be told of each event. */
+function summary(name: string, help: string, now: () => readonly SummaryValue[]): Metric {
+  const get = async () => ({ name, help, type: 'summary', values: now(), aggregator: 'sum' })
+  return { name, help, type: 'summary', get } as unknown as Metric
 }

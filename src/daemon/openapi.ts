@@ -146,17 +146,28 @@ function operation(route: Route): Schema {
     return { name, in: 'query', description, schema }
   })
   const inPath = path.includes(':id') ? [{ name: 'id', in: 'path', required: true, schema: id }] : []
-  const failed = [...(isOpen ? [] : [401]), 403, ...(body === undefined ? [] : [415]), ...errors]
+  // any query may have a parameter that is not known
+  const failed = new Set([400, ...(isOpen ? [] : [401]), 403, ...(body === undefined ? [] : [415]), ...errors])
   return {
+    operationId: nameOf(route),
     summary: about,
     ...(isOpen ? { security: [] } : {}),
     parameters: [...inPath, ...parameters],
     ...(body === undefined ? {} : { requestBody: { required: true, content: { [JSON_TYPE]: { schema: ref(body) } } } }),
     responses: {
       200: { description: 'done', content: { [type]: { schema: answer === undefined ? {} : ref(answer) } } },
-      ...Object.fromEntries(failed.map((status) => [status, failure(status, status === 503 ? answer : undefined)])),
+      ...Object.fromEntries(
+        [...failed].map((status) => [status, failure(status, status === 503 ? answer : undefined)]),
+      ),
     },
   }
+}
+
+/** What a client that is made of the document calls it: `postEntitiesByIdEvents`. */
+function nameOf({ method, path }: Route): string {
+  const words = path.split(/[/.]/).filter((word) => word !== '' && word !== 'v1')
+  const inCamelCase = words.map((word) => (word === ':id' ? 'ById' : word[0]!.toUpperCase() + word.slice(1)))
+  return method.toLowerCase() + inCamelCase.join('')
 }
 
 function failure(status: number, answer: string | undefined): Schema {

@@ -70,7 +70,7 @@ export interface Route {
   run(host: Host, given: Given, caller: Caller): Promise<Reply> | Reply
 }
 
-const AT = { about: 'a point: v3, an ISO 8601 time, epoch milliseconds, `2h ago`, yesterday' }
+const AT = { about: 'a point: v3, an ISO 8601 time, `2026-11`, epoch milliseconds, `2h` (ago), yesterday' }
 const FROM = { about: 'from this point on' }
 const TO = { about: 'up to this point' }
 const LIMIT = { about: 'so many at most', kind: 'integer' } as const

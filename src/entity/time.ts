@@ -1,9 +1,9 @@
 /**
  * The one grammar for times, in the library and in the shell:
  *
- *     2026-11-01              its first instant, UTC
+ *     2026-11-01, 2026-11     its first instant, UTC
  *     2026-11-01T09:30[:15[.250]][Z|+02:00]     no zone means UTC
- *     2h ago, 2 hours ago, -2h    s, m, h, d, w, or the whole word
+ *     2h ago, 2 hours ago, 2h, -2h    s, m, h, d, w, or the whole word
  *     now, today, yesterday   the days are UTC's; as a point, now is the end of what is recorded, whatever the clock says
  *     1793500000000           milliseconds since 1970
  *
@@ -22,7 +22,8 @@ export type ResolvedPoint =
 
 const UNIT_MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
 const UNIT = '(s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|w|weeks?)'
-const AGO = new RegExp(`^(?:-(\\d{1,9})\\s*${UNIT}|(\\d{1,9})\\s*${UNIT}\\s+ago)$`)
+const AGO = new RegExp(`^(?:-(\\d{1,9})\\s*${UNIT}|(\\d{1,9})\\s*${UNIT}(?:\\s+ago)?)$`)
+const MONTH = /^\d{4}-\d{2}$/
 const ISO = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$/i
 /** No form is longer, also with white space around it. */
 const CHARS_MAX = 256
@@ -30,6 +31,8 @@ const CHARS_MAX = 256
 export const TIME_MAX = 8_640_000_000_000_000
 /** Below this an integer is rather a version or seconds than milliseconds: it would be a time in 1973 or earlier. */
 export const EPOCH_MS_MIN = 100_000_000_000
+/** From here on it is rather seconds than a version: they would be a time after 1973. */
+const EPOCH_S_MIN = 100_000_000
 
 /** A point of the library's API. @throws KUMA_INVALID_POINT */
 export function resolvePoint(point: Point, now: number = Date.now()): ResolvedPoint {
@@ -84,12 +87,14 @@ export function parseTime(text: string, now: number = Date.now()): number {
 
   if (/^\d+$/.test(trimmed)) {
     const number = Number(trimmed)
-    if (number < EPOCH_MS_MIN)
-      throw invalid(text, `did you mean v${trimmed}? A time in milliseconds has 12 digits or more`)
+    if (number < EPOCH_MS_MIN) {
+      const meant = number < EPOCH_S_MIN ? `v${trimmed}` : `${number}000, which is ${isoOf(number * 1_000)}`
+      throw invalid(text, `did you mean ${meant}? A time in milliseconds has 12 digits or more`)
+    }
     if (number > TIME_MAX) throw invalid(text, 'this is later than any date')
     return number
   }
-  return parseIso(trimmed, text)
+  return parseIso(MONTH.test(trimmed) ? `${trimmed}-01` : trimmed, text)
 }
 
 /** @param text as it was written. @throws KUMA_INVALID_POINT */
@@ -108,7 +113,11 @@ export function parseIso(trimmed: string, text: string): number {
   return at
 }
 
-const FORMS = "write v3, 2026-11-01, 2026-11-01T09:30Z, '2h ago', yesterday, now, or milliseconds since 1970"
+function isoOf(at: number): string {
+  return new Date(at).toISOString()
+}
+
+const FORMS = "write v3, 2026-11, 2026-11-01, 2026-11-01T09:30Z, '2h ago', yesterday, now, or milliseconds since 1970"
 
 function invalid(point: string, hint: string): KumaError<'KUMA_INVALID_POINT'> {
   return new KumaError(

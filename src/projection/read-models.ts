@@ -107,7 +107,7 @@ export class StoreReadModels implements ReadModels {
     return { ...this.questions.counts, ...this.options.queries }
   }
 
-  async *query({ sql, params = [], after, stale, ...asked }: ReadModelQuery): AsyncGenerator<QueryPage> {
+  async *query({ sql, params = [], after, stale, onCatchUp, ...asked }: ReadModelQuery): AsyncGenerator<QueryPage> {
     const { queryMemoryBytesMax, queryTimeoutMs } = this.options.queries
     const { timeoutMs = queryTimeoutMs ?? undefined, signal } = asked
     if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX))
@@ -121,7 +121,7 @@ export class StoreReadModels implements ReadModels {
     })
     await this.open()
     if (this.options.follows) await this.projector.loaded(signal)
-    else if (!stale) await this.catchUp(undefined, signal)
+    else if (!stale) await this.catchUp(onCatchUp, signal)
     const memoryBytesMax = queryMemoryBytesMax ?? undefined
     const query = { sql, params: bound, rowBytesMax: ROW_BYTES_MAX, memoryBytesMax }
     const bounds = { ...asked, timeoutMs }

@@ -128,20 +128,24 @@ export class Source {
 
   /**
    * An entity before an event, and when its first event happened; null if it is erased. Its `bytes` as a `Stand` tells
-   * them; infinite if its state cannot be read, since it is too large.
-   * @throws KUMA_UNKNOWN_TYPE, KUMA_MODEL_FAILED, KUMA_CORRUPT
+   * them; infinite if its state cannot be read, since it is too large. Its state is null if its type is not defined here.
+   * @throws KUMA_MODEL_FAILED, KUMA_CORRUPT
    */
   async before(
     shard: number,
     key: number,
     event: RecordedEvent,
   ): Promise<{ state: unknown; bytes: number; createdAt: number } | null> {
-    const definition = this.definitions.of(event.entityType)
+    const definition = this.definitions.find(event.entityType)
     const version = event.version - 1
-    if (version === 0) return { state: initialState(definition, event.entity), bytes: 0, createdAt: event.at }
+    if (version === 0) {
+      const state = definition === undefined ? null : initialState(definition, event.entity)
+      return { state, bytes: 0, createdAt: event.at }
+    }
     const reader = this.readers.at(shard)
     const [row, head] = [reader.entity(key), reader.head(key)]
     if (row === null || head === null) return null
+    if (definition === undefined) return { state: null, bytes: 0, createdAt: row.createdAt }
     const entity: Located['entity'] = { key, id: event.entity, type: event.entityType, createdAt: row.createdAt }
     try {
       const stand = await inSlices(standAt({ reader, entity, head }, definition, { version }), PRESENT)

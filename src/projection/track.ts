@@ -7,7 +7,6 @@
  * keeps that it is so. Its events are not folded on from there. With the newest of them its state is looked at once more: if
  * it has become smaller, it is let in again.
  */
-import type { Definition } from '../entity/define-entity.ts'
 import { formatPosition, type Position, type RecordedEvent } from '../entity/event.ts'
 import { deepFreeze, inPlace } from '../entity/fold.ts'
 import { evolveRecorded } from '../entity/fold-check.ts'
@@ -158,8 +157,9 @@ export class Track {
     batch: Batch,
   ): void {
     try {
-      const definition: Definition = this.source.definitions.of(event.entityType)
-      if (!known.isLeftOut) known.state = evolveRecorded(inPlace(definition), known.state, event)
+      const definition = this.source.definitions.find(event.entityType)
+      if (!known.isLeftOut && definition !== undefined)
+        known.state = evolveRecorded(inPlace(definition), known.state, event)
       known.version = event.version
       known.updatedAt = event.at
       known.position = event.position
@@ -236,6 +236,7 @@ export class Track {
     for (const filling of this.fromState) {
       for (const known of touched.values()) {
         if (!filling.wants(known.type) || filling.isSkipped(known.position)) continue
+        if (filling.definition.of !== null) this.checkDefined(filling, known)
         const rows = rowsOf(filling, known)
         if (rows === null) this.leaveOut(filling, known, batch)
         else {
@@ -243,6 +244,15 @@ export class Track {
           this.letIn(filling, known.entity, batch)
         }
       }
+    }
+  }
+
+  /** @throws Stopped if rows are to be made of a state that nobody here can tell */
+  private checkDefined(filling: Filling, { type, position }: Known): void {
+    try {
+      this.source.definitions.of(type)
+    } catch (error) {
+      throw new Stopped([filling], position, error)
     }
   }
 

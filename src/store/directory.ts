@@ -85,8 +85,33 @@ export function notAStore(path: string, why: string): KumaError<'KUMA_NOT_A_STOR
 
 export function ioError(cause: unknown, path: string): KumaError<'KUMA_IO'> {
   const { code, message } = cause as NodeJS.ErrnoException
+  if (code === 'EMFILE' || code === 'ENFILE') return tooManyFiles(cause, path)
   const hint = code === 'EACCES' || code === 'EROFS' || code === 'EPERM' ? 'check who may write there' : undefined
   return new KumaError('KUMA_IO', `${path}: ${message}`, { path }, { cause, hint })
+}
+
+/** A process may have so many files open; where they are none too few, somebody else has too many. */
+export function tooManyFiles(cause: unknown, path: string): KumaError<'KUMA_IO'> {
+  const most = filesMax()
+  const hint = 'give it more: `ulimit -n 4096` before it is started, or LimitNOFILE= in a unit of systemd'
+  const message = `${path}: too many open files${most === null ? '' : `: this process may have ${most}`}`
+  return new KumaError('KUMA_IO', message, { path }, { cause, hint })
+}
+
+/** Has this process as many files open as it may? SQLite only says that it could not open one. */
+export function isOutOfFiles(): boolean {
+  try {
+    closeSync(openSync('/dev/null', 'r'))
+    return false
+  } catch (error) {
+    return ['EMFILE', 'ENFILE'].includes((error as NodeJS.ErrnoException).code ?? '')
+  }
+}
+
+/** Null where the system does not tell; of Node's own report, since no file can be opened to look. */
+function filesMax(): string | null {
+  const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft: string | number } } }
+  return userLimits?.open_files === undefined ? null : String(userLimits.open_files.soft)
 }
 
 /** An error of writing: a disk that is full is one that its user can mend. */

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import type BetterSqlite3 from 'better-sqlite3'
 import { KumaError } from '../errors.ts'
-import { createFile, writeError } from './directory.ts'
+import { createFile, isOutOfFiles, tooManyFiles, writeError } from './directory.ts'
 
 export type Database = BetterSqlite3.Database
 export type Statement<Params extends unknown[] = unknown[], Row = unknown> = BetterSqlite3.Statement<Params, Row>
@@ -167,6 +167,7 @@ export function sqliteError(error: unknown, path: string): unknown {
     const hint = 'another program holds this file open for writing'
     return new KumaError('KUMA_LOCKED', message, { path, pid: null }, { cause: error, hint })
   }
+  if (code.startsWith('SQLITE_CANTOPEN') && isOutOfFiles()) return tooManyFiles(error, path)
   const hint = code.startsWith('SQLITE_READONLY')
     ? 'SQLite keeps a file of shared memory beside each shard, also to read it: copy the store to where you may write'
     : 'check that the directory and its files can be read and written by you'

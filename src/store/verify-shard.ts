@@ -61,6 +61,8 @@ interface CommitRow {
 export class ShardVerification {
   private readonly problems: string[] = []
   private unlisted = 0
+  /** rows that were looked at: also those of the engine, and those that an erasure emptied */
+  private rows = 0
   private events = 0
   private keyed: number[] = []
   /** Entities with empty rows or kept leaves that no record has accounted for yet. */
@@ -98,7 +100,7 @@ export class ShardVerification {
       this.added = checkSchema(this.db, this.db.name)
       // to open what is encrypted takes several times as long
       while (this.walk(this.withKeys === null ? COMMITS : 1)) {
-        progress(this.events)
+        progress(this.rows)
         await breathe()
       }
       entities = this.db.transaction(() => this.finish())()
@@ -143,7 +145,8 @@ export class ShardVerification {
     }
     if (tagsOf(extra) === null) this.problem(`commit ${id}: what it says beside its events is no list of tags`)
     this.withKeys?.commit(last.head, commit, rows)
-    this.events += rows.length
+    this.rows += rows.length
+    for (const row of rows) if (row.entity > ENGINE && !isTombstone(row)) this.events++
     this.last = commit
   }
 

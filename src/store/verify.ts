@@ -57,14 +57,16 @@ export async function* verifyShards(
   known: KnownKeys = { file: null, keys: null },
 ): AsyncGenerator<ShardReport> {
   const eventsTotal = onProgress === undefined ? 0 : countEvents(directory, manifest)
-  let events = 0
+  let before = 0
   for (let shard = 0; shard < manifest.shards; shard++) {
+    let events = before
     const progress = (inShard: number) => {
       signal?.throwIfAborted()
-      onProgress?.({ shard, shards: manifest.shards, events: events + inShard, eventsTotal })
+      events = before + inShard
+      onProgress?.({ shard, shards: manifest.shards, events, eventsTotal })
     }
     const report = await verifyShard(directory, shard, manifest, known, progress)
-    events += report.events
+    before = events
     yield report
   }
 }

@@ -1,5 +1,6 @@
 /** How the store does as a whole, in four lines, or fewer where there is no room. */
 import type { ChalkInstance } from 'chalk'
+import stringWidth from 'string-width'
 import type { Rates, Size } from './cockpit.ts'
 import type { Look } from './look.ts'
 import { bytes, fitted, ms, rate, span, sparkline, whole } from './text.ts'
@@ -63,5 +64,5 @@ function trouble({ stats, projections }: NonNullable<Look['status']>): string {
 function fitColored(line: string, columns: number): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: a colour begins with one
   const plain = line.replace(/\u001b\[\d+m/g, '')
-  return plain.length <= columns ? line : fitted(plain, columns)
+  return stringWidth(plain) <= columns ? line : fitted(plain, columns)
 }

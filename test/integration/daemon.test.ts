@@ -289,7 +289,7 @@ describe('someone who does not keep to the protocol', () => {
   test.each([
     ['apend', {}, 'did you mean append?'],
     ['append', { id: 'a' }, 'needs events'],
-    ['append', { id: 'a', events: [1] }, 'its events is of the wrong kind'],
+    ['append', { id: 'a', events: [1] }, 'its events[0] is of the wrong kind'],
     ['append', { id: 7, events: [] }, 'its id is of the wrong kind'],
     ['append', { id: 'a', events: [], sneaky: 1 }, 'takes no "sneaky"'],
     ['inspect', { id: 'a', point: { version: -1 } }, 'its point is of the wrong kind'],

@@ -210,7 +210,11 @@ describe('a state that is handed in past the commands', () => {
       }
       const copy = await open(folder())
       const rejected: string[] = []
-      const options = { typeFor: () => 'order', onRejected: (_: unknown, why: string) => void rejected.push(why) }
+      const options = {
+        typeFor: () => 'order',
+        onUnkeyed: () => {},
+        onRejected: (_: unknown, why: string) => void rejected.push(why),
+      }
       await importFrom(new Recorded(copy), { name: 'export', read, again: false, part: () => undefined }, options)
       expect(rejected).toEqual([])
       expect(await copy.inspect('o')).toMatchObject({ version: 1, state })

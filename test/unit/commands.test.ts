@@ -5,6 +5,7 @@ import { join, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Command } from '@oclif/core/command'
 import { describe, expect, test } from 'vitest'
+import { GROUPS } from '../../src/cli/root-help.ts'
 import { folder } from '../folder.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -45,6 +46,17 @@ describe.each(files)('commands/%s', async (file) => {
     expect(command.description?.length).toBeGreaterThan(20)
     expect(command.examples.join('\n')).toContain(`<%= config.bin %> ${nameOf(file)}`)
   })
+})
+
+test('the help of the root has every command in one group', () => {
+  const { commands } = JSON.parse(readFileSync(join(root, 'oclif.manifest.json'), 'utf8'))
+  const shown = Object.keys(commands).filter((id) => !id.includes(':') && !commands[id].hidden)
+  expect(
+    Object.values(GROUPS)
+      .flat()
+      .filter((name) => name in commands)
+      .sort(),
+  ).toEqual(shown)
 })
 
 test('oclif.manifest.json is what the commands say', () => {

@@ -25,7 +25,10 @@ test.each([
   ['read w', []],
   // an id that begins with - comes after --, which is offered where there is such an id
   ['read ', ['--', 'a b', 'a:b:1', 'user_1', 'user_2']],
-  ['read --', ['--', '--config', '--dir', '--json', '--lock-timeout', '--master-key-file', '--token-file', '--url']],
+  [
+    'read --',
+    ['--', '--at', '--config', '--dir', '--json', '--lock-timeout', '--master-key-file', '--token-file', '--url'],
+  ],
   ['read -x', []],
   ['read -- ', ['-x', 'a b', 'a:b:1', 'user_1', 'user_2']],
   ['read -- -', ['-x']],

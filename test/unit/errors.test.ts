@@ -18,6 +18,16 @@ describe('KumaError', () => {
     expect(conflict.stack).toContain('user_1 is at version 3, not 2')
   })
 
+  test('has its message in JSON too', () => {
+    expect(JSON.parse(JSON.stringify({ error: conflict })).error).toEqual({
+      name: 'KumaError',
+      code: 'KUMA_CONFLICT',
+      message: 'user_1 is at version 3, not 2',
+      hint: 'read it again',
+      details: { entity: 'user_1', expected: 2, actual: 3 },
+    })
+  })
+
   test('has no hint and no cause unless given', () => {
     const error = new KumaError('KUMA_USAGE', 'no', {})
     expect(error.hint).toBeNull()

@@ -25,6 +25,8 @@ export default class BackupLs extends BaseCommand {
     to: Flags.string({ description: 'only those in this folder', helpValue: 'DIR' }),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { flags } = await this.parse(BackupLs)
     const { path } = await this.locate(flags)

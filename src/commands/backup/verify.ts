@@ -21,6 +21,8 @@ export default class BackupVerify extends BaseCommand {
     backup: Args.string({ description: 'its name or its folder (default: the newest)', ignoreStdin: true }),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { args, flags } = await this.parse(BackupVerify)
     const path = await findBackup(args.backup, async () => (await this.locate(flags)).path)

@@ -20,6 +20,8 @@ export default class ErasuresVerify extends BaseCommand {
     receipt: Args.string({ description: 'its file, or its name in this store', required: true, ignoreStdin: true }),
   }
 
+  protected override readonly needsConfig = false
+
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ErasuresVerify)
     const { path } = await this.locate(flags)

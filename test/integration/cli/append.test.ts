@@ -12,6 +12,7 @@ test('an append is told with its version and position, and as JSON', async () =>
     version: 2,
     position: expect.stringMatching(/^00[01]:2$/),
     at: expect.any(Number),
+    time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
   })
   expect(await run(['read', 'user_1'])).toMatchObject({
     stdout: '{"email":"ann@example.org","plan":"pro"}\n',

@@ -29,8 +29,18 @@ describe('read', () => {
       type: 'document',
       version: 3,
       at: Date.UTC(2026, 2, 1, 10),
+      time: '2026-03-01T10:00:00.000Z',
       state: { name: 'Ann' },
     })
+  })
+
+  test.each([
+    ['v2', '{"plan":"pro","name":"Ann"}\n'],
+    ['2026-02', '{"plan":"free","name":"Ann"}\n'],
+    ['1m', '{"name":"Ann"}\n'],
+  ])('--at %s prints what it was then', async (point, stdout) => {
+    const { run } = await story()
+    expect(await run(['read', 'user_1', '--at', point])).toEqual({ code: 0, stdout, stderr: '' })
   })
 
   test('says which entity is not there, with exit code 3', async () => {
@@ -41,6 +51,38 @@ describe('read', () => {
       stderr: expect.stringContaining('"user_3"'),
     })
   })
+})
+
+test('a filter by a name that nothing has tells which one may be meant', async () => {
+  const { run } = await story()
+  for (const [words, told] of [
+    [
+      ['log', '--event', 'SignedUp', '--event', 'PlanChange'],
+      'no event has the type "PlanChange": did you mean PlanChanged?',
+    ],
+    [['log', 'user_2', '--event', 'Moved'], 'no event has the type "Moved": there are SignedUp'],
+    [['tail', '--event', 'SingedUp'], 'no event has the type "SingedUp": did you mean SignedUp?'],
+    [['ls', '--type', 'documnet'], 'no entity has the type "documnet": did you mean document?'],
+    [['replay', '--all', '--type', 'documents'], 'no entity has the type "documents": did you mean document?'],
+    [['export', '--type', 'user'], 'no entity has the type "user": there are document\nexported 0 entities, 0 events'],
+    // there is such an event, but not then
+    [['log', '--event', 'PlanChanged', '--to', '2026-01-15'], ''],
+    [['tail', '--event', 'Awaited'], ''],
+  ] as const)
+    expect({ words, ...(await run(words)) }).toMatchObject({ words, code: 0, stderr: told === '' ? '' : `${told}\n` })
+})
+
+test('with --json each line of a time has it for people too, and such a log is imported', async () => {
+  const { run } = await story()
+  const { stdout: log } = await run(['log', '--json'])
+  const first = { at: Date.UTC(2026, 0, 1, 10), time: '2026-01-01T10:00:00.000Z' }
+  expect(ndjson(log)[0]).toMatchObject(first)
+  expect(ndjson((await run(['replay', 'user_1', '--json'])).stdout)[0]).toMatchObject(first)
+  expect(ndjson((await run(['blame', 'user_1', 'name', '--json'])).stdout)[0]).toMatchObject({ event: first })
+  await run(['init', 'other'])
+  await run(['import', '-', '--dir', 'other'], { input: log })
+  const times = ndjson((await run(['log', '--dir', 'other'])).stdout).map(({ at }) => at)
+  expect(times).toEqual(ndjson(log).map(({ at }) => at))
 })
 
 describe('replay', () => {

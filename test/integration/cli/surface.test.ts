@@ -15,6 +15,8 @@ describe('help', () => {
     const commands =
       'append backup blame compact delete demo diff erasures export fork import init log ls read repair replay restore revert run start status stop tail verify'
     for (const command of commands.split(' ')) expect(stdout).toMatch(new RegExp(`^ +${command} `, 'm'))
+    expect(stdout).toContain('START HERE\n  $ kuma demo ')
+    expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([])
   })
 
   test.each([[['append', '--help']], [['help', 'append']], [['--help', 'append']]])('kuma %j', async (args) => {
@@ -46,6 +48,11 @@ describe('a mistake has exit code 2 and a next step:', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toContain(message)
     expect(stderr).not.toMatch(/^ +at /m)
+  })
+
+  test('in a value of a flag, told as one sentence', async () => {
+    const { stderr } = await kuma(['read', 'x', '--lock-timeout', 'soon'])
+    expect(stderr).toMatch(/^Error: Parsing --lock-timeout: cannot read the time "soon"\n {2}write 500ms, .*\n$/)
   })
 
   test('told as JSON with --json', async () => {
@@ -148,7 +155,7 @@ describe('a config', () => {
 
   test('that throws shows the line of the user', async () => {
     const { cwd, run } = await configured(`const a: number = 1\nconst b = 2\nthrow new Error('no ' + (a + b))\n`)
-    const { code, stderr } = await run(['ls'])
+    const { code, stderr } = await run(['read', 'x'])
     expect(code).toBe(1)
     expect(stderr).toContain('no 3')
     expect(stderr).toContain(`${join(cwd, 'kuma.config.ts')}:3:`)
@@ -162,7 +169,7 @@ describe('a config', () => {
     ['with a wrong setting', 'export default { shards: 4000 }', '1 to 999'],
   ])('%s', async (_, text, message) => {
     const { run } = await configured(text)
-    expect(await run(['ls'])).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(message) })
+    expect(await run(['read', 'x'])).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(message) })
   })
 
   test('that --config names must be there', async () => {

@@ -18,6 +18,7 @@ function refusal(run: () => unknown): KumaError<'KUMA_INVALID_POINT'> {
 describe('parseTime', () => {
   test.each([
     ['2026-11-01', '2026-11-01T00:00:00.000Z'],
+    ['2026-11', '2026-11-01T00:00:00.000Z'],
     ['2024-02-29', '2024-02-29T00:00:00.000Z'],
     ['2026-11-01T09:30', '2026-11-01T09:30:00.000Z'],
     ['2026-11-01 09:30', '2026-11-01T09:30:00.000Z'],
@@ -41,6 +42,8 @@ describe('parseTime', () => {
     ['2 hours ago', '2026-11-05T12:30:15.250Z'],
     ['120 mins ago', '2026-11-05T12:30:15.250Z'],
     ['2 h ago', '2026-11-05T12:30:15.250Z'],
+    ['2h', '2026-11-05T12:30:15.250Z'],
+    ['2 hours', '2026-11-05T12:30:15.250Z'],
     ['-2h', '2026-11-05T12:30:15.250Z'],
     ['-2H', '2026-11-05T12:30:15.250Z'],
     ['1d ago', '2026-11-04T14:30:15.250Z'],
@@ -78,6 +81,7 @@ describe('parseTime', () => {
   test.each([
     ['2026-02-31', 'there is no such date'],
     ['2025-02-29', 'there is no such date'],
+    ['2026-13', 'there is no such date'],
     ['2026-13-01', 'there is no such date'],
     ['2026-11-01T25:00', 'there is no such date'],
     ['2026-11-01T09:60', 'there is no such date'],
@@ -91,14 +95,12 @@ describe('parseTime', () => {
   test.each([
     '',
     'tomorrow',
-    '2h',
     'ago',
     '2y ago',
     '2h  later',
     '1.5h ago',
     '-5',
     '2026',
-    '2026-11',
     '01.11.2026',
     '11/01/2026',
     '2026-11-01T',
@@ -113,14 +115,17 @@ describe('parseTime', () => {
     expect(error.message).toBe(`cannot read the point ${JSON.stringify(text)}`)
   })
 
-  test.each(['3', '0', '1793500000', '99999999999'])(
-    'takes %s for a version or seconds, not for milliseconds',
-    (text) => {
-      expect(refusal(() => parseTime(text, NOW)).hint).toBe(
-        `did you mean v${text}? A time in milliseconds has 12 digits or more`,
-      )
-    },
-  )
+  test.each([
+    ['3', 'v3'],
+    ['0', 'v0'],
+    ['99999999', 'v99999999'],
+    ['1793500000', '1793500000000, which is 2026-11-01T02:26:40.000Z'],
+    ['99999999999', '99999999999000, which is 5138-11-16T09:46:39.000Z'],
+  ])('takes %s for a version or seconds, not for milliseconds', (text, meant) => {
+    expect(refusal(() => parseTime(text, NOW)).hint).toBe(
+      `did you mean ${meant}? A time in milliseconds has 12 digits or more`,
+    )
+  })
 })
 
 describe('parsePoint', () => {
