@@ -12,7 +12,10 @@
  * Of a command under a request key the first answer is the one for good, also if that is that nothing changes: then it is
  * recorded as well (store/empty-answer.ts). A rejection is not: it promises nothing, and what the entity does not allow
  * today it may allow when the same message comes again.
+ *
+ * Whoever waited is decided in the async context of his own call (AsyncLocalStorage), and not of the one who let him in.
  */
+import { AsyncResource } from 'node:async_hooks'
 import type { Group } from '../commit/batch.ts'
 import { cascaded, type Lane, type Pending, type Settlement } from '../commit/lane.ts'
 import type {
@@ -319,9 +322,10 @@ export class Actor {
   }
 
   private wait(call: Call): void {
+    const own = new AsyncResource('KUMA_CALL')
     this.shard.traffic.waiting++
     this.mailbox ??= []
-    this.mailbox.push(call)
+    this.mailbox.push(() => own.runInAsyncScope(call))
   }
 
   /** Lets in who waits, until one of them must be waited for. */

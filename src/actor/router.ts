@@ -1,7 +1,8 @@
 /**
  * Finds the actor of an id, or brings it to life: id -> shard -> actor. Whatever reaches an actor while it loads waits
- * in its mailbox, in the order of the calls.
+ * in its mailbox, in the order of the calls, and keeps the async context of its caller (AsyncLocalStorage).
  */
+import { AsyncResource } from 'node:async_hooks'
 import type { EntitySummary, Inspected } from '../api.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
 import type { AppendRequest, AppendResult, CopyRequest, ExecuteRequest, ExecuteResult } from '../engine.ts'
@@ -161,9 +162,10 @@ export class Router {
         resolve(use(known))
         return
       }
+      const own = new AsyncResource('KUMA_CALL')
       const run = (actor: Actor) => {
         try {
-          resolve(use(actor))
+          resolve(own.runInAsyncScope(use, undefined, actor))
         } catch (error) {
           reject(error)
         }
