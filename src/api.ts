@@ -141,7 +141,7 @@ export interface Entity<F extends Facts = any> {
    * In process it is decided in the async context of this call: AsyncLocalStorage tells the same there, however long it waited.
    */
   execute(command: Command<F>, options?: AppendOptions): Promise<Executed<F>>
-  /** The state now, or at a point in the past. Frozen. */
+  /** The state now, or at a point in the past: `read('v2')`, `read('2h ago')`, `read({ at: date })`. Frozen. */
   read(point?: Point): Promise<Readonly<F['state']>>
   /** The state with its version: what `expectedVersion` and ETags need. */
   inspect(point?: Point): Promise<Inspected<F>>

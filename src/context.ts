@@ -31,9 +31,12 @@ import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.t
 import type { Meta, NewEvent } from './entity/event.ts'
 import { CREATED } from './entity/fold.ts'
 import { copyPlain } from './entity/json.ts'
-import { type Point, resolvePoint } from './entity/time.ts'
+import { isPosition } from './entity/position.ts'
+import { isPoint, type Point, resolvePoint } from './entity/time.ts'
 import { isKumaError, KumaError } from './errors.ts'
 import { begun, items } from './items.ts'
+import * as known from './options.ts'
+import { checked, checkText, isMessage, isObject, noEvents, noMessage, shown, wrong } from './options.ts'
 import { exportEntity } from './privacy/export.ts'
 import { rowsOf } from './projection/query-rows.ts'
 
@@ -41,7 +44,8 @@ export function contextOf(engine: Engine, as?: Meta): Context {
   return {
     spawn: async (definition, id, ...args) => {
       // kept as they are now: the caller goes on while the entity is looked for
-      const [created, options = {}] = copyPlain(args) as [created?: unknown, options?: SpawnOptions]
+      const [created, given] = copyPlain(args) as [created?: unknown, options?: SpawnOptions]
+      const options = checked('spawn()', given, known.SPAWN)
       const { type } = definitionOf(definition)
       // a request key may stand for the spawn that made the entity: then this is its first answer again
       const found = options.requestKey === undefined ? await engine.find(id) : null
@@ -52,6 +56,8 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       return new Handle(engine, id, type, as)
     },
     entity: async (definitionOrId: AnyEntityDefinition | string, given?: string) => {
+      if (typeof definitionOrId === 'string' && given !== undefined)
+        throw wrong('entity() takes a definition before the id, and not its name', 'or the id alone: entity(id)')
       const id = typeof definitionOrId === 'string' ? definitionOrId : given!
       const found = await engine.find(id)
       if (found === null) throw notFound(id)
@@ -59,40 +65,62 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       if (type !== found.type) throw typeMismatch(id, type, found.type)
       return new Handle(engine, id, type, as)
     },
-    entities: (query: EntitiesQuery = {}) => items((signal) => engine.entities({ ...query, signal }), query.signal),
-    inspectAll: (query: EntitiesQuery = {}) => items((signal) => engine.inspectAll({ ...query, signal }), query.signal),
-    subscribe: (options = {}) =>
-      begun((signal) => subscription(engine, options, signal) as AsyncIterable<never>, options.signal),
-    waitFor: async (projection, position, { signal } = {}) => {
-      const name = typeof projection === 'string' ? projection : projection.name
-      await engine.readModels.waitFor(name, position, signal)
+    entities: (query?: EntitiesQuery) =>
+      items((signal) => engine.entities({ ...checked('entities()', query, known.ENTITIES), signal }), query?.signal),
+    inspectAll: (query?: EntitiesQuery) =>
+      items(
+        (signal) => engine.inspectAll({ ...checked('inspectAll()', query, known.ENTITIES), signal }),
+        query?.signal,
+      ),
+    subscribe: (options) =>
+      begun((signal) => subscription(engine, options, signal) as AsyncIterable<never>, options?.signal),
+    waitFor: async (projection, position, options) => {
+      const { signal } = checked('waitFor()', options, known.WAIT)
+      const name: unknown = typeof projection === 'string' ? projection : projection?.name
+      checkText('the projection that waitFor() takes, or its name,', name)
+      checkText('the position that waitFor() takes', position)
+      await engine.readModels.waitFor(name as string, position, signal)
     },
     query: (sql, params, options) =>
-      items(
-        (signal) => rowsOf(engine.readModels.query({ ...options, sql, params, signal })) as AsyncIterable<never>,
-        options?.signal,
-      ),
-    as: (meta) => contextOf(engine, { ...as, ...meta }),
+      items((signal) => {
+        const how = checked('query()', options, known.QUERY)
+        if (params !== undefined && !Array.isArray(params))
+          throw wrong(`query() takes an array for its question marks, and was given ${shown(params)}`)
+        return rowsOf(engine.readModels.query({ ...how, sql, params, signal })) as AsyncIterable<never>
+      }, options?.signal),
+    as: (meta) => {
+      if (meta !== undefined && !isObject(meta))
+        throw wrong(`as() takes meta, and was given ${shown(meta)}`, "as({ by: 'ann' })")
+      return contextOf(engine, { ...as, ...meta })
+    },
   }
 }
 
 /** Where it begins is fixed by this call. */
 function subscription(
   engine: Engine,
-  { entities, filter = {}, from }: SubscribeOptions,
+  options: SubscribeOptions | undefined,
   signal: AbortSignal,
 ): AsyncIterable<FeedItem> {
+  const { entities, filter: given, from } = checked('subscribe()', options, known.SUBSCRIBE)
+  const filter = checked('the filter of subscribe()', given, known.FEED_FILTER)
   const defined = entities?.map((definition) => definitionOf(definition).type)
   const wanted = listOf(filter.type)
   const request = {
     id: filter.entity,
     entityTypes: defined && wanted ? wanted.filter((type) => defined.includes(type)) : (defined ?? wanted),
     types: listOf(filter.event),
-    from: typeof from === 'object' ? resolvePoint(from) : from,
+    from: placeOf(from),
     follow: true,
     signal,
   }
   return itemsOf(engine.feed(request))
+}
+
+function placeOf(from: SubscribeOptions['from']) {
+  if (from === undefined || from === 'start' || from === 'now') return from
+  if (typeof from === 'string' && (isPosition(from) || !isPoint(from))) return from
+  return resolvePoint(from)
 }
 
 async function* itemsOf(pages: AsyncIterable<FeedPage>): AsyncGenerator<FeedItem> {
@@ -137,11 +165,22 @@ class Handle implements Entity {
   ) {}
 
   append(event: NewEvent, options?: AppendOptions): Promise<Appended> {
-    return this.appendAll([event], options)
+    if (!isMessage(event)) return Promise.reject(noMessage('append()', 'an event', event))
+    return this.record('append()', [event], options)
   }
 
-  appendAll(events: readonly NewEvent[], options: AppendOptions = NONE): Promise<Appended> {
+  appendAll(events: readonly NewEvent[], options?: AppendOptions): Promise<Appended> {
+    if (!Array.isArray(events) || !events.every(isMessage)) return Promise.reject(noEvents(events))
+    return this.record('appendAll()', events, options)
+  }
+
+  private record(call: string, events: readonly NewEvent[], options: AppendOptions = NONE): Promise<Appended> {
     const { id, type } = this
+    try {
+      if (options !== NONE) checked(call, options, known.APPEND)
+    } catch (error) {
+      return Promise.reject(error)
+    }
     const { expectedVersion, requestKey } = options
     // spelled out, and handed on as the engine's own promise: this is called hundreds of thousands of times a second
     const appended = this.engine.append({ id, type, events, expectedVersion, requestKey, meta: this.meta(options) })
@@ -149,6 +188,8 @@ class Handle implements Entity {
   }
 
   async execute(command: Command, options: AppendOptions = NONE): Promise<Executed> {
+    if (!isMessage(command)) throw noMessage('execute()', 'a command', command)
+    if (options !== NONE) checked('execute()', options, known.APPEND)
     const { id, type } = this
     const { expectedVersion, requestKey } = options
     const request = { id, type, command, expectedVersion, requestKey, meta: this.meta(options) }
@@ -157,7 +198,7 @@ class Handle implements Entity {
   }
 
   private meta({ meta }: AppendOptions): Meta | undefined {
-    return this.as && meta ? { ...this.as, ...meta } : (this.as ?? meta)
+    return this.as && isObject(meta) ? { ...this.as, ...meta } : meta === undefined ? this.as : meta
   }
 
   async read(point?: Point): Promise<never> {
@@ -165,48 +206,57 @@ class Handle implements Entity {
   }
 
   async inspect(point?: Point): Promise<Inspected> {
-    return this.engine.inspect(this.id, point === undefined ? undefined : resolvePoint(point))
+    return this.engine.inspect(this.id, resolved(point))
   }
 
-  replay({ from, to, ...rest }: ReplayRange = {}): Items<Step> {
+  replay(range?: ReplayRange): Items<Step> {
     return items((signal) => {
-      const range = { ...rest, from: from && resolvePoint(from), to: to && resolvePoint(to), signal }
-      return this.engine.replay(this.id, range) as AsyncIterable<Step>
-    }, rest.signal)
+      const { from, to, ...rest } = checked('replay()', range, known.REPLAY)
+      const between = { ...rest, from: resolved(from), to: resolved(to), signal }
+      return this.engine.replay(this.id, between) as AsyncIterable<Step>
+    }, range?.signal)
   }
 
-  async diff({ from, to, other }: DiffOptions = {}): Promise<Diff> {
-    return this.engine.diff({ id: this.id, other, from: from && resolvePoint(from), to: to && resolvePoint(to) })
+  async diff(options?: DiffOptions): Promise<Diff> {
+    const { from, to, other } = checked('diff()', options, known.DIFF)
+    return this.engine.diff({ id: this.id, other, from: resolved(from), to: resolved(to) })
   }
 
   async blame(path?: string): Promise<readonly Blame[]> {
+    if (path !== undefined) checkText('the path that blame() takes', path)
     return this.engine.blame(this.id, path)
   }
 
   async revert(to: Point, options: RevertOptions = NONE): Promise<Reverted> {
+    checked('revert()', options, known.REVERT)
     const { id, type } = this
     return this.engine.revert({ ...options, id, type, to: resolvePoint(to), meta: this.meta(options) })
   }
 
-  log({ type, from, to, ...rest }: LogQuery<string> = {}): Items<never> {
-    const types = listOf(type)
+  log(query?: LogQuery<string>): Items<never> {
     return items((signal) => {
-      const range = { from: from && resolvePoint(from), to: to && resolvePoint(to), signal }
-      return this.engine.log({ ...rest, ...range, id: this.id, types }) as AsyncIterable<never>
-    }, rest.signal)
+      const { type, from, to, ...rest } = checked('log()', query, known.LOG)
+      const range = { from: resolved(from), to: resolved(to), signal }
+      return this.engine.log({ ...rest, ...range, id: this.id, types: listOf(type) }) as AsyncIterable<never>
+    }, query?.signal)
   }
 
   export(): Promise<EntityExport> {
     return exportEntity(this.engine, this.id)
   }
 
-  delete({ reason }: DeleteOptions = {}): Promise<Receipt> {
+  async delete(options?: DeleteOptions): Promise<Receipt> {
+    const { reason } = checked('delete()', options, known.DELETE)
     const by = this.as?.['by']
     return this.engine.erase([this.id], { reason, by: typeof by === 'string' ? by : undefined })
   }
 }
 
 const NONE: AppendOptions = {}
+
+function resolved(point: Point | undefined) {
+  return point === undefined ? undefined : resolvePoint(point)
+}
 
 /** Without what only the engine tells. */
 function asAppended({ version, position, at }: Appended): Appended {

@@ -26,6 +26,7 @@ import { find } from './history/locate.ts'
 import { log } from './history/log.ts'
 import type { RebuildOptions, RebuildReport } from './history/rebuild-snapshots.ts'
 import { replay } from './history/replay.ts'
+import { BACKUP, CONNECT, checked, checkText, FORK } from './options.ts'
 import { type EraseParts, erase, resumeErasures } from './privacy/erase.ts'
 import { openReadModels } from './projection/open-read-models.ts'
 import type { ProjectorOptions } from './projection/projector.ts'
@@ -84,7 +85,9 @@ export async function start(config: Config = {}): Promise<Kuma> {
  * @param target path of the store, or `tcp://HOST:PORT`
  * @throws KUMA_NOT_RUNNING, KUMA_PROTOCOL; over TCP KUMA_UNAUTHORIZED, KUMA_USAGE
  */
-export async function connect(target: string, { token, tokenFile, signal }: ConnectOptions = {}): Promise<Kuma> {
+export async function connect(target: string, options?: ConnectOptions): Promise<Kuma> {
+  const { token, tokenFile, signal } = checked('connect()', options, CONNECT)
+  checkText('what connect() takes, the path of a store or tcp://HOST:PORT,', target)
   signal?.throwIfAborted()
   const [{ Client, engineOf }, { isUrl, parseUrl }] = await Promise.all([
     import('./daemon/client.ts'), // for who needs it
@@ -110,10 +113,13 @@ async function notHere(target: string): Promise<never> {
 function kumaOf(engine: Engine, config: Config, assertHeld = () => {}): Kuma {
   const close = () => engine.close()
   const backup = async (options?: BackupOptions) => {
+    checked('backup()', options, BACKUP)
     assertHeld()
     return soundBackup(engine.path, options)
   }
   const fork = async (to: string, options?: ForkOptions) => {
+    checked('fork()', options, FORK)
+    checkText('the folder that fork() takes', to)
     assertHeld()
     return forkStore({ ...config, path: engine.path }, to, options)
   }

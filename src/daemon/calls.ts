@@ -3,9 +3,9 @@
  * from anybody who may open the socket, so their shape is looked at here; whether they make sense the engine says.
  */
 import type { ReadModelQuery } from '../engine.ts'
-import { META_FIELDS } from '../entity/event.ts'
+import { isVersion, META_FIELDS } from '../entity/event.ts'
 import { KumaError, quoted, shortened } from '../errors.ts'
-import { nearest } from '../nearest.ts'
+import { meantBy, nearest } from '../nearest.ts'
 import { type Caller, type Host, subscribed } from './host.ts'
 
 type Check = (value: unknown) => boolean
@@ -34,11 +34,12 @@ const orNull =
   (check: Check): Check =>
   (value) =>
     value === null || check(value)
+const version: Check = isVersion
 const flag: Check = (value) => typeof value === 'boolean'
 const object: Check = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
 const point: Check = (value) => {
   const { version, at } = (object(value) ? value : {}) as { version?: unknown; at?: unknown }
-  return version === undefined ? number(at) : Number.isSafeInteger(version) && Number(version) >= 0 && at === undefined
+  return version === undefined ? number(at) : isVersion(version) && at === undefined
 }
 const events: Check = (value) => Array.isArray(value) && value.every((event) => object(event) && text(event.type))
 const requests: Check = (value) =>
@@ -52,7 +53,7 @@ const requests: Check = (value) =>
   )
 
 const RANGE = { from: point, to: point }
-const DECIDED = { id: text, type: text, expectedVersion: number, requestKey: text, meta: object }
+const DECIDED = { id: text, type: text, expectedVersion: version, requestKey: text, meta: object }
 const LISTED = {
   type: text,
   prefix: text,
@@ -60,6 +61,9 @@ const LISTED = {
   limit: number,
   after: text,
 }
+
+/** What a parameter must be, where its name does not say so. */
+const WANTED = new Map<Check, string>([[version, 'a whole number from 0 on']])
 
 type Run<Result> = (host: Host, params: Params, caller: Caller) => Result
 
@@ -93,7 +97,7 @@ export const CALLS: { readonly [call: string]: Method<unknown> } = {
     engine.append(params as never),
   ),
   appendCopy: method(
-    { id: text, type: text, newType: text, events, expectedVersion: number, requests },
+    { id: text, type: text, newType: text, events, expectedVersion: version, requests },
     ['id', 'type', 'events', 'expectedVersion', 'requests'],
     QUICK_WRITE,
     ({ engine }, params) => engine.appendCopy(params as never),
@@ -225,9 +229,11 @@ export function checkParams(call: string, { shape, required }: Method<unknown>, 
   const lacking = required.find((field) => given[field] === undefined)
   if (lacking !== undefined) throw invalid(call, `it needs ${lacking}`)
   for (const [field, value] of Object.entries(given)) {
-    if (!Object.hasOwn(shape, field)) throw invalid(call, `it takes no ${quoted(field)}`)
-    if (!shape[field]!(value))
-      throw invalid(call, `its ${field} is of the wrong kind${isLong(value) ? ', or too long' : ''}`)
+    if (!Object.hasOwn(shape, field))
+      throw invalid(call, `it takes no ${quoted(field)}`, meantBy(field, Object.keys(shape)))
+    const check = shape[field]!
+    if (!check(value))
+      throw invalid(call, `its ${field} is of the wrong kind${isLong(value) ? ', or too long' : ''}`, WANTED.get(check))
   }
   return given as Params
 }

@@ -10,8 +10,8 @@ import { type Definition, definitionOf, type EntityDefinition } from '../entity/
 import type { Event } from '../entity/event.ts'
 import type { Extra, Facts } from '../entity/facts.ts'
 import type { Json } from '../entity/json.ts'
-import { KumaError } from '../errors.ts'
-import { nearest } from '../nearest.ts'
+import { KumaError, quoted } from '../errors.ts'
+import { meantBy, nearest } from '../nearest.ts'
 import { type ColumnDefinition, type Columns, isNumeric, parseColumn, type Row } from './columns.ts'
 
 /** SQL that a handler wants run, with what goes into its question marks. */
@@ -184,6 +184,9 @@ function tableOf(shape: {
 }) {
   const { name, version = 1, key = [], indexes = [] } = shape
   checkName(name, name, 'its name')
+  const other = Object.keys(shape).find((setting) => !SETTINGS.includes(setting))
+  if (other !== undefined)
+    throw malformed(name, `has a setting ${quoted(other)}, and there is no such one`, meantBy(other, SETTINGS))
   if (TAKEN.includes(name.toLowerCase())) throw malformed(name, 'has a name that is taken: that table is built in')
   if (name.toLowerCase().startsWith('kuma_') || name.toLowerCase().startsWith('sqlite_'))
     throw malformed(name, 'has a name that is kept for the engine')
@@ -207,6 +210,7 @@ function tableOf(shape: {
   return { name, version, columns, key: [...key], indexes: indexes.map((columns) => [...columns]) }
 }
 
+const SETTINGS = ['name', 'version', 'columns', 'key', 'indexes']
 const TYPES = "a column is 'text', 'integer', 'real', 'boolean' or 'json', each also with ' null' after it"
 
 /** The column that `increment` cannot make up, if there is one: neither a number, nor in the key, nor nullable. */

@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest'
 const FLOORS = [
   ['commands'],
   ['cli'],
-  ['index.ts', 'kuma.ts', 'config.ts', 'context.ts', 'items.ts', 'statistics.ts'],
+  ['index.ts', 'kuma.ts', 'config.ts', 'context.ts', 'items.ts', 'options.ts', 'statistics.ts'],
   ['daemon'],
   ['privacy'],
   ['backup'],
