@@ -203,7 +203,7 @@ export interface QueriesInfo {
 /** A part of an answer; the first one comes also if there are no rows. */
 export interface QueryPage {
   readonly columns: readonly string[]
-  /** Booleans and JSON as such where a column was declared so, bytes in base64, integers beyond 2^53 as text. */
+  /** Booleans and JSON as such where a column was declared so, bytes in base64, integers with digits that no number has as text. */
   readonly rows: readonly (readonly Json[])[]
 }
 

@@ -222,8 +222,9 @@ export function isSlow({ isSlow }: Pick<Method<unknown>, 'isSlow'>, params: Para
   return typeof isSlow === 'function' ? isSlow(params) : isSlow
 }
 
-/** @throws KUMA_INVALID_REQUEST */
+/** @throws KUMA_INVALID_REQUEST; KUMA_INVALID_DATA for a number whose digits would not come back */
 export function checkParams(call: string, { shape, required }: Method<unknown>, params: unknown): Params {
+  if (params instanceof KumaError) throw params // that is what its line says: line-reader.ts
   const given = (params ?? {}) as { readonly [field: string]: unknown }
   if (!object(given)) throw invalid(call, 'its parameters must be an object')
   const lacking = required.find((field) => given[field] === undefined)

@@ -309,6 +309,23 @@ describe('someone who does not keep to the protocol', () => {
     expect((await lines(3))[2]).toMatchObject({ id: 6, result: { poisonedShards: [] } })
   })
 
+  test('a number whose digits would not come back is refused, and the calls around it are answered', async () => {
+    const { store } = await started()
+    const { say, lines } = await caller(store)
+    const append = (id: number, n: string) =>
+      `{"id":${id},"call":"append","params":{"id":"a","newType":"document","events":[{"type":"Set","data":{"n":${n}}}]}}`
+    say(append(1, '1e16'), append(2, '9007199254740993'), append(3, '6.02214076e23'))
+    say('{"id":4,"call":"query","params":{"sql":"select ?","params":[9007199254740993]}}')
+    const answers = new Map((await lines(5)).slice(1).map((answer) => [answer['id'] as unknown, answer]))
+    const refused = { code: 'KUMA_INVALID_DATA', details: { path: '.params.events[0].data.n' } }
+    expect(answers.get(1)).toMatchObject({ result: { version: 1 } })
+    expect(answers.get(2)).toMatchObject({ error: refused })
+    expect(answers.get(3)).toMatchObject({ result: { version: 2 } })
+    expect(answers.get(4)).toMatchObject({
+      error: { code: 'KUMA_INVALID_DATA', details: { path: '.params.params[0]' } },
+    })
+  })
+
   test('an expected version of the wrong kind, or misspelt, is no conflict', async () => {
     const { store, run } = await started()
     await run(['append', 'a', 'Set'])
