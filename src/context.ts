@@ -25,6 +25,7 @@ import type {
   Step,
   SubscribeOptions,
 } from './api.ts'
+import { awaited, type Caller, fromCaller, reached, reaching } from './callers-line.ts'
 import type { Engine, FeedPage } from './engine.ts'
 import type { Command } from './entity/decide.ts'
 import { type AnyEntityDefinition, definitionOf } from './entity/define-entity.ts'
@@ -42,7 +43,7 @@ import { rowsOf } from './projection/query-rows.ts'
 
 export function contextOf(engine: Engine, as?: Meta): Context {
   return {
-    spawn: async (definition, id, ...args) => {
+    spawn: reaching(async (definition, id, ...args) => {
       // kept as they are now: the caller goes on while the entity is looked for
       const [created, given] = copyPlain(args) as [created?: unknown, options?: SpawnOptions]
       const options = checked('spawn()', given, known.SPAWN)
@@ -54,8 +55,8 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       if (existing.type !== type) throw typeMismatch(id, type, existing.type)
       if (options.ifExists === 'error') throw alreadyExists(id, existing.version)
       return new Handle(engine, id, type, as)
-    },
-    entity: async (definitionOrId: AnyEntityDefinition | string, given?: string) => {
+    }),
+    entity: reaching(async (definitionOrId: AnyEntityDefinition | string, given?: string) => {
       if (typeof definitionOrId === 'string' && given !== undefined)
         throw wrong('entity() takes a definition before the id, and not its name', 'or the id alone: entity(id)')
       const id = typeof definitionOrId === 'string' ? definitionOrId : given!
@@ -64,7 +65,7 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       const type = typeof definitionOrId === 'string' ? found.type : definitionOf(definitionOrId).type
       if (type !== found.type) throw typeMismatch(id, type, found.type)
       return new Handle(engine, id, type, as)
-    },
+    }),
     entities: (query?: EntitiesQuery) =>
       items((signal) => engine.entities({ ...checked('entities()', query, known.ENTITIES), signal }), query?.signal),
     inspectAll: (query?: EntitiesQuery) =>
@@ -74,13 +75,13 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       ),
     subscribe: (options) =>
       begun((signal) => subscription(engine, options, signal) as AsyncIterable<never>, options?.signal),
-    waitFor: async (projection, position, options) => {
+    waitFor: reaching(async (projection, position, options) => {
       const { signal } = checked('waitFor()', options, known.WAIT)
       const name: unknown = typeof projection === 'string' ? projection : projection?.name
       checkText('the projection that waitFor() takes, or its name,', name)
       checkText('the position that waitFor() takes', position)
       await engine.readModels.waitFor(name as string, position, signal)
-    },
+    }),
     query: (sql, params, options) =>
       items((signal) => {
         const how = checked('query()', options, known.QUERY)
@@ -165,36 +166,42 @@ class Handle implements Entity {
   ) {}
 
   append(event: NewEvent, options?: AppendOptions): Promise<Appended> {
-    if (!isMessage(event)) return Promise.reject(noMessage('append()', 'an event', event))
-    return this.record('append()', [event], options)
+    if (!isMessage(event)) return Promise.reject(fromCaller(noMessage('append()', 'an event', event), this.append))
+    return this.record(this.append, [event], options)
   }
 
   appendAll(events: readonly NewEvent[], options?: AppendOptions): Promise<Appended> {
-    if (!Array.isArray(events) || !events.every(isMessage)) return Promise.reject(noEvents(events))
-    return this.record('appendAll()', events, options)
+    if (!Array.isArray(events) || !events.every(isMessage))
+      return Promise.reject(fromCaller(noEvents(events), this.appendAll))
+    return this.record(this.appendAll, events, options)
   }
 
-  private record(call: string, events: readonly NewEvent[], options: AppendOptions = NONE): Promise<Appended> {
+  private record(caller: Caller, events: readonly NewEvent[], options: AppendOptions = NONE): Promise<Appended> {
     const { id, type } = this
     try {
-      if (options !== NONE) checked(call, options, known.APPEND)
+      if (options !== NONE) checked(`${caller.name}()`, options, known.APPEND)
     } catch (error) {
-      return Promise.reject(error)
+      return Promise.reject(fromCaller(error, caller))
     }
     const { expectedVersion, requestKey } = options
     // spelled out, and handed on as the engine's own promise: this is called hundreds of thousands of times a second
-    const appended = this.engine.append({ id, type, events, expectedVersion, requestKey, meta: this.meta(options) })
+    const request = { id, type, events, expectedVersion, requestKey, meta: this.meta(options) }
+    const appended = this.engine.append(request, caller)
     return requestKey === undefined ? appended : appended.then(asAppended)
   }
 
   async execute(command: Command, options: AppendOptions = NONE): Promise<Executed> {
-    if (!isMessage(command)) throw noMessage('execute()', 'a command', command)
-    if (options !== NONE) checked('execute()', options, known.APPEND)
-    const { id, type } = this
-    const { expectedVersion, requestKey } = options
-    const request = { id, type, command, expectedVersion, requestKey, meta: this.meta(options) }
-    const executed = await this.engine.execute(request)
-    return { ...asAppended(executed), events: executed.events as Executed['events'], state: executed.state }
+    try {
+      if (!isMessage(command)) throw noMessage('execute()', 'a command', command)
+      if (options !== NONE) checked('execute()', options, known.APPEND)
+      const { id, type } = this
+      const { expectedVersion, requestKey } = options
+      const request = { id, type, command, expectedVersion, requestKey, meta: this.meta(options) }
+      const executed = await this.engine.execute(request, this.execute)
+      return { ...asAppended(executed), events: executed.events as Executed['events'], state: executed.state }
+    } catch (error) {
+      throw awaited(error)
+    }
   }
 
   private meta({ meta }: AppendOptions): Meta | undefined {
@@ -202,11 +209,19 @@ class Handle implements Entity {
   }
 
   async read(point?: Point): Promise<never> {
-    return (await this.inspect(point)).state as never
+    try {
+      return (await this.engine.inspect(this.id, resolved(point))).state as never
+    } catch (error) {
+      throw awaited(error)
+    }
   }
 
   async inspect(point?: Point): Promise<Inspected> {
-    return this.engine.inspect(this.id, resolved(point))
+    try {
+      return await this.engine.inspect(this.id, resolved(point))
+    } catch (error) {
+      throw awaited(error)
+    }
   }
 
   replay(range?: ReplayRange): Items<Step> {
@@ -217,20 +232,26 @@ class Handle implements Entity {
     }, range?.signal)
   }
 
-  async diff(options?: DiffOptions): Promise<Diff> {
-    const { from, to, other } = checked('diff()', options, known.DIFF)
-    return this.engine.diff({ id: this.id, other, from: resolved(from), to: resolved(to) })
+  diff(options?: DiffOptions): Promise<Diff> {
+    return reached(async () => {
+      const { from, to, other } = checked('diff()', options, known.DIFF)
+      return this.engine.diff({ id: this.id, other, from: resolved(from), to: resolved(to) })
+    })
   }
 
-  async blame(path?: string): Promise<readonly Blame[]> {
-    if (path !== undefined) checkText('the path that blame() takes', path)
-    return this.engine.blame(this.id, path)
+  blame(path?: string): Promise<readonly Blame[]> {
+    return reached(async () => {
+      if (path !== undefined) checkText('the path that blame() takes', path)
+      return this.engine.blame(this.id, path)
+    })
   }
 
-  async revert(to: Point, options: RevertOptions = NONE): Promise<Reverted> {
-    checked('revert()', options, known.REVERT)
-    const { id, type } = this
-    return this.engine.revert({ ...options, id, type, to: resolvePoint(to), meta: this.meta(options) })
+  revert(to: Point, options: RevertOptions = NONE): Promise<Reverted> {
+    return reached(async () => {
+      checked('revert()', options, known.REVERT)
+      const { id, type } = this
+      return this.engine.revert({ ...options, id, type, to: resolvePoint(to), meta: this.meta(options) })
+    })
   }
 
   log(query?: LogQuery<string>): Items<never> {
@@ -242,13 +263,15 @@ class Handle implements Entity {
   }
 
   export(): Promise<EntityExport> {
-    return exportEntity(this.engine, this.id)
+    return reached(() => exportEntity(this.engine, this.id))
   }
 
-  async delete(options?: DeleteOptions): Promise<Receipt> {
-    const { reason } = checked('delete()', options, known.DELETE)
-    const by = this.as?.['by']
-    return this.engine.erase([this.id], { reason, by: typeof by === 'string' ? by : undefined })
+  delete(options?: DeleteOptions): Promise<Receipt> {
+    return reached(async () => {
+      const { reason } = checked('delete()', options, known.DELETE)
+      const by = this.as?.['by']
+      return this.engine.erase([this.id], { reason, by: typeof by === 'string' ? by : undefined })
+    })
   }
 }
 

@@ -14,6 +14,7 @@ import type {
   Reverted,
   Stats,
 } from './api.ts'
+import type { Caller } from './callers-line.ts'
 import type { UncheckedCommand } from './entity/decide.ts'
 import type { Meta, MetaFilter, Position, RecordedEvent } from './entity/event.ts'
 import type { Json, JsonObject } from './entity/json.ts'
@@ -294,8 +295,8 @@ export interface Engine {
   readonly path: string
   /** the store's id */
   readonly store: string
-  /** Resolves when the events are on disk. */
-  append(request: AppendRequest): Promise<AppendResult>
+  /** Resolves when the events are on disk. @param caller the public function that was called, if that has not returned */
+  append(request: AppendRequest, caller?: Caller): Promise<AppendResult>
   /** Records events of a copy with the request keys that they had there: the same requests are known from then on. */
   appendCopy(request: CopyRequest): Promise<AppendResult>
   /**
@@ -303,7 +304,7 @@ export interface Engine {
    * meanwhile.
    * @throws KUMA_NOT_FOUND, KUMA_INVALID_COMMAND, KUMA_REJECTED, KUMA_TIMEOUT, and what `append` throws
    */
-  execute(request: ExecuteRequest): Promise<ExecuteResult>
+  execute(request: ExecuteRequest, caller?: Caller): Promise<ExecuteResult>
   /** The entity as it durably stands, or null. */
   find(id: string): Promise<EntitySummary | null>
   /** @throws KUMA_NOT_FOUND also when the point lies before the entity's first event */

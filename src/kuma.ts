@@ -10,6 +10,7 @@ import { Definitions } from './actor/definitions.ts'
 import { Router } from './actor/router.ts'
 import type { Backup, BackupOptions, Config, ConnectOptions, Fork, ForkOptions, Kuma, Stats } from './api.ts'
 import { remember } from './backup/places.ts'
+import { reached, reaching } from './callers-line.ts'
 import { type Committer, InlineCommitter } from './commit/committer.ts'
 import { GroupCommit } from './commit/group-commit.ts'
 import { WorkerCommitter } from './commit/worker-committer.ts'
@@ -72,9 +73,11 @@ export interface EngineOptions {
  * of an encrypted store KUMA_MASTER_KEY, KUMA_NO_KEYS
  */
 export async function start(config: Config = {}): Promise<Kuma> {
-  const projects = config.projections !== undefined
-  const engine = await openEngine(config, { access: 'write', create: true, projects })
-  return kumaOf(engine, config, () => engine.assertHeld())
+  return reached(async () => {
+    const projects = config.projections !== undefined
+    const engine = await openEngine(config, { access: 'write', create: true, projects })
+    return kumaOf(engine, config, () => engine.assertHeld())
+  })
 }
 
 /**
@@ -86,6 +89,10 @@ export async function start(config: Config = {}): Promise<Kuma> {
  * @throws KUMA_NOT_RUNNING, KUMA_PROTOCOL; over TCP KUMA_UNAUTHORIZED, KUMA_USAGE
  */
 export async function connect(target: string, options?: ConnectOptions): Promise<Kuma> {
+  return reached(() => connectTo(target, options))
+}
+
+async function connectTo(target: string, options: ConnectOptions | undefined): Promise<Kuma> {
   const { token, tokenFile, signal } = checked('connect()', options, CONNECT)
   checkText('what connect() takes, the path of a store or tcp://HOST:PORT,', target)
   signal?.throwIfAborted()
@@ -112,17 +119,17 @@ async function notHere(target: string): Promise<never> {
 /** @param assertHeld that what is at the store's path is what the engine has open */
 function kumaOf(engine: Engine, config: Config, assertHeld = () => {}): Kuma {
   const close = () => engine.close()
-  const backup = async (options?: BackupOptions) => {
+  const backup = reaching(async (options?: BackupOptions) => {
     checked('backup()', options, BACKUP)
     assertHeld()
     return soundBackup(engine.path, options)
-  }
-  const fork = async (to: string, options?: ForkOptions) => {
+  })
+  const fork = reaching(async (to: string, options?: ForkOptions) => {
     checked('fork()', options, FORK)
     checkText('the folder that fork() takes', to)
     assertHeld()
     return forkStore({ ...config, path: engine.path }, to, options)
-  }
+  })
   return { ...contextOf(engine), stats: () => engine.stats(), backup, fork, close, [Symbol.asyncDispose]: close }
 }
 
@@ -390,9 +397,9 @@ async function writingEngine(
   }
   return {
     ...historyOf(readers, definitions, ends),
-    append: (request) => router.append(request),
+    append: (request, caller) => router.append(request, caller),
     appendCopy: (request) => router.appendCopy(request),
-    execute: (request) => router.execute(request),
+    execute: (request, caller) => router.execute(request, caller),
     revert: async (request, signal) =>
       (await import('./history/revert.ts')).revert(
         readers,

@@ -119,7 +119,8 @@ export function checked<T extends object>(call: string, given: T | undefined, kn
       `the options of ${call} are an object, and not ${shown(given)}`,
       `it takes ${[...known.keys()].join(', ')}`,
     )
-  for (const name of Object.keys(given)) {
+  for (const name in given) {
+    if (!Object.hasOwn(given, name)) continue // an AbortController in the place of `{ signal }`
     const kind = known.get(name)
     if (kind === undefined) throw wrong(`${call} has no option ${quoted(name)}`, meantBy(name, [...known.keys()]))
     const value: unknown = (given as { readonly [name: string]: unknown })[name]

@@ -19,7 +19,7 @@ const FLOORS = [
   ['store'],
   ['engine.ts', 'api.ts'],
   ['entity'],
-  ['errors.ts', 'nearest.ts'],
+  ['callers-line.ts', 'errors.ts', 'nearest.ts'],
   // knows nothing of the engine
   ['tui'],
   ['visible.ts'],
