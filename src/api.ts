@@ -141,9 +141,10 @@ export interface Entity<F extends Facts = any> {
   appendAll(events: readonly NewEvent<F>[], options?: AppendOptions): Promise<Appended>
   /**
    * Has the definition decide what comes of a command, and resolves when that is on disk. KUMA_REJECTED if it throws.
+   * In process it is decided in the async context of this call: AsyncLocalStorage tells the same there, however long it waited.
    */
   execute(command: Command<F>, options?: AppendOptions): Promise<Executed<F>>
-  /** The state now, or at a point in the past. Frozen. */
+  /** The state now, or at a point in the past: `read('v2')`, `read('2h ago')`, `read({ at: date })`. Frozen. */
   read(point?: Point): Promise<Readonly<F['state']>>
   /** The state with its version: what `expectedVersion` and ETags need. */
   inspect(point?: Point): Promise<Inspected<F>>

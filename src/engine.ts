@@ -15,6 +15,7 @@ import type {
   Reverted,
   Stats,
 } from './api.ts'
+import type { Caller } from './callers-line.ts'
 import type { UncheckedCommand } from './entity/decide.ts'
 import type { Meta, MetaFilter, Position, RecordedEvent } from './entity/event.ts'
 import type { Json, JsonObject } from './entity/json.ts'
@@ -219,7 +220,7 @@ export interface QueriesInfo {
 /** A part of an answer; the first one comes also if there are no rows. */
 export interface QueryPage {
   readonly columns: readonly string[]
-  /** Booleans and JSON as such where a column was declared so, bytes in base64, integers beyond 2^53 as text. */
+  /** Booleans and JSON as such where a column was declared so, bytes in base64, integers with digits that no number has as text. */
   readonly rows: readonly (readonly Json[])[]
   /** Only in the first one: of the tables that are read those that nothing keeps up to date, or, if asked for as they are, all. */
   readonly behind?: readonly Behind[] | undefined
@@ -312,8 +313,8 @@ export interface Engine {
   readonly path: string
   /** the store's id */
   readonly store: string
-  /** Resolves when the events are on disk. */
-  append(request: AppendRequest): Promise<AppendResult>
+  /** Resolves when the events are on disk. @param caller the public function that was called, if that has not returned */
+  append(request: AppendRequest, caller?: Caller): Promise<AppendResult>
   /** Records events of a copy with the request keys that they had there: the same requests are known from then on. */
   appendCopy(request: CopyRequest): Promise<AppendResult>
   /**
@@ -321,7 +322,7 @@ export interface Engine {
    * meanwhile.
    * @throws KUMA_NOT_FOUND, KUMA_UNKNOWN_TYPE, KUMA_INVALID_COMMAND, KUMA_REJECTED, KUMA_TIMEOUT, and what `append` throws
    */
-  execute(request: ExecuteRequest): Promise<ExecuteResult>
+  execute(request: ExecuteRequest, caller?: Caller): Promise<ExecuteResult>
   /** The entity as it durably stands, or null. */
   find(id: string): Promise<Found | null>
   /** @throws KUMA_NOT_FOUND also when the point lies before the entity's first event */

@@ -4,6 +4,7 @@
  * left at once.
  */
 import type { Items, Rows } from './api.ts'
+import { at, here, type Site } from './callers-line.ts'
 
 const OVER = { done: true, value: undefined } as const
 
@@ -20,6 +21,8 @@ class Iteration<T> implements AsyncIterableIterator<T> {
   constructor(
     begin: Begin<T>,
     private readonly signal: AbortSignal | undefined,
+    /** where it was asked for */
+    private readonly site: Site,
   ) {
     if (signal?.aborted) this.abort()
     else signal?.addEventListener('abort', this.abort)
@@ -49,7 +52,7 @@ class Iteration<T> implements AsyncIterableIterator<T> {
         (error: unknown) => {
           this.waiting.delete(resolve)
           this.end()
-          reject(error)
+          reject(at(error, this.site))
         },
       )
     })
@@ -91,16 +94,17 @@ class Iteration<T> implements AsyncIterableIterator<T> {
 
 /** One iteration, which has begun. */
 export function begun<T>(begin: Begin<T>, signal: AbortSignal | undefined): AsyncIterable<T> {
-  return new Iteration(begin, signal)
+  return new Iteration(begin, signal, here(begun))
 }
 
 /** A fresh iteration each time. */
 export function items<T>(begin: Begin<T>, signal: AbortSignal | undefined): Items<T> {
+  const site = here(items)
   return {
-    [Symbol.asyncIterator]: () => new Iteration(begin, signal),
+    [Symbol.asyncIterator]: () => new Iteration(begin, signal, site),
     toArray: async () => {
       const all: T[] = []
-      for await (const item of new Iteration(begin, signal)) all.push(item)
+      for await (const item of new Iteration(begin, signal, site)) all.push(item)
       return all
     },
   }

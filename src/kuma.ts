@@ -10,6 +10,7 @@ import { Definitions } from './actor/definitions.ts'
 import { Router } from './actor/router.ts'
 import type { Backup, BackupOptions, Config, ConnectOptions, Fork, ForkOptions, Kuma, Stats } from './api.ts'
 import { remember } from './backup/places.ts'
+import { reached, reaching } from './callers-line.ts'
 import { type Committer, InlineCommitter } from './commit/committer.ts'
 import { GroupCommit } from './commit/group-commit.ts'
 import { WorkerCommitter } from './commit/worker-committer.ts'
@@ -28,6 +29,7 @@ import { find } from './history/locate.ts'
 import { log } from './history/log.ts'
 import type { RebuildOptions, RebuildReport } from './history/rebuild-snapshots.ts'
 import { replay } from './history/replay.ts'
+import { BACKUP, CONNECT, checked, checkText, FORK } from './options.ts'
 import { type EraseParts, erase, resumeErasures } from './privacy/erase.ts'
 import { openReadModels } from './projection/open-read-models.ts'
 import type { ProjectorOptions } from './projection/projector.ts'
@@ -73,9 +75,11 @@ export interface EngineOptions {
  * of an encrypted store KUMA_MASTER_KEY, KUMA_NO_KEYS
  */
 export async function start(config: Config = {}): Promise<Kuma> {
-  const projects = config.projections !== undefined
-  const engine = await openEngine(config, { access: 'write', create: true, projects })
-  return kumaOf(config.serve ? await served(engine, config) : engine, config, () => engine.assertHeld())
+  return reached(async () => {
+    const projects = config.projections !== undefined
+    const engine = await openEngine(config, { access: 'write', create: true, projects })
+    return kumaOf(config.serve ? await served(engine, config) : engine, config, () => engine.assertHeld())
+  })
 }
 
 async function served(engine: LiveEngine, config: Config): Promise<LiveEngine> {
@@ -101,7 +105,13 @@ export async function loadLate(): Promise<void> {
  * @param target path of the store, or `tcp://HOST:PORT`
  * @throws KUMA_NOT_RUNNING, KUMA_PROTOCOL; over TCP KUMA_UNAUTHORIZED, KUMA_USAGE
  */
-export async function connect(target: string, { token, tokenFile, signal }: ConnectOptions = {}): Promise<Kuma> {
+export async function connect(target: string, options?: ConnectOptions): Promise<Kuma> {
+  return reached(() => connectTo(target, options))
+}
+
+async function connectTo(target: string, options: ConnectOptions | undefined): Promise<Kuma> {
+  const { token, tokenFile, signal } = checked('connect()', options, CONNECT)
+  checkText('what connect() takes, the path of a store or tcp://HOST:PORT,', target)
   signal?.throwIfAborted()
   const [{ Client, engineOf }, { isUrl, parseUrl }] = await Promise.all([
     import('./daemon/client.ts'), // for who needs it
@@ -126,14 +136,17 @@ async function notHere(target: string): Promise<never> {
 /** @param assertHeld that what is at the store's path is what the engine has open */
 function kumaOf(engine: Engine, config: Config, assertHeld = () => {}): Kuma {
   const close = () => engine.close()
-  const backup = async (options?: BackupOptions) => {
+  const backup = reaching(async (options?: BackupOptions) => {
+    checked('backup()', options, BACKUP)
     assertHeld()
     return soundBackup(engine.path, options)
-  }
-  const fork = async (to: string, options?: ForkOptions) => {
+  })
+  const fork = reaching(async (to: string, options?: ForkOptions) => {
+    checked('fork()', options, FORK)
+    checkText('the folder that fork() takes', to)
     assertHeld()
     return forkStore({ ...config, path: engine.path }, to, options)
-  }
+  })
   return { ...contextOf(engine), stats: () => engine.stats(), backup, fork, close, [Symbol.asyncDispose]: close }
 }
 
@@ -419,9 +432,9 @@ async function writingEngine(
   }
   return {
     ...historyOf(readers, definitions, ends),
-    append: (request) => router.append(request),
+    append: (request, caller) => router.append(request, caller),
     appendCopy: (request) => router.appendCopy(request),
-    execute: (request) => router.execute(request),
+    execute: (request, caller) => router.execute(request, caller),
     revert: async (request, signal) =>
       (await import('./history/revert.ts')).revert(
         readers,

@@ -21,6 +21,12 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return found
 }
 
+/** What somebody probably meant by a name that is not known, or else what is known: a hint. */
+export function meantBy(name: string, known: readonly string[]): string {
+  const found = nearest(name, known)
+  return found === undefined ? `it knows ${known.join(', ') || 'none'}` : `did you mean ${found}?`
+}
+
 /** Insertions, deletions and replacements from `a` to `b`. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)

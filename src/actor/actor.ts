@@ -13,7 +13,11 @@
  * recorded as well (store/empty-answer.ts). A rejection is not: it promises nothing, and what the entity does not allow
  * today it may allow when the same message comes again. Nor is that nothing changes where no entity is: nothing is made to
  * keep it.
+ *
+ * Whoever waited is decided in the async context of his own call (AsyncLocalStorage), and not of the one who let him in.
  */
+import { AsyncResource } from 'node:async_hooks'
+import { type Caller, fromCaller, refusal, telling } from '../callers-line.ts'
 import type { Group } from '../commit/batch.ts'
 import { cascaded, type Lane, type Pending, type Settlement } from '../commit/lane.ts'
 import type {
@@ -191,10 +195,11 @@ export class Actor {
     if (this.durableSeq > lane.flushed) lane.sweepWanted = true
   }
 
-  append(request: AppendRequest): Promise<AppendResult> {
+  /** @param caller the public function that was called, if that has not returned: for the stack of a refusal */
+  append(request: AppendRequest, caller?: Caller): Promise<AppendResult> {
     if (this.deciding) {
       const kept = copyPlain(request) // it waits, and the caller goes on
-      return this.afterDecision(() => this.append(kept))
+      return telling(this.afterDecision(() => this.append(kept)))
     }
     try {
       const { requestKey, events } = request
@@ -205,14 +210,16 @@ export class Actor {
       const answer = { ...this.receipt(keyed.stand), repeated: true } as const
       return this.whenDurable(request, keyed.seq, () => answer)
     } catch (error) {
-      return this.rejectWhenDurable(request, error)
+      return this.rejectWhenDurable(request, fromCaller(error, caller))
     }
   }
 
-  execute(request: ExecuteRequest): Promise<ExecuteResult> {
+  /** @param caller the public function that was called, if that has not returned: for the stack of a refusal */
+  execute(request: ExecuteRequest, caller?: Caller): Promise<ExecuteResult> {
     const kept = this.deciding ? copyPlain(request) : request
     const { type, data } = kept.command
-    return this.decideIn(kept, ['execute', type, data ?? {}], (definition) => checkCommand(definition, kept.command))
+    const asked = ['execute', type, data ?? {}]
+    return this.decideIn(kept, asked, (definition) => checkCommand(definition, kept.command), caller)
   }
 
   revert(request: RevertToRequest): Promise<ExecuteResult> {
@@ -227,6 +234,7 @@ export class Actor {
     request: DecideRequest,
     digested: readonly unknown[],
     commandOf: (definition: Definition) => CheckedCommand,
+    caller?: Caller,
   ): Promise<ExecuteResult> {
     if (this.deciding) return this.afterDecision(() => this.decideIn(request, digested, commandOf))
     try {
@@ -238,7 +246,7 @@ export class Actor {
       const definition = this.admit(request)
       return this.decide(request, definition, commandOf(definition), digest)
     } catch (error) {
-      return this.rejectWhenDurable(request, error)
+      return this.rejectWhenDurable(request, fromCaller(error, caller))
     }
   }
 
@@ -330,9 +338,10 @@ export class Actor {
   }
 
   private wait(call: Call): void {
+    const own = new AsyncResource('KUMA_CALL')
     this.shard.traffic.waiting++
     this.mailbox ??= []
-    this.mailbox.push(call)
+    this.mailbox.push(() => own.runInAsyncScope(call))
   }
 
   /** Lets in who waits, until one of them must be waited for. */
@@ -521,9 +530,9 @@ export class Actor {
     requestKey: string | undefined,
     events: readonly RecordedEvent[] | null,
   ): Promise<AppendResult> {
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       const begun = this.shard.traffic.isWatched ? performance.now() : 0
-      const settlement = new Recording(this, seq, stand, requestKey, events, begun, resolve, reject)
+      const settlement = new Recording(this, seq, stand, requestKey, events, begun, resolve)
       this.last = this.shard.lane.add(group, settlement, others)
       this.recordedSeq = seq
     })
@@ -590,7 +599,7 @@ export class Actor {
         }
       }
       if (this.last === null || seq <= this.durableSeq) return settle()
-      const failed = (error: KumaError) => reject(withRequestKey(error, requestKey))
+      const failed = (error: KumaError) => resolve(refusal(withRequestKey(error, requestKey)))
       this.last.settlements.push({ durable: settle, failed })
     })
   }
@@ -619,8 +628,7 @@ class Recording implements Settlement {
     private readonly events: readonly RecordedEvent[] | null,
     /** when, if that is watched; else 0 */
     private readonly begun: number,
-    private readonly resolve: (result: AppendResult) => void,
-    private readonly reject: (error: Error) => void,
+    private readonly resolve: (result: AppendResult | Promise<never>) => void,
   ) {}
 
   durable(): void {
@@ -630,7 +638,7 @@ class Recording implements Settlement {
 
   failed(error: KumaError): void {
     this.actor.fallBack(error)
-    this.reject(withRequestKey(error, this.requestKey))
+    this.resolve(refusal(withRequestKey(error, this.requestKey)))
   }
 }
 

@@ -1,8 +1,10 @@
 /**
  * Finds the actor of an id, or brings it to life: id -> shard -> actor. Whatever reaches an actor while it loads waits
- * in its mailbox, in the order of the calls.
+ * in its mailbox, in the order of the calls, and keeps the async context of its caller (AsyncLocalStorage).
  */
+import { AsyncResource } from 'node:async_hooks'
 import type { Inspected } from '../api.ts'
+import { type Caller, telling } from '../callers-line.ts'
 import type { GroupCommit } from '../commit/group-commit.ts'
 import type { AppendRequest, AppendResult, CopyRequest, ExecuteRequest, ExecuteResult, Found } from '../engine.ts'
 import { DOCUMENT } from '../entity/document.ts'
@@ -107,14 +109,15 @@ export class Router {
     return this.actors.size
   }
 
-  append(request: AppendRequest): Promise<AppendResult> {
+  /** @param caller the public function that was called, if that has not returned */
+  append(request: AppendRequest, caller?: Caller): Promise<AppendResult> {
     const known = this.actors.get(request.id)
     if (!(known instanceof Actor) || this.closed) {
       const kept = copyPlain(request) // it waits for the actor, and the caller goes on
-      return this.visit(request.id, (actor) => actor.append(kept))
+      return telling(this.visit(request.id, (actor) => actor.append(kept)))
     }
     known.touch()
-    return known.append(request) // as `visit` would, without a promise around a promise
+    return known.append(request, caller) // as `visit` would, without a promise around a promise
   }
 
   appendCopy(request: CopyRequest): Promise<AppendResult> {
@@ -122,8 +125,11 @@ export class Router {
     return this.visit(request.id, (actor) => actor.appendCopy(kept))
   }
 
-  execute(request: ExecuteRequest): Promise<ExecuteResult> {
-    const kept = this.actors.get(request.id) instanceof Actor ? request : copyPlain(request)
+  /** @param caller the public function that was called, if that has not returned */
+  execute(request: ExecuteRequest, caller?: Caller): Promise<ExecuteResult> {
+    if (this.actors.get(request.id) instanceof Actor)
+      return this.visit(request.id, (actor) => actor.execute(request, caller))
+    const kept = copyPlain(request)
     return this.visit(request.id, (actor) => actor.execute(kept))
   }
 
@@ -169,9 +175,10 @@ export class Router {
         resolve(use(known))
         return
       }
+      const own = new AsyncResource('KUMA_CALL')
       const run = (actor: Actor) => {
         try {
-          resolve(use(actor))
+          resolve(own.runInAsyncScope(use, undefined, actor))
         } catch (error) {
           reject(error)
         }

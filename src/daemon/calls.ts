@@ -3,9 +3,9 @@
  * from anybody who may open the socket, so their shape is looked at here; whether they make sense the engine says.
  */
 import type { ReadModelQuery } from '../engine.ts'
-import { META_FIELDS } from '../entity/event.ts'
+import { isVersion, META_FIELDS } from '../entity/event.ts'
 import { KumaError, quoted, shortened } from '../errors.ts'
-import { nearest } from '../nearest.ts'
+import { meantBy, nearest } from '../nearest.ts'
 import { type Caller, type Host, subscribed } from './host.ts'
 
 type Check = (value: unknown) => boolean
@@ -29,17 +29,18 @@ const position = upTo(LONG_TEXT_CHARS_MAX.position)
 const texts: Check = (value) => Array.isArray(value) && value.every(text)
 const names: Check = (value) => texts(value) && (value as unknown[]).length <= NAMES_MAX
 const number: Check = (value) => typeof value === 'number'
-const expectedVersion: Check = (value) => number(value) || value === 'exists'
 const numbers: Check = (value) => Array.isArray(value) && value.every(number)
 const orNull =
   (check: Check): Check =>
   (value) =>
     value === null || check(value)
+const version: Check = isVersion
+const expectedVersion: Check = (value) => isVersion(value) || value === 'exists'
 const flag: Check = (value) => typeof value === 'boolean'
 const object: Check = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
 const point: Check = (value) => {
   const { version, at } = (object(value) ? value : {}) as { version?: unknown; at?: unknown }
-  return version === undefined ? number(at) : Number.isSafeInteger(version) && Number(version) >= 0 && at === undefined
+  return version === undefined ? number(at) : isVersion(version) && at === undefined
 }
 const events: Check = (value) => Array.isArray(value) && value.every((event) => object(event) && text(event.type))
 const requests: Check = (value) =>
@@ -61,6 +62,12 @@ const LISTED = {
   limit: number,
   after: text,
 }
+
+/** What a parameter must be, where its name does not say so. */
+const WANTED = new Map<Check, string>([
+  [version, 'a whole number from 0 on'],
+  [expectedVersion, "a whole number from 0 on, or 'exists'"],
+])
 
 type Run<Result> = (host: Host, params: Params, caller: Caller) => Result
 
@@ -97,7 +104,7 @@ export const CALLS: { readonly [call: string]: Method<unknown> } = {
     ({ engine }, params) => engine.append(params as never),
   ),
   appendCopy: method(
-    { id: text, type: text, newType: text, events, expectedVersion: number, requests },
+    { id: text, type: text, newType: text, events, expectedVersion: version, requests },
     ['id', 'type', 'events', 'expectedVersion', 'requests'],
     QUICK_WRITE,
     ({ engine }, params) => engine.appendCopy(params as never),
@@ -231,21 +238,23 @@ export function isSlow({ isSlow }: Pick<Method<unknown>, 'isSlow'>, params: Para
   return typeof isSlow === 'function' ? isSlow(params) : isSlow
 }
 
-/** @throws KUMA_INVALID_REQUEST */
+/** @throws KUMA_INVALID_REQUEST; KUMA_INVALID_DATA for a number whose digits would not come back */
 export function checkParams(call: string, { shape, required }: Method<unknown>, params: unknown): Params {
+  if (params instanceof KumaError) throw params // that is what its line says: line-reader.ts
   const given = (params ?? {}) as { readonly [field: string]: unknown }
   if (!object(given)) throw invalid(call, 'its parameters must be an object')
   const lacking = required.find((field) => given[field] === undefined)
   if (lacking !== undefined) throw invalid(call, `it needs ${lacking}`, { field: lacking })
   for (const [field, value] of Object.entries(given)) {
     if (!Object.hasOwn(shape, field)) {
-      const meant = nearest(field, Object.keys(shape))
-      const hint = meant === undefined ? undefined : `did you mean ${meant}?`
+      const hint = meantBy(field, Object.keys(shape))
       throw invalid(call, `it takes no ${quoted(field)}`, { field: shortened(field), hint })
     }
-    if (shape[field]!(value)) continue
+    const check = shape[field]!
+    if (check(value)) continue
     const place = placeIn(field, value)
-    throw invalid(call, `its ${place} is of the wrong kind${isLong(value) ? ', or too long' : ''}`, { field: place })
+    const problem = `its ${place} is of the wrong kind${isLong(value) ? ', or too long' : ''}`
+    throw invalid(call, problem, { field: place, hint: WANTED.get(check) })
   }
   return given as Params
 }

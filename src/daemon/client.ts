@@ -9,7 +9,8 @@ import { type Stats as FileStats, lstatSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import type { EntitiesQuery, Inspected, Stats } from '../api.ts'
-import type { Engine, ExecuteResult, QueryPage, ReadModels, RecordedStep } from '../engine.ts'
+import { awaited, fromCaller } from '../callers-line.ts'
+import type { AppendResult, Engine, ExecuteResult, QueryPage, ReadModels, RecordedStep } from '../engine.ts'
 import { deepFreeze } from '../entity/fold.ts'
 import { cleanJson } from '../entity/json.ts'
 import { fromWire, isKumaError, KumaError } from '../errors.ts'
@@ -427,10 +428,18 @@ export function engineOf(client: Client, stats: Stats | null = null): Engine {
   return {
     path,
     store,
-    append: async (request) => {
-      if (request.meta !== undefined) cleanJson(request.meta, 'meta')
-      for (const { type, data, meta } of request.events) checkPlain(type, data, meta)
-      return client.call('append', request, request.requestKey)
+    append: async (request, caller) => {
+      try {
+        if (request.meta !== undefined) cleanJson(request.meta, 'meta')
+        for (const { type, data, meta } of request.events) checkPlain(type, data, meta)
+      } catch (error) {
+        throw fromCaller(error, caller)
+      }
+      try {
+        return await client.call<AppendResult>('append', request, request.requestKey)
+      } catch (error) {
+        throw awaited(error)
+      }
     },
     appendCopy: (request) => client.call('appendCopy', request),
     execute: async (request) => {

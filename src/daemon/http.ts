@@ -12,6 +12,7 @@ import type { Socket } from 'node:net'
 import { parseJson } from '../entity/json.ts'
 import { decodeUtf8, TO_UTF8 } from '../entity/utf8.ts'
 import { KumaError, type KumaErrorCode, quoted, shortened, toWire } from '../errors.ts'
+import { meantBy } from '../nearest.ts'
 import { tooManyCalls } from './bounds.ts'
 import type { Host } from './host.ts'
 import { JsonCounter } from './json-counter.ts'
@@ -310,11 +311,12 @@ function idIn(parts: readonly string[], given: readonly string[]): string {
 }
 
 async function givenOf(request: IncomingMessage, { route, id }: Match, search: string): Promise<Given> {
-  const wrong = (problem: string) => new HttpError(400, route.path, problem)
+  const wrong = (problem: string, hint?: string) =>
+    new HttpError(400, route.path, problem, hint === undefined ? {} : { hint })
   const query = parseQueryString(search, (problem) => new HttpError(400, route.path, problem, { hint: PERCENT }))
   for (const [name, values] of query) {
     const parameter = Object.hasOwn(route.query ?? {}, name) ? route.query![name]! : null
-    if (parameter === null) throw wrong(`it takes no ${quoted(name)}`)
+    if (parameter === null) throw wrong(`it takes no ${quoted(name)}`, meantBy(name, Object.keys(route.query ?? {})))
     if (parameter.kind !== 'texts' && values.length > 1) throw wrong(`${name} is given twice`)
     if (parameter.kind === 'integer' && !/^\d{1,15}$/.test(values[0]!)) throw wrong(`${name} must be a whole number`)
     if (parameter.kind === 'boolean' && !['true', 'false', ''].includes(values[0]!))

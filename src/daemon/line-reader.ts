@@ -3,6 +3,7 @@
  * short it is counted what is in it as it comes (json-counter.ts), and a long one is only read where its beginning says
  * that it is a call that may need it: `{"id":1,"call":"append",`. So what is refused is refused without being parsed.
  */
+import { checkNumbers } from '../entity/json.ts'
 import { decodeUtf8 } from '../entity/utf8.ts'
 import { KumaError } from '../errors.ts'
 import { JsonCounter, PARTS_MAX, SHORT_PARTS_MAX } from './json-counter.ts'
@@ -59,9 +60,20 @@ export class LineReader {
     this.parts = []
     this.bytes = 0
     this.gauge = null
-    const message = parse(decodeUtf8(parts.length === 1 ? parts[0]! : Buffer.concat(parts), malformed))
+    const line = decodeUtf8(parts.length === 1 ? parts[0]! : Buffer.concat(parts), malformed)
+    const message = parse(line)
     gauge?.check(message)
+    return this.bytesMax === null ? withExactNumbers(message, line) : message
+  }
+}
+
+/** A call that says a number whose digits would not come back is told so in its place: others go on. */
+function withExactNumbers(message: unknown, line: string): unknown {
+  try {
+    checkNumbers(line, 'the request')
     return message
+  } catch (error) {
+    return typeof message === 'object' && message !== null ? { ...message, params: error } : message
   }
 }
 

@@ -5,7 +5,8 @@
  * It is made in steps, `defineEntity({...}).evolve({...})`, because one call cannot infer a state that is a union
  * together with the events: TypeScript would need explicit generics, which lose the literal names.
  */
-import { KumaError } from '../errors.ts'
+import { KumaError, quoted } from '../errors.ts'
+import { meantBy } from '../nearest.ts'
 import { type Command, type DecideHandlers, type Decider, withDeciders } from './decide.ts'
 import type { Event, NewEvent } from './event.ts'
 import type { AllIn, AllOut, DeepReadonly, EventsOut, Facts, JsonSafe, Out, ReadonlyInput } from './facts.ts'
@@ -19,6 +20,8 @@ import { anything, isUnion, type Schema, type Schemas } from './schema.ts'
 import { type StoredEvent, type Upcasted, type Upcaster, withUpcasters } from './upcast.ts'
 
 const SNAPSHOT_EVERY = 1_000
+/** What `defineEntity` takes. */
+const NAMES = ['type', 'version', 'initial', 'events', 'commands', 'snapshotEvery']
 
 /** The first half of a definition: names and shapes. `.evolve()` makes it whole. */
 export interface EntityShape<F extends Facts, Declared extends string, C> {
@@ -168,6 +171,7 @@ export function defineEntity<
 > {
   const { type, version = 1, initial, events, commands = {}, snapshotEvery = SNAPSHOT_EVERY } = shape
   checkId(type, 'an entity type')
+  checkNames(type, shape)
   checkCount(type, 'version', version)
   checkCount(type, 'snapshotEvery', snapshotEvery)
   if (typeof initial !== 'function' && !(typeof initial === 'object' && initial !== null)) {
@@ -204,6 +208,13 @@ export function defineEntity<
       })
     },
   }
+}
+
+/** One that is passed over would be missed later on: with `snapshotsEvery` there are as many as without. */
+function checkNames(type: string, shape: object): void {
+  const other = Object.keys(shape).find((name) => !NAMES.includes(name))
+  if (other === undefined) return
+  throw malformed(type, `has a setting ${quoted(other)}, and there is no such one`, meantBy(other, NAMES))
 }
 
 function checkCount(type: string, name: string, value: number): void {

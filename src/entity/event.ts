@@ -75,6 +75,11 @@ export function inOrder({ entity, entityType, version, type, at, position, data,
   return { entity, entityType, version, type, at, position, data, meta }
 }
 
+/** Is that a version at which an entity can be? 0: before its first event. */
+export function isVersion(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
 export const EMPTY_META: Meta = Object.freeze({})
 
 /** Fields of meta that have a meaning to Kuma: each is a text. */

@@ -3,6 +3,9 @@
  *
  * `cleanJson` checks and copies in one walk. The copy matters as much as the check: the caller's object may change
  * after `append`, and an entity's state may hold parts of it.
+ *
+ * A number is a double, as in all of JavaScript, and comes back as it is. What is written as text may have digits that no
+ * double has: such a number is refused where text is read (`parseJson`), since from there on nobody would know.
  */
 import { KumaError, quoted, shortened } from '../errors.ts'
 import { isShallow, textTooLarge, tooDeepToRead } from './state-size.ts'
@@ -116,9 +119,6 @@ function cleanObject(value: object, what: string, start: number, depth: number):
 
 function cleanNumber(value: number, what: string, start: number): number {
   if (!Number.isFinite(value)) throw invalid(what, path.slice(start), `is ${value}, which JSON cannot hold`)
-  if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
-    throw invalid(what, path.slice(start), 'is an integer beyond 2^53, which would lose digits: give it as a string')
-  }
   return value === 0 ? 0 : value // -0 comes back from JSON as 0
 }
 
@@ -205,7 +205,7 @@ export function writeJson(value: unknown, what: string, indent?: number): string
 
 /**
  * JSON.parse for text that a person or another program wrote: it also refuses a key that stands twice in one object,
- * where JSON.parse silently keeps the last.
+ * where JSON.parse silently keeps the last, and a number whose digits would not come back.
  * @throws KUMA_INVALID_DATA
  */
 export function parseJson(text: string, what: string): unknown {
@@ -222,10 +222,102 @@ export function parseJson(text: string, what: string): unknown {
   }
   const key = duplicateKey(text)
   if (key !== null) throw invalid(what, [], `has the key ${quoted(key)} twice in one object`)
+  checkNumbers(text, what)
   return value
 }
 
-const [QUOTE, COLON, BACKSLASH] = [0x22, 0x3a, 0x5c]
+/** Digits and a point in a row, of which any more may not come back. */
+const DIGITS = 15
+/** So near to 0 a number has fewer digits, or none. */
+const TINY = /\d[eE]-\d{3}/
+const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/y
+
+/** @param text is known to be valid JSON. @throws KUMA_INVALID_DATA for a number whose digits would not come back */
+export function checkNumbers(text: string, what: string): void {
+  if (!hasLongNumber(text) && !TINY.test(text)) return
+  for (let at = 0; at < text.length; at++) {
+    const char = text.charCodeAt(at)
+    if (char === QUOTE) at = endOfString(text, at) - 1
+    else if (char === MINUS || isDigit(char)) {
+      NUMBER.lastIndex = at
+      const [number] = NUMBER.exec(text)!
+      if (!comesBack(number)) throw invalid(what, pathTo(text, at), lost(number))
+      at += number.length - 1
+    }
+  }
+}
+
+/** Looks at one character of so many, since this is asked of every message: a long number has one of them. */
+function hasLongNumber(text: string): boolean {
+  for (let at = DIGITS; at < text.length; at += DIGITS + 1) {
+    if (!isOfNumber(text.charCodeAt(at))) continue
+    let start = at
+    let end = at + 1
+    while (start > 0 && isOfNumber(text.charCodeAt(start - 1))) start--
+    while (end < text.length && isOfNumber(text.charCodeAt(end))) end++
+    if (end - start > DIGITS) return true
+  }
+  return false
+}
+
+function isOfNumber(char: number): boolean {
+  return isDigit(char) || char === POINT
+}
+
+function lost(number: string): string {
+  const isWhole = /^-?\d+$/.test(number)
+  const kind = isWhole ? 'an integer beyond 2^53' : shortened(number)
+  return `is ${kind}, whose digits would not come back (but ${Number(number)}): give it as a string`
+}
+
+/**
+ * Does a number in JSON come back with the digits that it is written with? Of a fraction 17 may be written, as many programs
+ * do to tell one double from the next, although fewer come back.
+ */
+function comesBack(number: string): boolean {
+  const value = Number(number)
+  if (!Number.isFinite(value)) return true // what is infinite is refused as that, wherever it stands
+  const written = decimalOf(number)
+  if (written.digits === '') return true // zero
+  if (written.power < 0 && written.digits.length <= 17 && value !== 0 && Math.abs(value) < 2 ** 53) return true
+  const again = decimalOf(String(value))
+  return written.digits === again.digits && written.power === again.power
+}
+
+/** A number as whole digits, neither beginning nor ending with 0, and the power of ten that they are multiplied with. */
+function decimalOf(number: string): { readonly digits: string; readonly power: number } {
+  const [, whole = '', fraction = '', power = '0'] = /^-?(\d+)(?:\.(\d+))?(?:[eE]([-+]?\d+))?$/.exec(number)!
+  const all = whole + fraction
+  let [start, end] = [0, all.length]
+  while (all[start] === '0') start++
+  while (end > start && all[end - 1] === '0') end--
+  return { digits: all.slice(start, end), power: Number(power) - fraction.length + all.length - end }
+}
+
+/** The keys and indexes that lead to a place in valid JSON. */
+function pathTo(text: string, end: number): (string | number)[] {
+  const open: (string | number)[] = []
+  let key = ''
+  for (let at = 0; at < end; at++) {
+    const char = text.charCodeAt(at)
+    const last = open.length - 1
+    if (char === QUOTE) {
+      key = text.slice(at, endOfString(text, at))
+      at += key.length - 1
+    } else if (char === BRACE) open.push('')
+    else if (char === BRACKET) open.push(0)
+    else if (char === BRACE_END || char === BRACKET_END) open.pop()
+    else if (char === COLON) open[last] = keyOf(key)
+    else if (char === COMMA && typeof open[last] === 'number') open[last]++
+  }
+  return open
+}
+
+function isDigit(char: number): boolean {
+  return char >= ZERO && char <= NINE
+}
+
+const [QUOTE, COLON, BACKSLASH, COMMA, MINUS, POINT, ZERO, NINE] = [0x22, 0x3a, 0x5c, 0x2c, 0x2d, 0x2e, 0x30, 0x39]
 const [BRACE, BRACE_END, BRACKET, BRACKET_END] = [0x7b, 0x7d, 0x5b, 0x5d]
 
 /** The first key that stands twice in one object of `text`, which is known to be valid JSON; null if there is none. */

@@ -7,11 +7,13 @@
  *     now, today, yesterday   the days are UTC's; as a point, now is the end of what is recorded, whatever the clock says
  *     1793500000000           milliseconds since 1970
  *
- * A POINT is a time, or `vN`: a version of one entity.
+ * A POINT is a time, or `vN`: a version of one entity. The library takes it as such a text, or as an object.
  */
 import { KumaError, quoted, shortened } from '../errors.ts'
 
+/** A POINT as a text, such as `v3` or `2h ago`; or a version, or a time. */
 export type Point =
+  | string
   | { readonly version: number; readonly at?: undefined }
   | { readonly at: Date | number | string; readonly version?: undefined }
 
@@ -36,6 +38,8 @@ const EPOCH_S_MIN = 100_000_000
 
 /** A point of the library's API. @throws KUMA_INVALID_POINT */
 export function resolvePoint(point: Point, now: number = Date.now()): ResolvedPoint {
+  if (typeof point === 'string') return parsePoint(point, now)
+  if (typeof point !== 'object' || point === null || point instanceof Date) throw noPoint(point)
   const { version, at } = point
   if (version !== undefined && at === undefined) {
     if (Number.isSafeInteger(version) && version >= 0) return { version }
@@ -46,6 +50,19 @@ export function resolvePoint(point: Point, now: number = Date.now()): ResolvedPo
   const time = typeof at === 'number' ? at : at instanceof Date ? at.getTime() : Number.NaN
   if (!Number.isFinite(time) || Math.abs(time) > TIME_MAX) throw invalid(String(at), 'this is not a time')
   return { at: Math.trunc(time) }
+}
+
+function noPoint(given: unknown): KumaError<'KUMA_INVALID_POINT'> {
+  const meant =
+    given instanceof Date
+      ? '{ at: date }'
+      : typeof given === 'number'
+        ? Math.abs(given) < EPOCH_MS_MIN
+          ? `'v${given}'`
+          : `{ at: ${given} }`
+        : null
+  const shown = given instanceof Date ? (JSON.stringify(given) ?? '') : String(given)
+  return invalid(shown, meant === null ? FORMS : `did you mean ${meant}?`)
 }
 
 /** For what has no versions, since it is about many entities. @param what "a log of all" @throws KUMA_INVALID_POINT */
@@ -66,6 +83,16 @@ export function parsePoint(text: string, now: number = Date.now()): ResolvedPoin
 /** What is recorded may lie ahead of the clock, which need not be that of whoever recorded it. */
 function isNow(text: string): boolean {
   return text.length <= CHARS_MAX && text.trim().toLowerCase() === 'now'
+}
+
+/** Is that a point, as a person writes it? */
+export function isPoint(text: string): boolean {
+  try {
+    parsePoint(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Milliseconds since 1970. @throws KUMA_INVALID_POINT */

@@ -3,7 +3,7 @@
  * a query gives is again a boolean or JSON and not how SQLite holds it.
  *
  *     text      TEXT         a string without NUL
- *     integer   INTEGER      a whole number up to 2^53
+ *     integer   INTEGER      a whole number
  *     real      REAL         any finite number
  *     boolean   BOOLEAN      0 or 1
  *     json      JSON TEXT    JSON as text
@@ -61,7 +61,7 @@ export function paramOf({ name, type, isNullable, isSerialized }: ColumnDefiniti
       if (typeof value === 'string' && isText(value)) return value
       break
     case 'integer':
-      if (Number.isSafeInteger(value)) return (value as number) + 0 // -0 is 0
+      if (Number.isInteger(value)) return (value as number) + 0 // -0 is 0
       break
     case 'real':
       if (Number.isFinite(value)) return value as number
@@ -78,7 +78,7 @@ export function paramOf({ name, type, isNullable, isSerialized }: ColumnDefiniti
 
 const WANTED: { readonly [type in ColumnType]: string } = {
   text: 'a text',
-  integer: 'a whole number of at most 2^53',
+  integer: 'a whole number',
   real: 'a finite number',
   boolean: 'true or false',
   json: 'JSON',
@@ -89,11 +89,8 @@ export function looseParam(value: unknown): Param {
   if (value === null) return null
   if (typeof value === 'boolean') return value ? 1 : 0
   if (typeof value === 'string' && isText(value)) return value
-  if (typeof value === 'number' && Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value)))
-    return value
-  throw new Error(
-    `a parameter must be a text, a finite number of at most 2^53, true, false or null, and is ${told(value)}`,
-  )
+  if (typeof value === 'number' && Number.isFinite(value)) return value
+  throw new Error(`a parameter must be a text, a finite number, true, false or null, and is ${told(value)}`)
 }
 
 function isText(value: string): boolean {

@@ -11,8 +11,8 @@ import type { Event, NewEvent } from '../entity/event.ts'
 import type { DeepReadonly, Extra, Facts } from '../entity/facts.ts'
 import type { EarlierEvent } from '../entity/given.ts'
 import type { Json } from '../entity/json.ts'
-import { KumaError } from '../errors.ts'
-import { nearest } from '../nearest.ts'
+import { KumaError, quoted } from '../errors.ts'
+import { meantBy, nearest } from '../nearest.ts'
 import { type ColumnDefinition, parseColumn } from './columns.ts'
 import { type GivenEntityEvent, givenRows } from './given-rows.ts'
 
@@ -205,6 +205,9 @@ function tableOf(shape: {
 }) {
   const { name, version = 1, key = [], indexes = [] } = shape
   checkName(name, name, 'its name')
+  const other = Object.keys(shape).find((setting) => !SETTINGS.includes(setting))
+  if (other !== undefined)
+    throw malformed(name, `has a setting ${quoted(other)}, and there is no such one`, meantBy(other, SETTINGS))
   if (TAKEN.includes(name.toLowerCase())) throw malformed(name, 'has a name that is taken: that table is built in')
   if (name.toLowerCase().startsWith('kuma_') || name.toLowerCase().startsWith('sqlite_'))
     throw malformed(name, 'has a name that is kept for the engine')
@@ -228,6 +231,7 @@ function tableOf(shape: {
   return { name, version, columns, key: [...key], indexes: indexes.map((columns) => [...columns]) }
 }
 
+const SETTINGS = ['name', 'version', 'columns', 'key', 'indexes']
 const TYPES = "a column is 'text', 'integer', 'real', 'boolean' or 'json', each also with ' null' after it"
 
 function checkName(projection: string, name: unknown, what: string): void {

@@ -1,7 +1,7 @@
 /** What is asked and answered by people: parameters as texts, rows as objects. */
 import type { Behind } from '../api.ts'
 import type { QueryPage } from '../engine.ts'
-import type { JsonObject } from '../entity/json.ts'
+import { type JsonObject, parseJson } from '../entity/json.ts'
 import { quoted } from '../errors.ts'
 import { invalidQuery } from './sink.ts'
 
@@ -21,9 +21,9 @@ export function parseParam(text: string): string | number | boolean | null {
   if (!text.startsWith(':=')) return text
   let value: unknown
   try {
-    value = JSON.parse(text.slice(2))
-  } catch {
-    throw invalidQuery(`${quoted(text)} is no JSON after :=`)
+    value = parseJson(text.slice(2), `the parameter ${quoted(text)}`)
+  } catch (error) {
+    throw invalidQuery((error as Error).message)
   }
   if (typeof value === 'object' && value !== null)
     throw invalidQuery('a parameter is a text, a number, true, false or null')

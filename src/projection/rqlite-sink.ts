@@ -289,5 +289,5 @@ async function* pages(response: Response, rowBytesMax: number | undefined): Asyn
 
 function exactNumber(text: string): number | string {
   const number = Number(text)
-  return Number.isInteger(number) && !Number.isSafeInteger(number) && /^-?\d+$/.test(text) ? text : number
+  return !Number.isSafeInteger(number) && /^-?\d+$/.test(text) && String(number) !== text ? text : number
 }

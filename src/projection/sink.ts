@@ -132,7 +132,7 @@ export function shownValue(value: unknown, declared: string): Json {
   if (value === null || value === undefined) return null
   if (typeof value === 'bigint') {
     const number = Number(value)
-    if (!Number.isSafeInteger(number)) return String(value)
+    if (String(number) !== String(value)) return String(value) // it has digits that no number has
     return declared === 'BOOLEAN' ? number !== 0 : number
   }
   if (ArrayBuffer.isView(value)) return Buffer.from(value as Uint8Array).toString('base64')

@@ -168,14 +168,19 @@ export class Scratch {
   }
 }
 
-/** SQLite takes a number of JavaScript for a REAL. */
+/** SQLite takes a number of JavaScript for a REAL. A whole one is an INTEGER while there is one, with the digits that JSON has. */
 export function bound(params: readonly Param[], from: number, to: number): (Param | bigint)[] {
   const values: (Param | bigint)[] = []
   for (let i = from; i < to; i++) {
     const param = params[i]!
-    values.push(Number.isSafeInteger(param) ? BigInt(param as number) : param)
+    values.push(typeof param === 'number' ? boundNumber(param) : param)
   }
   return values
+}
+
+function boundNumber(value: number): number | bigint {
+  if (Number.isSafeInteger(value)) return BigInt(value)
+  return Number.isInteger(value) && Math.abs(value) < 2 ** 63 ? BigInt(String(value)) : value
 }
 
 /** Is it the statement that is wrong, and not the file? */

@@ -309,6 +309,45 @@ describe('someone who does not keep to the protocol', () => {
     expect((await lines(3))[2]).toMatchObject({ id: 6, result: { poisonedShards: [] } })
   })
 
+  test('a number whose digits would not come back is refused, and the calls around it are answered', async () => {
+    const { store } = await started()
+    const { say, lines } = await caller(store)
+    const append = (id: number, n: string) =>
+      `{"id":${id},"call":"append","params":{"id":"a","newType":"document","events":[{"type":"Set","data":{"n":${n}}}]}}`
+    say(append(1, '1e16'), append(2, '9007199254740993'), append(3, '6.02214076e23'))
+    say('{"id":4,"call":"query","params":{"sql":"select ?","params":[9007199254740993]}}')
+    const answers = new Map((await lines(5)).slice(1).map((answer) => [answer['id'] as unknown, answer]))
+    const refused = { code: 'KUMA_INVALID_DATA', details: { path: '.params.events[0].data.n' } }
+    expect(answers.get(1)).toMatchObject({ result: { version: 1 } })
+    expect(answers.get(2)).toMatchObject({ error: refused })
+    expect(answers.get(3)).toMatchObject({ result: { version: 2 } })
+    expect(answers.get(4)).toMatchObject({
+      error: { code: 'KUMA_INVALID_DATA', details: { path: '.params.params[0]' } },
+    })
+  })
+
+  test('an expected version of the wrong kind, or misspelt, is no conflict', async () => {
+    const { store, run } = await started()
+    await run(['append', 'a', 'Set'])
+    const { say, lines } = await caller(store)
+    const versions = ['"1"', 'null', '2.5', '-1', '1e400', '9007199254740992', '[1]']
+    const asked = [
+      ...versions.map((version) => ['append', `"events":[{"type":"Set"}],"expectedVersion":${version}`]),
+      ...versions.map((version) => ['execute', `"command":{"type":"Set"},"expectedVersion":${version}`]),
+      ...versions.map((version) => ['revert', `"to":{"version":1},"expectedVersion":${version}`]),
+      ['append', '"events":[{"type":"Set"}],"expectVersion":1'],
+    ]
+    say(...asked.map(([call, params], id) => `{"id":${id},"call":"${call}","params":{"id":"a",${params}}}`))
+    const answers = (await lines(asked.length + 1)).slice(1)
+    for (const { id, error } of answers as never as { id: number; error: { code: string; hint: string } }[]) {
+      const hint = id === asked.length - 1 ? 'did you mean expectedVersion?' : 'a whole number from 0 on'
+      expect({ of: asked[id], ...error }).toMatchObject({ code: 'KUMA_INVALID_REQUEST', hint })
+    }
+    expect(answers).toHaveLength(asked.length)
+    say({ id: 99, call: 'append', params: { id: 'a', events: [{ type: 'Set' }], expectedVersion: 1 } })
+    expect((await lines(asked.length + 2)).at(-1)).toMatchObject({ id: 99, result: { version: 2 } })
+  })
+
   test('a page comes only if it is let', async () => {
     const { store, run } = await started()
     const input = Array.from({ length: 1_000 }, (_, n) => JSON.stringify({ type: 'Set', data: { n } })).join('\n')

@@ -182,6 +182,47 @@ describe('over the socket', () => {
     expect((await http(store, { path: '/healthz' })).text).toBe('{"status":"healthy"}\n')
   })
 
+  test('a number is taken when its digits come back, in a body and as a parameter', async () => {
+    const { store } = await started()
+    const path = '/v1/entities/a/events'
+    const post = (n: string) =>
+      http(store, { method: 'POST', path, body: `{"events":[{"type":"Set","data":{"n":[${n}]}}]}` })
+    for (const lossy of ['9007199254740993', '0.1234567890123456789']) {
+      const { status, text } = await post(lossy)
+      expect(JSON.parse(text).error).toMatchObject({
+        code: 'KUMA_INVALID_DATA',
+        details: { path: '.events[0].data.n[0]' },
+      })
+      expect(status).toBe(400)
+      expect(await http(store, { path: `/v1/query?sql=select+?&param=:=${lossy}` })).toMatchObject({ status: 400 })
+    }
+    expect(await post('6.02214076e23,1e16,1E30,333333333.33333329')).toMatchObject({ status: 200 })
+    const { text } = await http(store, { path: '/v1/entities/a' })
+    expect(JSON.parse(text).state).toEqual({ n: [6.02214076e23, 1e16, 1e30, 333333333.3333333] })
+    expect((await http(store, { path: '/v1/query?sql=select+?+as+n&param=:=1e16' })).text).toBe(
+      '{"n":10000000000000000}\n',
+    )
+  })
+
+  test('an expected version of the wrong kind, or misspelt, is 400 and no conflict', async () => {
+    const { store } = await started()
+    const post = async (what: string, body: string) => {
+      const { status, text } = await http(store, { method: 'POST', path: `/v1/entities/a/${what}`, body })
+      return { status, ...JSON.parse(text).error }
+    }
+    await post('events', JSON.stringify(SIGNED_UP))
+    for (const version of ['"1"', 'null', '2.5', '-1', '1e400']) {
+      const wrong = { status: 400, code: 'KUMA_INVALID_REQUEST', message: expect.stringContaining('expectedVersion') }
+      expect(await post('events', `{"events":[{"type":"X"}],"expectedVersion":${version}}`)).toMatchObject(wrong)
+      expect(await post('commands', `{"command":{"type":"X"},"expectedVersion":${version}}`)).toMatchObject(wrong)
+    }
+    const meant = { status: 400, hint: 'did you mean expectedVersion?' }
+    expect(await post('events', '{"events":[{"type":"X"}],"expectVersion":1}')).toMatchObject(meant)
+    const { text } = await http(store, { path: '/v1/entities/a/log?form=v1' })
+    expect(text).toContain('did you mean from?')
+    expect(await post('events', '{"events":[{"type":"X"}],"expectedVersion":1}')).toMatchObject({ status: 200 })
+  })
+
   test('a query is all that stands behind the first question mark, and an id may be ..', async () => {
     const { store } = await started()
     const at = async (path: string, asked: Partial<Asked> = {}) => (await http(store, { ...asked, path })).text

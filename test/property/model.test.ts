@@ -433,9 +433,9 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   return all
 }
 
-/** What the log takes: no integer beyond 2^53, no NUL, no lone surrogate, no -0. */
+/** What the log takes: no NUL, no lone surrogate, no -0. */
 function recordable(value: unknown): unknown {
-  if (typeof value === 'number') return Number.isInteger(value) ? Math.trunc(value % 2 ** 53) + 0 : value
+  if (typeof value === 'number') return value + 0
   if (typeof value === 'string') return value.toWellFormed().replaceAll('\0', '')
   if (Array.isArray(value)) return value.map(recordable)
   if (typeof value !== 'object' || value === null) return value
