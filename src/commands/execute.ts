@@ -3,6 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import { BaseCommand, expectVersionFlag, metaFlag, requestKeyFlag, writeFlags, writeMeta } from '../cli/base-command.ts'
 import { checkWord, parsePairs } from '../cli/event-data.ts'
 import { dataOf } from '../cli/events-of.ts'
+import { tellLookalikes } from '../cli/lookalikes.ts'
 import { note, print, visible } from '../cli/output.ts'
 
 export default class Execute extends BaseCommand {
@@ -52,6 +53,7 @@ export default class Execute extends BaseCommand {
       if (repeated) note('this request key was used before: nothing was recorded, this is the first answer')
       else if (events.length === 0) note(`nothing came of ${visible(type)}: nothing was recorded`)
       else if (!flags.json) for (const event of events) note(visible(`${event.type} ${JSON.stringify(event.data)}`))
+      if (events.length > 0 && version === events.length) await tellLookalikes(engine, id, 'made now')
     })
   }
 }

@@ -13,6 +13,7 @@ import { createStore } from '../../src/store/create.ts'
 import { verifyStore } from '../../src/store/verify.ts'
 import { folder } from '../folder.ts'
 import { MASTER_KEY } from '../master-key.ts'
+import { JITI } from '../program.ts'
 import { smallDisk } from '../small-disk.ts'
 
 const config = (path: string) => ({ path, shards: 1 })
@@ -249,20 +250,8 @@ test.each(['inline', 'worker'])(
     // in blocks of 512 bytes: no file of this process may grow beyond 1 MB
     const child = spawnSync(
       'sh',
-      [
-        '-c',
-        'ulimit -f 2000 && exec "$@"',
-        'sh',
-        process.execPath,
-        '--import',
-        'jiti/register',
-        program,
-        path,
-        committer,
-      ],
-      {
-        encoding: 'utf8',
-      },
+      ['-c', 'ulimit -f 2000 && exec "$@"', 'sh', process.execPath, JITI, program, path, committer],
+      { encoding: 'utf8' },
     )
     expect(child.stderr).toBe('')
     const { acknowledged, first, second, version } = JSON.parse(child.stdout)

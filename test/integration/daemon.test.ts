@@ -340,7 +340,8 @@ describe('someone who does not keep to the protocol', () => {
     say(...asked.map(([call, params], id) => `{"id":${id},"call":"${call}","params":{"id":"a",${params}}}`))
     const answers = (await lines(asked.length + 1)).slice(1)
     for (const { id, error } of answers as never as { id: number; error: { code: string; hint: string } }[]) {
-      const hint = id === asked.length - 1 ? 'did you mean expectedVersion?' : expect.stringContaining('a whole number from 0 on')
+      const hint =
+        id === asked.length - 1 ? 'did you mean expectedVersion?' : expect.stringContaining('a whole number from 0 on')
       expect({ of: asked[id], ...error }).toMatchObject({ code: 'KUMA_INVALID_REQUEST', hint })
     }
     expect(answers).toHaveLength(asked.length)

@@ -38,7 +38,7 @@ async function open(path = folder()) {
   return ctx
 }
 
-/** As the README tells it, by other means than ours. */
+/** As the documents tell it, by other means than ours. */
 function sha256({ sha256: _, ...document }: kuma.EntityExport): string {
   return createHash('sha256').update(canonicalize(document)!).digest('hex')
 }

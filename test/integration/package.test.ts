@@ -35,8 +35,10 @@ test('it holds what a user needs, and nothing else', () => {
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
+      'SECURITY.md',
       'bin/',
       'dist/',
+      'docs/',
       'fixtures/',
       'oclif.manifest.json',
       'package.json',
@@ -52,6 +54,7 @@ test('it holds what a user needs, and nothing else', () => {
     'fixtures/models/airport.ts',
     'fixtures/models/kuma.config.ts',
     'fixtures/rqlite.compose.yaml',
+    'fixtures/top.svg',
   ])
   expect(packed.filter((path) => /\.test\.|\.map$|node_modules|\.db$/.test(path))).toEqual([])
 })
