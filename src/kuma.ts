@@ -84,7 +84,7 @@ export async function start(config: Config = {}): Promise<Kuma> {
 
 async function served(engine: LiveEngine, config: Config): Promise<LiveEngine> {
   try {
-    const [{ serveEmbedded }] = await Promise.all([import('./daemon/embedded.ts'), loadLate()])
+    const [{ serveEmbedded }] = await Promise.all([import('./daemon/embedded.ts'), loadHistory()])
     return await serveEmbedded(engine, (id) => typeForId(config, id) ?? DOCUMENT, config.daemon)
   } catch (error) {
     await engine.close()
@@ -93,7 +93,7 @@ async function served(engine: LiveEngine, config: Config): Promise<LiveEngine> {
 }
 
 /** What is loaded when it is first asked for: at once, where the package may be replaced in the meantime. */
-export async function loadLate(): Promise<void> {
+export async function loadHistory(): Promise<void> {
   await Promise.all([import('./history/diff.ts'), import('./history/blame.ts'), import('./history/revert.ts')])
 }
 

@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { isLoopback, parseAddress } from '../daemon/address.ts'
 import { boundsOf } from '../daemon/bounds.ts'
 import { Client } from '../daemon/client.ts'
-import { type Daemon, type DaemonOptions, runDaemon } from '../daemon/daemon.ts'
+import { type Daemon, type DaemonOptions, loadLate, runDaemon } from '../daemon/daemon.ts'
 import { openLog } from '../daemon/log.ts'
 import { LOG_FILE, type LogLevel } from '../daemon/log-levels.ts'
 import { readToken } from '../daemon/token.ts'
 import { KumaError } from '../errors.ts'
-import { loadLate, openEngine } from '../kuma.ts'
+import { loadHistory, openEngine } from '../kuma.ts'
 import { hasReadModels } from '../projection/open-read-models.ts'
 import type { Located } from './base-command.ts'
 import { usage } from './event-data.ts'
@@ -41,8 +41,8 @@ export async function serve(
   const bounds = boundsOf(config.daemon)
   const file = { path: join(path, LOG_FILE), bytesMax: bounds.logBytesMax }
   const log = await openLog(logLevel, wantsColor(process.stderr), file)
+  await Promise.all([loadHistory(), loadLate()])
   const engine = await openEngine(config, { access: 'write', projects: hasReadModels(path, config) })
-  await loadLate()
   const options = { version, log, typeFor, isConfigStale: isStale, bounds, tcp }
   return runDaemon(engine, options).catch(async (error) => {
     await engine.close()

@@ -54,6 +54,11 @@ export interface Stopped {
   readonly isWhole: boolean
 }
 
+/** What is loaded when it is first asked for: at once, since the package may be replaced under it. */
+export async function loadLate(): Promise<void> {
+  await Promise.all([import('./metrics.ts'), import('./openapi.ts')])
+}
+
 /**
  * Closes the engine when it ends: when it is asked to, or when the store is taken away. Then everything is refused, with the
  * reason, and it ends as soon as nobody is connected any more.
@@ -113,7 +118,6 @@ export async function runDaemon(engine: LiveEngine, options: DaemonOptions): Pro
       return { pid }
     },
   }
-  await Promise.all([import('./metrics.ts'), import('./openapi.ts')]) // the package may be replaced under it
   const server = await Server.listen(path, host, tcp?.address ?? null)
   const { address } = server
   if (!isEmbedded) {

@@ -8,7 +8,7 @@ import type { DaemonBounds } from '../api.ts'
 import type { LiveEngine } from '../engine.ts'
 import { packageFolder } from '../store/bundled.ts'
 import { boundsOf } from './bounds.ts'
-import { runDaemon } from './daemon.ts'
+import { loadLate, runDaemon } from './daemon.ts'
 import { openLogFile } from './log.ts'
 import { LOG_FILE } from './log-levels.ts'
 
@@ -25,6 +25,7 @@ export async function serveEmbedded(
   const log = openLogFile('info', { path: join(engine.path, LOG_FILE), bytesMax: bounds.logBytesMax })
   const { version } = JSON.parse(readFileSync(join(packageFolder(), 'package.json'), 'utf8'))
   const isEmbedded = true
+  await loadLate()
   const daemon = await runDaemon(engine, { version, log, typeFor, isConfigStale: () => false, bounds, isEmbedded })
   const close = async () => {
     daemon.stop()

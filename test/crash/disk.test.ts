@@ -97,7 +97,7 @@ test.each(['inline', 'worker'] as const)(
     expect(await ring('kept')).toEqual({ ...kept, repeated: true })
     expect(await ring('lost')).toMatchObject({ version: 3, events: [{ type: 'Entered' }] })
     await engine.close()
-    await expectSound(store, 5)
+    await expectSound(store, 3)
   },
 )
 

@@ -14,7 +14,6 @@ const fixtures = fileURLToPath(new URL('../../fixtures', import.meta.url))
 const stores = readdirSync(fixtures).filter((name) => /^golden-\d+(-encrypted)?$/.test(name))
 
 interface Expected {
-  readonly events: number
   readonly entities: number
   readonly log_sha256: string
   readonly states: Record<string, unknown>
@@ -38,10 +37,8 @@ describe.each(stores)('%s', (name) => {
 
   test('verifies, before and after recovery', async () => {
     const path = copyOf(name)
-    const sound = {
-      code: 0,
-      stdout: expect.stringContaining(`entities ${expected.entities}, events ${expected.events}`),
-    }
+    const events = (await run(path, ['log'])).stdout.split('\n').length - 1 // and none of those that were erased
+    const sound = { code: 0, stdout: expect.stringContaining(`entities ${expected.entities}, events ${events}`) }
     expect(await run(path, ['verify'])).toMatchObject(sound)
     await (await start({ path })).close()
     expect(await run(path, ['verify'])).toMatchObject(sound)

@@ -117,7 +117,8 @@ test('who waits for a projection that is paused may ask the next daemon, and who
   await heard('"id":6')
   const text = await stopped('kuma stop')
   expect(text).toContain('{"goodbye":6}')
-  expect(answers(text)).toMatchObject({ 2: { error: { code: 'KUMA_DISCONNECTED' } } })
+  // that it ended in the middle of it, or that it was paused first
+  expect(answers(text)).toMatchObject({ 2: { error: { code: expect.stringMatching(/^KUMA_(DISCONNECTED|USAGE)$/) } } })
   expect(Object.keys(answers(text))).not.toContain('5')
 })
 
