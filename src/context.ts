@@ -75,8 +75,8 @@ export function contextOf(engine: Engine, as?: Meta): Context {
       return executedOf(await engine.execute(request)) as never
     }),
     append: reaching(async (definition, id, given, options = NONE) => {
-      const events: unknown = Array.isArray(given) ? given : [given]
-      if (!Array.isArray(events) || !events.every(isMessage)) throw noEvents(given)
+      const events = (Array.isArray(given) ? given : [given]) as readonly NewEvent[]
+      if (!events.every(isMessage)) throw noEvents(given)
       const { expectedVersion, requestKey } = checked('append()', options, known.APPEND)
       const { type } = definitionOf(definition)
       const request = { id, type, newType: type, events, expectedVersion, requestKey, meta: metaOf(as, options) }

@@ -245,28 +245,33 @@ export async function repairSnapshots(config: Config, options: RebuildOptions = 
  * @throws what opening a store to read throws, KUMA_CORRUPT
  */
 export async function checkStore(config: Config, options: CheckOptions = {}): Promise<CheckReport> {
-  const path = resolve(config.path ?? 'kuma-data')
-  checkDirectory(path)
-  const manifest = readManifest(path)
-  const readers = openReaders(path, manifest, masterKeyOf(path, manifest, config))
-  try {
+  return reading(config, async (readers) => {
     const { checkModels } = await import('./history/check-models.ts')
-    return await checkModels(readers, definitionsOf(config), options)
-  } finally {
-    readers.close()
-  }
+    return checkModels(readers, definitionsOf(config), options)
+  })
 }
 
 /** Takes no lock: the store may be in use. @throws what `fork` throws, and what opening a store to read throws */
 export async function forkStore(config: Config, to: string, options: ForkOptions = {}): Promise<Fork> {
+  return reading(config, async (readers, masterKey) => {
+    const { fork } = await import('./history/fork.ts')
+    const noted = (made: Fork) => remember(readers.path, { fork: made.path, store: made.store })
+    return fork(readers, masterKey, to, options, noted)
+  })
+}
+
+/** Runs `use` on what is recorded, beside whoever writes. */
+async function reading<T>(
+  config: Config,
+  use: (readers: Readers, masterKey: Uint8Array | null) => Promise<T>,
+): Promise<T> {
   const path = resolve(config.path ?? 'kuma-data')
   checkDirectory(path)
   const manifest = readManifest(path)
   const masterKey = masterKeyOf(path, manifest, config)
   const readers = openReaders(path, manifest, masterKey)
   try {
-    const { fork } = await import('./history/fork.ts')
-    return await fork(readers, masterKey, to, options, (made) => remember(path, { fork: made.path, store: made.store }))
+    return await use(readers, masterKey)
   } finally {
     readers.close()
   }

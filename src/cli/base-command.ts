@@ -14,7 +14,7 @@ import type { KumaError } from '../errors.ts'
 import { type EngineOptions, openEngine } from '../kuma.ts'
 import { SOCKET } from '../store/manifest.ts'
 import { parseDuration } from './duration.ts'
-import { checkWord, usage } from './event-data.ts'
+import { checkWord, parsePairs, usage } from './event-data.ts'
 import { exitCodeOf } from './exit-codes.ts'
 import { keepOutput, note } from './output.ts'
 import { reportError } from './report-error.ts'
@@ -80,6 +80,22 @@ export const metaFlag = {
     multipleNonGreedy: true,
     helpValue: 'KEY=VALUE',
   }),
+}
+
+interface RequestFlags {
+  readonly type?: string | undefined
+  readonly 'request-key'?: string | undefined
+  readonly meta?: readonly string[] | undefined
+  readonly as?: string | undefined
+  readonly reason?: string | undefined
+}
+
+/** The meta of what is asked of an entity, once its flags were looked at. @throws KUMA_USAGE if they are not what was typed */
+export function requestMeta({ meta = [], ...flags }: RequestFlags): Meta {
+  checkWord(flags.type, "the entity's type")
+  checkWord(flags['request-key'], 'the request key')
+  for (const pair of meta) checkWord(pair, 'the meta')
+  return writeMeta(flags, parsePairs(meta) as never)
 }
 
 export function writeMeta(

@@ -2,7 +2,7 @@
 import type { Config } from '@oclif/core/config'
 import { run } from '@oclif/core/run'
 import { nearest } from '../nearest.ts'
-import { packageFolder } from '../store/bundled.ts'
+import { PACKAGE_FOLDER } from '../store/bundled.ts'
 import { hasFlag } from './base-command.ts'
 import { endSoon } from './end-soon.ts'
 import { usage } from './event-data.ts'
@@ -17,7 +17,7 @@ export async function main(given: readonly string[]): Promise<void> {
   watchWarnings()
   try {
     receiveKey()
-    await runWords(given, await oclifConfig(packageFolder()))
+    await runWords(given, await oclifConfig(PACKAGE_FOLDER))
   } catch (error) {
     fail(error, given)
   }

@@ -1,7 +1,14 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
-import { BaseCommand, expectVersionFlag, metaFlag, requestKeyFlag, writeFlags, writeMeta } from '../cli/base-command.ts'
-import { checkWord, parsePairs, usage } from '../cli/event-data.ts'
+import {
+  BaseCommand,
+  expectVersionFlag,
+  metaFlag,
+  requestKeyFlag,
+  requestMeta,
+  writeFlags,
+} from '../cli/base-command.ts'
+import { checkWord, usage } from '../cli/event-data.ts'
 import { eventsOf } from '../cli/events-of.ts'
 import { tellLookalikes } from '../cli/lookalikes.ts'
 import { note, print, timed, visible } from '../cli/output.ts'
@@ -40,10 +47,7 @@ export default class Append extends BaseCommand {
     const at = flags.at === undefined ? undefined : parseTime(flags.at)
     checkWord(args.entity, 'the id')
     checkWord(args.type, 'the type')
-    checkWord(flags.type, "the entity's type")
-    checkWord(flags['request-key'], 'the request key')
-    for (const pair of flags.meta ?? []) checkWord(pair, 'the meta')
-    const meta = writeMeta(flags, parsePairs(flags.meta ?? []) as never)
+    const meta = requestMeta(flags)
     const events = await eventsOf(args.type, args.data ?? [], at)
     if (events.length === 0) throw usage('there is no event on stdin')
     await this.withEngine(flags, { access: 'write', committer: 'inline' }, async (engine, { typeFor }) => {

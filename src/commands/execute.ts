@@ -1,7 +1,14 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
-import { BaseCommand, expectVersionFlag, metaFlag, requestKeyFlag, writeFlags, writeMeta } from '../cli/base-command.ts'
-import { checkWord, parsePairs } from '../cli/event-data.ts'
+import {
+  BaseCommand,
+  expectVersionFlag,
+  metaFlag,
+  requestKeyFlag,
+  requestMeta,
+  writeFlags,
+} from '../cli/base-command.ts'
+import { checkWord } from '../cli/event-data.ts'
 import { dataOf } from '../cli/events-of.ts'
 import { tellLookalikes } from '../cli/lookalikes.ts'
 import { note, print, visible } from '../cli/output.ts'
@@ -33,10 +40,7 @@ export default class Execute extends BaseCommand {
     const { entity: id, command: type } = args
     checkWord(id, 'the id')
     checkWord(type, 'the command')
-    checkWord(flags.type, "the entity's type")
-    checkWord(flags['request-key'], 'the request key')
-    for (const pair of flags.meta ?? []) checkWord(pair, 'the meta')
-    const meta = writeMeta(flags, parsePairs(flags.meta ?? []) as never)
+    const meta = requestMeta(flags)
     const command = { type, data: await dataOf(args.data ?? []) }
     await this.withEngine(flags, { access: 'write', committer: 'inline' }, async (engine, { typeFor }) => {
       const { version, position, at, events, state, repeated } = await engine.execute({

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DaemonBounds } from '../api.ts'
 import type { LiveEngine } from '../engine.ts'
-import { packageFolder } from '../store/bundled.ts'
+import { PACKAGE_FOLDER } from '../store/bundled.ts'
 import { boundsOf } from './bounds.ts'
 import { loadLate, runDaemon } from './daemon.ts'
 import { openLogFile } from './log.ts'
@@ -23,7 +23,7 @@ export async function serveEmbedded(
 ): Promise<LiveEngine> {
   const bounds = boundsOf(given)
   const log = openLogFile('info', { path: join(engine.path, LOG_FILE), bytesMax: bounds.logBytesMax })
-  const { version } = JSON.parse(readFileSync(join(packageFolder(), 'package.json'), 'utf8'))
+  const { version } = JSON.parse(readFileSync(join(PACKAGE_FOLDER, 'package.json'), 'utf8'))
   const isEmbedded = true
   await loadLate()
   const daemon = await runDaemon(engine, { version, log, typeFor, isConfigStale: () => false, bounds, isEmbedded })

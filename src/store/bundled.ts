@@ -7,11 +7,11 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { KumaError } from '../errors.ts'
 
-const FOLDER = packageFolder()
+/** The folder of the package that this code is in. */
+export const PACKAGE_FOLDER = packageFolder()
 const STAMP = stamp()
 
-/** The folder of the package that this code is in. */
-export function packageFolder(): string {
+function packageFolder(): string {
   let folder = dirname(fileURLToPath(import.meta.url))
   while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder)
   return folder
@@ -24,7 +24,7 @@ export function isPackageReplaced(): boolean {
 
 /** Of one of its files, which stands for all; null if it is not there. */
 function stamp(): string | null {
-  const stats = statSync(join(FOLDER, 'dist', 'worker.js'), { bigint: true, throwIfNoEntry: false })
+  const stats = statSync(join(PACKAGE_FOLDER, 'dist', 'worker.js'), { bigint: true, throwIfNoEntry: false })
   return stats === undefined ? null : `${stats.dev} ${stats.ino} ${stats.mtimeNs}`
 }
 
@@ -35,10 +35,10 @@ function stamp(): string | null {
 export function bundled(name: string): string {
   if (isPackageReplaced()) {
     const hint = 'start this program again; of a daemon: `kuma stop`, `kuma start`'
-    const message = `the package in ${FOLDER} was replaced since this program was started`
-    throw new KumaError('KUMA_PACKAGE_REPLACED', message, { path: FOLDER }, { hint })
+    const message = `the package in ${PACKAGE_FOLDER} was replaced since this program was started`
+    throw new KumaError('KUMA_PACKAGE_REPLACED', message, { path: PACKAGE_FOLDER }, { hint })
   }
-  const file = join(FOLDER, 'dist', `${name}.js`)
+  const file = join(PACKAGE_FOLDER, 'dist', `${name}.js`)
   if (existsSync(file)) return file
   const hint = 'kuma must stay a package of its own: name it as external to your bundler'
   throw new KumaError('KUMA_INTERNAL', `a part of the package is missing: there is no ${file}`, {}, { hint })

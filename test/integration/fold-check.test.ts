@@ -7,6 +7,7 @@ import { openEngine } from '../../src/kuma.ts'
 import { kuma as binary, shell } from '../cli.ts'
 import { startDaemon } from '../daemon.ts'
 import { folder } from '../folder.ts'
+import { warnings } from '../warnings.ts'
 
 interface Tally {
   count: number
@@ -56,15 +57,6 @@ async function recorded() {
   await one.appendAll([{ type: 'Counted' }, { type: 'Counted' }, { type: 'Counted' }])
   await ctx.close()
   return path
-}
-
-/** The warnings of this process while it tests. */
-function warnings(): string[] {
-  const heard: string[] = []
-  const hear = ({ message }: Error) => void heard.push(message)
-  process.on('warning', hear)
-  onTestFinished(() => void process.off('warning', hear))
-  return heard
 }
 
 const refused = (version: number, problem: string, path?: string) =>

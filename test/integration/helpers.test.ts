@@ -6,6 +6,7 @@ import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { kuma as run, shell } from '../cli.ts'
 import { folder } from '../folder.ts'
 import { hold } from '../program.ts'
+import { warnings } from '../warnings.ts'
 
 const { NODE_OPTIONS } = process.env
 
@@ -98,15 +99,6 @@ async function embedded() {
 const erase = async (ctx: kuma.Kuma, id: string) => (await ctx.entity(id)).delete()
 const ids = (ctx: kuma.Kuma) => ctx.query('select id from entities order by id').toArray()
 const pendingIn = (path: string) => readdirSync(join(path, 'erasures')).filter((name) => name.includes('pending'))
-
-/** The warnings of this process while it tests. */
-function warnings(): string[] {
-  const heard: string[] = []
-  const hear = ({ message }: Error) => void heard.push(message)
-  process.on('warning', hear)
-  onTestFinished(() => void process.off('warning', hear))
-  return heard
-}
 
 /** What becomes of a helper, and how that is told. */
 const FAULTS = [

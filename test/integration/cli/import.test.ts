@@ -133,13 +133,11 @@ test('every field of a line arrives', async () => {
   ])
 })
 
+const ORDERED = { specversion: '1.0', id: 'k1', source: '/shop', type: 'Ordered', subject: 'order_1' }
+
 test('a CloudEvent: source and id are the request key, subject the entity, time the time, the rest meta', async () => {
   const cloudEvent = {
-    specversion: '1.0',
-    id: 'k1',
-    source: '/shop',
-    type: 'Ordered',
-    subject: 'order_1',
+    ...ORDERED,
     time: '2026-01-01T00:00:00Z',
     datacontenttype: 'application/json',
     data: { total: 5 },
@@ -161,11 +159,7 @@ test('a CloudEvent: source and id are the request key, subject the entity, time 
 
 test('a CloudEvent: what is null is not there, a leap second is the second before, and the correlation is that of meta', async () => {
   const cloudEvent = {
-    specversion: '1.0',
-    id: 'k1',
-    source: '/shop',
-    type: 'Ordered',
-    subject: 'order_1',
+    ...ORDERED,
     time: '2016-12-31T23:59:60.5Z',
     dataschema: null,
     datacontenttype: null,
